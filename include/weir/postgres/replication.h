@@ -1,0 +1,65 @@
+/* A replication connection: one logical slot, its stream of messages, and the feedback.
+ *
+ * One thread. Nothing here blocks longer than the given timeout, except the calls that say so.
+ * https://www.postgresql.org/docs/15/protocol-replication.html */
+#pragma once
+
+#include "weir/base/err.h"
+#include "weir/base/slice.h"
+
+struct replication;
+
+/* Opens a replication=database connection to the same place (blocking), with the settings of
+ * pg_connect() and wal_sender_timeout raised (wal2json sends no keep-alive while it decodes a large
+ * filtered transaction). */
+struct replication *replication_connect(const char *conninfo, struct err *err) WEIR_MUST_CHECK;
+void replication_close(struct replication *replication); /* NULL is allowed */
+
+struct replication_slot {
+    uint64_t consistent_lsn;
+    char snapshot[80]; /* name of the exported snapshot; valid until the next command here */
+};
+
+/* CREATE_REPLICATION_SLOT name LOGICAL wal2json EXPORT_SNAPSHOT. Waits for running transactions, so
+ * blocking; lock_timeout_ms bounds one attempt, and the error then names the blocker's pid. Errors
+ * that people meet get a hint with the exact SQL: wal_level, no free slot, wal2json missing, wal2json
+ * not on output_plugin_libraries, no REPLICATION right. */
+bool replication_create_slot(struct replication *replication, const char *slot,
+                             uint64_t lock_timeout_ms, struct replication_slot *created,
+                             struct err *err) WEIR_MUST_CHECK;
+
+struct replication_option {
+    const char *name;
+    const char *value;
+};
+
+/* START_REPLICATION SLOT slot LOGICAL start_lsn (options). "Slot is active" comes back with
+ * is_slot_busy set: waiting can help. */
+bool replication_start(struct replication *replication, const char *slot, uint64_t start_lsn,
+                       const struct replication_option *options, size_t option_count,
+                       bool *is_slot_busy, struct err *err) WEIR_MUST_CHECK;
+
+enum replication_event {
+    REPLICATION_MESSAGE,   /* one wal2json message in `message` */
+    REPLICATION_KEEPALIVE, /* server_lsn: everything before it has been sent */
+    REPLICATION_IDLE,      /* timeout_ms passed, or wake_fd became readable */
+    REPLICATION_ENDED,     /* server shut down in order: reconnect */
+    REPLICATION_FAILED,    /* err is set */
+};
+
+struct replication_input {
+    struct slice message;  /* borrowed until the next call */
+    uint64_t server_lsn;   /* end of WAL on the server as of this message */
+    bool reply_requested;  /* keep-alive: send feedback at once */
+};
+
+/* The next event; waits up to timeout_ms (0: only what has already arrived). wake_fd, or -1, is
+ * watched for reading besides the connection. Never sends anything by itself. */
+enum replication_event replication_receive(struct replication *replication, int wake_fd,
+                                           uint64_t timeout_ms, struct replication_input *input,
+                                           struct err *err) WEIR_MUST_CHECK;
+
+/* Standby status update: written and flushed and applied all as confirmed_lsn. Blocks only while
+ * the socket's buffer is full. */
+bool replication_confirm(struct replication *replication, uint64_t confirmed_lsn, bool want_reply,
+                         struct err *err) WEIR_MUST_CHECK;

@@ -1,0 +1,54 @@
+/* struct publisher: sends batches to a stream server, in order, from a thread of its own.
+ *
+ * The caller's thread hands over batches and reads how far they have come; it never waits for the
+ * network, except in publisher_claim(). A batch is sent until the server has stored it: unreachable
+ * servers, 5xx, 429 and 507 are retried for ever with backoff and jitter (logged when it starts and
+ * when it ends); 403 (fenced) and 409 (gap), 400, 401, 404 and 413 end the publisher with an err.
+ * `weir` dialect: docs/protocol-extensions.md. */
+#pragma once
+
+#include "weir/publish/batch.h"
+
+struct publisher;
+
+struct publisher_settings {
+    const char *streams_url; /* "http://127.0.0.1:4437/v1/stream" */
+    const char *producer;    /* name; the slot's */
+    const char *token;       /* bearer token, NULL for none; never logged */
+    size_t queue_limit;      /* batches waiting or under way; at least 1 */
+};
+
+/* The settings' strings are copied. notify_fd is an eventfd of the caller's that is written to
+ * whenever a batch has been stored or the publisher has failed. Does not connect. */
+struct publisher *publisher_open(const struct publisher_settings *settings, int notify_fd,
+                                 struct err *err) WEIR_MUST_CHECK;
+
+/* Stops the thread after the request in hand (batches still queued are dropped) and frees. */
+void publisher_close(struct publisher *publisher); /* NULL is allowed */
+
+enum publisher_claim {
+    PUBLISHER_CLAIMED,
+    PUBLISHER_UNREACHABLE, /* waiting can help; err says what happened */
+    PUBLISHER_REFUSED,     /* waiting does not help */
+};
+
+/* Takes the producer's name over with a new epoch and learns its progress ({0,0} when new). Blocks
+ * for at most about 10 s. */
+enum publisher_claim publisher_claim(struct publisher *publisher, struct progress *progress,
+                                     struct err *err) WEIR_MUST_CHECK;
+
+/* Whether publisher_submit() has room. */
+bool publisher_has_room(struct publisher *publisher);
+
+/* Takes batch over (an empty one is allowed: it only moves progress). Needs room. `after` must be
+ * greater than the last batch's. Batches come back by publisher_recycle(). */
+void publisher_submit(struct publisher *publisher, struct batch *batch, struct progress after);
+
+/* An empty batch to fill: one that has been stored, or a new one. */
+struct batch *publisher_take_empty(struct publisher *publisher);
+
+/* Progress that the server has stored durably. */
+struct progress publisher_stored(struct publisher *publisher);
+
+/* False when the publisher has ended with err; it then accepts no more. */
+bool publisher_is_alive(struct publisher *publisher, struct err *err);

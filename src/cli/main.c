@@ -1,0 +1,54 @@
+/* weir: finds the subcommand and runs it. Options belong to the commands. */
+#include "commands.h"
+
+#include <string.h>
+
+static const struct command *const commands[] = {
+    &command_serve,
+    &command_bridge,
+    &command_install,
+};
+
+enum { COMMAND_COUNT = sizeof commands / sizeof *commands, EXIT_USAGE = 2 };
+
+static void print_help(FILE *out)
+{
+    fputs("weir: live, per-user copies of the rows in Postgres that each user may see\n\n"
+          "usage: weir COMMAND [--option VALUE ...]\n\n",
+          out);
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        fprintf(out, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
+    fputs("\nweir COMMAND --help lists the options of a command.\n", out);
+}
+
+/* docs/configuration.md is made by this; a test compares the two. */
+static void print_markdown(void)
+{
+    puts("# Configuration\n\nMade from the option table by `weir --markdown`. An option on the "
+         "command line wins over the environment,\nwhich wins over the default.\n");
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        option_markdown(commands[i], stdout);
+}
+
+int main(int argc, char **argv)
+{
+    const char *name = argc > 1 ? argv[1] : "--help";
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        if (strcmp(name, commands[i]->name) == 0)
+            return commands[i]->run(argc - 1, argv + 1);
+    }
+    if (strcmp(name, "--version") == 0) {
+        puts("weir " WEIR_VERSION);
+        return 0;
+    }
+    if (strcmp(name, "--markdown") == 0) {
+        print_markdown();
+        return 0;
+    }
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
+        print_help(argc > 1 ? stdout : stderr);
+        return argc > 1 ? 0 : EXIT_USAGE;
+    }
+    fprintf(stderr, "weir: unknown command \"%s\"\nhint: see weir --help\n", name);
+    return EXIT_USAGE;
+}
