@@ -1,0 +1,78 @@
+/* struct relation: what the replica and the rules know of one published table.
+ *
+ * Pure description, made once from Postgres's catalog (src/bridge/catalog.c) and then read-only;
+ * all of it lives in the arena of whoever made it. Nothing here talks to Postgres. */
+#pragma once
+
+#include "weir/base/slice.h"
+
+/* How a value of a type reads, prints and compares. A domain has the kind of its base type. */
+enum value_kind {
+    VALUE_BOOL,
+    VALUE_INTEGER, /* int2, int4, int8 */
+    VALUE_NUMERIC,
+    VALUE_FLOAT, /* float4, float8; compared only with its own type */
+    VALUE_TEXT,  /* text, varchar, name */
+    VALUE_CHAR,  /* char(n): trailing blanks do not count */
+    VALUE_UUID,
+    VALUE_ENUM,
+    VALUE_DATE,
+    VALUE_TIMESTAMP,
+    VALUE_TIMESTAMPTZ,
+    VALUE_BYTEA,
+    VALUE_JSON, /* json, jsonb */
+    VALUE_ARRAY,
+    VALUE_COMPOSITE,
+    VALUE_OTHER, /* prints as text; not compared */
+};
+
+struct value_type;
+
+struct value_field {
+    struct slice json_name; /* quoted token */
+    const struct value_type *type;
+};
+
+struct value_type {
+    uint32_t oid;      /* the declared type's */
+    uint32_t base_oid; /* under all domains */
+    enum value_kind kind;
+    bool is_domain;
+    char delimiter;                   /* of arrays of this type; ',' for nearly all */
+    const struct value_type *element; /* VALUE_ARRAY */
+    const struct value_field *fields; /* VALUE_COMPOSITE, dropped ones left out */
+    size_t field_count;
+    const char *name; /* format_type(), for messages and casts */
+};
+
+struct column {
+    struct slice name;
+    struct slice json_name; /* quoted token */
+    const struct value_type *type;
+    bool is_deterministic; /* equal means the same bytes: not so under some ICU collations */
+};
+
+enum { RELATION_COLUMNS_MAX = 1600, RELATION_KEY_MAX = 32 };
+
+struct relation {
+    uint32_t oid;
+    struct slice schema;
+    struct slice name;
+    const struct column *columns;
+    size_t column_count;
+    const uint16_t *key; /* columns of the primary key, in its order */
+    size_t key_count;
+};
+
+/* The column's index, or -1. */
+int relation_find_column(const struct relation *relation, struct slice name);
+
+struct relation_set {
+    struct relation **relations;
+    size_t count;
+};
+
+/* By exact schema and name; NULL when it is not published. */
+const struct relation *relation_set_find(const struct relation_set *set, struct slice schema,
+                                         struct slice name);
+const struct relation *relation_set_by_oid(const struct relation_set *set, uint32_t oid);

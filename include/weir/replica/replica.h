@@ -1,0 +1,95 @@
+/* struct replica: the published tables as of one LSN, in LMDB.
+ *
+ * One thread. All work happens in one write transaction that spans a checkpoint: replica_open()
+ * begins it, replica_commit() makes everything durable and begins the next. A crash goes back to
+ * the last commit; the slot then sends the rest again. Row pointers borrow from the mapped file and
+ * stay valid until the next put, commit or abort.
+ *
+ *   meta    name -> bytes (identity, position, the hash key, index definitions)
+ *   rows    relation oid (4, big-endian), row key -> record (weir/replica/row.h)
+ *   index   index id (4, big-endian), components, row key -> nothing
+ */
+#pragma once
+
+#include "weir/base/err.h"
+#include "weir/replica/key.h"
+
+struct replica;
+
+struct replica_settings {
+    const char *directory; /* created if absent */
+    uint64_t map_size;     /* upper bound of the file, which is sparse */
+};
+
+/* Opens and locks the folder: a second process is refused. A folder of another format is refused
+ * with what to do. */
+struct replica *replica_open(const struct replica_settings *settings, struct err *err)
+    WEIR_MUST_CHECK;
+
+/* Drops what was not committed. NULL is allowed. */
+void replica_close(struct replica *replica);
+
+/* Durable when it returns true. On false nothing since the last commit is kept, and the replica can
+ * only be closed. Blocks for the sync. */
+bool replica_commit(struct replica *replica, struct err *err) WEIR_MUST_CHECK;
+
+/* Starts writing changed pages to the disk without waiting, so that the commit finds little left. */
+void replica_flush_ahead(struct replica *replica);
+
+/* Whether anything was put since the last commit. */
+bool replica_is_dirty(const struct replica *replica);
+
+/* Removes all rows, index entries, definitions and meta values except the hash key. */
+bool replica_wipe(struct replica *replica, struct err *err) WEIR_MUST_CHECK;
+
+const struct hash_key *replica_hash_key(const struct replica *replica);
+
+/* Meta values; an absent one is SLICE_NONE. */
+struct slice replica_meta(struct replica *replica, const char *name);
+bool replica_set_meta(struct replica *replica, const char *name, struct slice value,
+                      struct err *err) WEIR_MUST_CHECK;
+
+/* An index on up to INDEX_COLUMNS_MAX columns of a relation, in that order. Made and filled when it
+ * does not exist. Pointers stay valid until the replica is wiped or closed. */
+struct replica_index {
+    uint32_t id;
+    uint32_t relation_oid;
+    uint16_t columns[INDEX_COLUMNS_MAX];
+    uint16_t column_count;
+};
+
+const struct replica_index *replica_ensure_index(struct replica *replica,
+                                                 const struct relation *relation,
+                                                 const uint16_t *columns, size_t column_count,
+                                                 struct err *err) WEIR_MUST_CHECK;
+
+/* The row by row key, or ROW_NONE. */
+struct row replica_get(struct replica *replica, const struct relation *relation, struct slice key);
+
+/* Replaces old by new under the same key; either may be ROW_NONE. The old row must be the stored
+ * one. Keeps the indexes. False when the disk or the map is full or broken. */
+bool replica_put(struct replica *replica, const struct relation *relation, struct slice key,
+                 struct row old_row, struct row new_row, struct err *err) WEIR_MUST_CHECK;
+
+/* Rows in a range of keys: of the relation itself (index NULL), those whose row key starts with
+ * prefix; else those whose index entry does. No put may happen between begin and end. */
+struct replica_range {
+    struct replica *replica;
+    const struct relation *relation;
+    const struct replica_index *index;
+    void *cursor; /* from the replica's pool */
+    bool is_started;
+    char prefix[512];
+    size_t prefix_len;
+};
+
+void replica_range_begin(struct replica_range *range, struct replica *replica,
+                         const struct relation *relation, const struct replica_index *index,
+                         struct slice prefix);
+
+/* As above with an empty prefix, from behind the given row key on. */
+void replica_range_seek(struct replica_range *range, struct slice behind_key);
+
+/* False at the end. key and row are borrowed as the head of this file says. */
+bool replica_range_next(struct replica_range *range, struct slice *key, struct row *row);
+void replica_range_end(struct replica_range *range);

@@ -1,0 +1,36 @@
+/* Reading one column's stored JSON value: as Postgres's text, as a key for equality, in order.
+ *
+ * Values are stored as to_jsonb() shows them; what SQL compares is the type's value. The functions
+ * here go from the one to the other for the types that rules may compare. Pure. */
+#pragma once
+
+#include "weir/base/arena.h"
+#include "weir/replica/relation.h"
+
+static inline bool value_is_null(struct slice json)
+{
+    return json.len == 4 && json.data[0] == 'n';
+}
+
+/* The value as `column::text` gives it. Borrowed from json where the bytes are the same, else in
+ * the arena. Not for NULL. */
+struct slice value_text(const struct value_type *type, struct slice json, struct arena *arena);
+
+/* Bytes that are equal exactly when the values are equal in SQL (numbers without trailing zeros,
+ * char(n) without trailing blanks). Only for kinds of value_is_comparable(). Not for NULL. */
+struct slice value_key(const struct value_type *type, struct slice json, struct arena *arena);
+
+/* The same key for a text as SQL literals and text() have it, such as `1.50` for a numeric. */
+struct slice value_key_of_text(enum value_kind kind, struct slice text, struct arena *arena);
+
+/* Whether rules may compare values of the type for equality at all. */
+bool value_is_comparable(const struct value_type *type);
+
+/* Whether two comparable types compare with one another by their keys. */
+bool value_kinds_match(const struct value_type *a, const struct value_type *b);
+
+/* Whether `<` and its like are supported for the type. */
+bool value_is_ordered(const struct value_type *type);
+
+/* The order of two keys of an ordered type: negative, 0, positive. */
+int value_key_cmp(enum value_kind kind, struct slice a, struct slice b);

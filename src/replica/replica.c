@@ -1,0 +1,509 @@
+#include "weir/replica/replica.h"
+
+#include "weir/base/check.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <lmdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { PREFIX_SIZE = 4, CURSOR_POOL_MAX = 64, INDEX_RECORD_SIZE = 4 + 4 + 2 + 2 * INDEX_COLUMNS_MAX };
+
+static const char format_version[] = "weir replica 1";
+
+struct replica {
+    MDB_env *env;
+    MDB_txn *txn;
+    MDB_dbi meta, rows, index;
+    int lock_fd;
+    int data_fd;
+    bool is_dirty;
+    struct hash_key hash;
+    struct replica_index **indexes;
+    size_t index_count;
+    MDB_cursor *row_cursors[CURSOR_POOL_MAX]; /* idle ones, of the current transaction */
+    MDB_cursor *index_cursors[CURSOR_POOL_MAX];
+    size_t row_cursor_count, index_cursor_count;
+    struct buffer scratch;
+    struct arena arena;
+    char directory[512];
+};
+
+static bool fail(struct replica *replica, int code, const char *what, struct err *err)
+{
+    err_set(err, "replica %s: %s: %s", replica->directory, what, mdb_strerror(code));
+    if (code == MDB_MAP_FULL)
+        return err_hint(err, "the replica has reached --replica-limit; restart with a larger one");
+    if (code == ENOSPC)
+        return err_hint(err, "make room on the disk of %s", replica->directory);
+    return false;
+}
+
+static MDB_val val_of(struct slice bytes)
+{
+    return (MDB_val){bytes.len, (void *)(uintptr_t)bytes.data};
+}
+
+static struct slice slice_of_val(MDB_val val)
+{
+    return slice_of(val.mv_data, val.mv_size);
+}
+
+static void add_u32_big_endian(struct buffer *out, uint32_t value)
+{
+    uint32_t swapped = __builtin_bswap32(value);
+    buffer_add(out, &swapped, sizeof swapped);
+}
+
+struct slice replica_meta(struct replica *replica, const char *name)
+{
+    MDB_val key = val_of(slice_from_str(name)), value;
+    int code = mdb_get(replica->txn, replica->meta, &key, &value);
+    check(code == 0 || code == MDB_NOTFOUND);
+    return code ? SLICE_NONE : slice_of_val(value);
+}
+
+bool replica_set_meta(struct replica *replica, const char *name, struct slice bytes,
+                      struct err *err)
+{
+    MDB_val key = val_of(slice_from_str(name)), value = val_of(bytes);
+    int code = mdb_put(replica->txn, replica->meta, &key, &value, 0);
+    replica->is_dirty = true;
+    return code == 0 || fail(replica, code, "cannot write", err);
+}
+
+static bool lock_directory(struct replica *replica, struct err *err)
+{
+    if (mkdir(replica->directory, 0700) != 0 && errno != EEXIST)
+        return err_set_errno(err, errno, "cannot create the state folder %s", replica->directory);
+    char path[600];
+    snprintf(path, sizeof path, "%s/lock", replica->directory);
+    replica->lock_fd = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+    if (replica->lock_fd < 0)
+        return err_set_errno(err, errno, "cannot open %s", path);
+    if (flock(replica->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+        err_set(err, "the state folder %s is in use by another bridge", replica->directory);
+        return err_hint(err, "stop the other one, or give this one a --state of its own");
+    }
+    return true;
+}
+
+static bool begin(struct replica *replica, struct err *err)
+{
+    int code = mdb_txn_begin(replica->env, NULL, 0, &replica->txn);
+    replica->row_cursor_count = replica->index_cursor_count = 0;
+    return code == 0 || fail(replica, code, "cannot begin", err);
+}
+
+static bool open_databases(struct replica *replica, struct err *err)
+{
+    int code = mdb_dbi_open(replica->txn, "meta", MDB_CREATE, &replica->meta);
+    if (code == 0)
+        code = mdb_dbi_open(replica->txn, "rows", MDB_CREATE, &replica->rows);
+    if (code == 0)
+        code = mdb_dbi_open(replica->txn, "index", MDB_CREATE, &replica->index);
+    return code == 0 || fail(replica, code, "cannot open", err);
+}
+
+static bool open_environment(struct replica *replica, uint64_t map_size, struct err *err)
+{
+    char path[600];
+    snprintf(path, sizeof path, "%s/replica.mdb", replica->directory);
+    int code = mdb_env_create(&replica->env);
+    check(code == 0);
+    mdb_env_set_mapsize(replica->env, map_size);
+    mdb_env_set_maxdbs(replica->env, 4);
+    /* Our own lock keeps other processes out, and one thread does everything. */
+    unsigned flags = MDB_NOSUBDIR | MDB_NOLOCK | MDB_WRITEMAP | MDB_NORDAHEAD;
+    code = mdb_env_open(replica->env, path, flags, 0600);
+    if (code != 0)
+        return fail(replica, code, "cannot open", err);
+    mdb_env_get_fd(replica->env, &replica->data_fd);
+    return begin(replica, err) && open_databases(replica, err);
+}
+
+static bool check_format(struct replica *replica, struct err *err)
+{
+    struct slice version = replica_meta(replica, "format");
+    if (!version.data) {
+        check(getrandom(&replica->hash, sizeof replica->hash, 0) ==
+              (ssize_t)sizeof replica->hash);
+        return replica_set_meta(replica, "format", slice_from_str(format_version), err) &&
+               replica_set_meta(replica, "hash",
+                                slice_of((const char *)&replica->hash, sizeof replica->hash), err);
+    }
+    struct slice hash = replica_meta(replica, "hash");
+    if (!slice_eq_str(version, format_version) || hash.len != sizeof replica->hash) {
+        err_set(err, "the state folder %s has a format of another version of weir",
+                replica->directory);
+        return err_hint(err, "use that version, or let this one start with an empty folder");
+    }
+    memcpy(&replica->hash, hash.data, sizeof replica->hash);
+    return true;
+}
+
+static void add_index(struct replica *replica, const struct replica_index *index)
+{
+    struct replica_index *copy = malloc(sizeof *copy);
+    replica->indexes = realloc(replica->indexes,
+                               (replica->index_count + 1) * sizeof *replica->indexes);
+    check(copy && replica->indexes);
+    *copy = *index;
+    replica->indexes[replica->index_count++] = copy;
+}
+
+static void forget_indexes(struct replica *replica)
+{
+    for (size_t i = 0; i < replica->index_count; i++)
+        free(replica->indexes[i]);
+    free(replica->indexes);
+    replica->indexes = NULL;
+    replica->index_count = 0;
+}
+
+/* The definitions are one meta value, a fixed-size record each. */
+static bool load_indexes(struct replica *replica, struct err *err)
+{
+    struct slice all = replica_meta(replica, "indexes");
+    if (all.len % INDEX_RECORD_SIZE != 0)
+        return err_set(err, "replica %s: the index definitions are damaged", replica->directory);
+    for (size_t at = 0; at < all.len; at += INDEX_RECORD_SIZE) {
+        struct replica_index index = {.id = load_u32(all.data + at),
+                                      .relation_oid = load_u32(all.data + at + 4),
+                                      .column_count = load_u16(all.data + at + 8)};
+        if (index.column_count > INDEX_COLUMNS_MAX)
+            return err_set(err, "replica %s: the index definitions are damaged",
+                           replica->directory);
+        memcpy(index.columns, all.data + at + 10, sizeof index.columns);
+        add_index(replica, &index);
+    }
+    return true;
+}
+
+static bool save_indexes(struct replica *replica, struct err *err)
+{
+    struct buffer all = BUFFER_INIT;
+    for (size_t i = 0; i < replica->index_count; i++) {
+        const struct replica_index *index = replica->indexes[i];
+        buffer_add_u32(&all, index->id);
+        buffer_add_u32(&all, index->relation_oid);
+        buffer_add_u16(&all, index->column_count);
+        buffer_add(&all, index->columns, sizeof index->columns);
+    }
+    bool ok = replica_set_meta(replica, "indexes", buffer_slice(&all), err);
+    buffer_release(&all);
+    return ok;
+}
+
+struct replica *replica_open(const struct replica_settings *settings, struct err *err)
+{
+    struct replica *replica = calloc(1, sizeof *replica);
+    check(replica != NULL);
+    replica->lock_fd = -1;
+    snprintf(replica->directory, sizeof replica->directory, "%s", settings->directory);
+    if (lock_directory(replica, err) && open_environment(replica, settings->map_size, err) &&
+        check_format(replica, err) && load_indexes(replica, err))
+        return replica;
+    replica_close(replica);
+    return NULL;
+}
+
+void replica_close(struct replica *replica)
+{
+    if (!replica)
+        return;
+    if (replica->txn)
+        mdb_txn_abort(replica->txn);
+    if (replica->env)
+        mdb_env_close(replica->env);
+    if (replica->lock_fd >= 0)
+        close(replica->lock_fd);
+    forget_indexes(replica);
+    buffer_release(&replica->scratch);
+    arena_release(&replica->arena);
+    free(replica);
+}
+
+bool replica_commit(struct replica *replica, struct err *err)
+{
+    int code = mdb_txn_commit(replica->txn);
+    replica->txn = NULL;
+    if (code != 0)
+        return fail(replica, code, "cannot commit", err);
+    replica->is_dirty = false;
+    return begin(replica, err);
+}
+
+void replica_flush_ahead(struct replica *replica)
+{
+    sync_file_range(replica->data_fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+}
+
+bool replica_is_dirty(const struct replica *replica)
+{
+    return replica->is_dirty;
+}
+
+bool replica_wipe(struct replica *replica, struct err *err)
+{
+    int code = mdb_drop(replica->txn, replica->rows, 0);
+    if (code == 0)
+        code = mdb_drop(replica->txn, replica->index, 0);
+    if (code == 0)
+        code = mdb_drop(replica->txn, replica->meta, 0);
+    if (code != 0)
+        return fail(replica, code, "cannot wipe", err);
+    forget_indexes(replica);
+    return replica_set_meta(replica, "format", slice_from_str(format_version), err) &&
+           replica_set_meta(replica, "hash",
+                            slice_of((const char *)&replica->hash, sizeof replica->hash), err);
+}
+
+const struct hash_key *replica_hash_key(const struct replica *replica)
+{
+    return &replica->hash;
+}
+
+static struct slice row_key_of(struct replica *replica, const struct relation *relation,
+                               struct slice key)
+{
+    buffer_clear(&replica->scratch);
+    add_u32_big_endian(&replica->scratch, relation->oid);
+    buffer_add_slice(&replica->scratch, key);
+    return buffer_slice(&replica->scratch);
+}
+
+struct row replica_get(struct replica *replica, const struct relation *relation, struct slice key)
+{
+    MDB_val full_key = val_of(row_key_of(replica, relation, key)), value;
+    int code = mdb_get(replica->txn, replica->rows, &full_key, &value);
+    check(code == 0 || code == MDB_NOTFOUND);
+    return code ? ROW_NONE : (struct row){slice_of_val(value)};
+}
+
+static void index_key_of(struct replica *replica, const struct replica_index *index,
+                         const struct relation *relation, struct slice key, struct row row,
+                         struct buffer *out)
+{
+    buffer_clear(out);
+    add_u32_big_endian(out, index->id);
+    for (size_t i = 0; i < index->column_count; i++) {
+        uint16_t column = index->columns[i];
+        key_add_value(out, &replica->hash, relation->columns[column].type,
+                      row_column(relation, row, column), &replica->arena);
+    }
+    buffer_add_slice(out, key);
+    arena_clear(&replica->arena);
+}
+
+static bool index_columns_differ(const struct replica_index *index,
+                                 const struct relation *relation, struct row a, struct row b)
+{
+    for (size_t i = 0; i < index->column_count; i++) {
+        if (!slice_eq(row_column(relation, a, index->columns[i]),
+                      row_column(relation, b, index->columns[i])))
+            return true;
+    }
+    return false;
+}
+
+static int index_delete(struct replica *replica, const struct replica_index *index,
+                        const struct relation *relation, struct slice key, struct row row)
+{
+    index_key_of(replica, index, relation, key, row, &replica->scratch);
+    MDB_val entry = val_of(buffer_slice(&replica->scratch));
+    int code = mdb_del(replica->txn, replica->index, &entry, NULL);
+    check(code != MDB_NOTFOUND); /* every stored row is in every index of its relation */
+    return code;
+}
+
+static int index_insert(struct replica *replica, const struct replica_index *index,
+                        const struct relation *relation, struct slice key, struct row row)
+{
+    index_key_of(replica, index, relation, key, row, &replica->scratch);
+    MDB_val entry = val_of(buffer_slice(&replica->scratch)), nothing = {0, NULL};
+    return mdb_put(replica->txn, replica->index, &entry, &nothing, 0);
+}
+
+static int put_indexes(struct replica *replica, const struct relation *relation, struct slice key,
+                       struct row old_row, struct row new_row)
+{
+    for (size_t i = 0; i < replica->index_count; i++) {
+        const struct replica_index *index = replica->indexes[i];
+        if (index->relation_oid != relation->oid)
+            continue;
+        bool both = row_exists(old_row) && row_exists(new_row);
+        if (both && !index_columns_differ(index, relation, old_row, new_row))
+            continue;
+        int code = 0;
+        if (row_exists(old_row))
+            code = index_delete(replica, index, relation, key, old_row);
+        if (code == 0 && row_exists(new_row))
+            code = index_insert(replica, index, relation, key, new_row);
+        if (code)
+            return code;
+    }
+    return 0;
+}
+
+bool replica_put(struct replica *replica, const struct relation *relation, struct slice key,
+                 struct row old_row, struct row new_row, struct err *err)
+{
+    replica->is_dirty = true;
+    /* Indexes first: the old row's bytes may lie in the page that the put below rewrites, and the
+     * index keys are copied out before anything is written to their own tree. */
+    int code = put_indexes(replica, relation, key, old_row, new_row);
+    if (code == 0) {
+        MDB_val full_key = val_of(row_key_of(replica, relation, key));
+        if (row_exists(new_row)) {
+            MDB_val value = val_of(new_row.record);
+            unsigned flags = row_exists(old_row) ? 0 : MDB_NOOVERWRITE;
+            code = mdb_put(replica->txn, replica->rows, &full_key, &value, flags);
+            check(code != MDB_KEYEXIST);
+        } else {
+            code = mdb_del(replica->txn, replica->rows, &full_key, NULL);
+            check(code != MDB_NOTFOUND);
+        }
+    }
+    return code == 0 || fail(replica, code, "cannot write", err);
+}
+
+static bool fill_index(struct replica *replica, const struct relation *relation,
+                       const struct replica_index *index, struct err *err)
+{
+    struct replica_range range;
+    struct slice key;
+    struct row row;
+    int code = 0;
+    replica_range_begin(&range, replica, relation, NULL, SLICE_NONE);
+    while (code == 0 && replica_range_next(&range, &key, &row))
+        code = index_insert(replica, index, relation, key, row);
+    replica_range_end(&range);
+    return code == 0 || fail(replica, code, "cannot build an index", err);
+}
+
+const struct replica_index *replica_ensure_index(struct replica *replica,
+                                                 const struct relation *relation,
+                                                 const uint16_t *columns, size_t column_count,
+                                                 struct err *err)
+{
+    check(column_count > 0 && column_count <= INDEX_COLUMNS_MAX);
+    uint32_t next_id = 1;
+    for (size_t i = 0; i < replica->index_count; i++) {
+        const struct replica_index *index = replica->indexes[i];
+        if (index->id >= next_id)
+            next_id = index->id + 1;
+        /* An index that starts with the columns serves as well. */
+        if (index->relation_oid == relation->oid && index->column_count >= column_count &&
+            memcmp(index->columns, columns, column_count * sizeof *columns) == 0)
+            return index;
+    }
+    struct replica_index index = {.id = next_id,
+                                  .relation_oid = relation->oid,
+                                  .column_count = (uint16_t)column_count};
+    memcpy(index.columns, columns, column_count * sizeof *columns);
+    add_index(replica, &index);
+    const struct replica_index *added = replica->indexes[replica->index_count - 1];
+    return fill_index(replica, relation, added, err) && save_indexes(replica, err) ? added : NULL;
+}
+
+static MDB_cursor *take_cursor(struct replica *replica, bool is_index)
+{
+    if (is_index && replica->index_cursor_count)
+        return replica->index_cursors[--replica->index_cursor_count];
+    if (!is_index && replica->row_cursor_count)
+        return replica->row_cursors[--replica->row_cursor_count];
+    MDB_cursor *cursor;
+    int code = mdb_cursor_open(replica->txn, is_index ? replica->index : replica->rows, &cursor);
+    check(code == 0);
+    return cursor;
+}
+
+void replica_range_begin(struct replica_range *range, struct replica *replica,
+                         const struct relation *relation, const struct replica_index *index,
+                         struct slice prefix)
+{
+    check(prefix.len + PREFIX_SIZE <= sizeof range->prefix);
+    range->replica = replica;
+    range->relation = relation;
+    range->index = index;
+    range->cursor = take_cursor(replica, index != NULL);
+    range->is_started = false;
+    uint32_t id = __builtin_bswap32(index ? index->id : relation->oid);
+    memcpy(range->prefix, &id, PREFIX_SIZE);
+    if (prefix.len)
+        memcpy(range->prefix + PREFIX_SIZE, prefix.data, prefix.len);
+    range->prefix_len = PREFIX_SIZE + prefix.len;
+}
+
+void replica_range_seek(struct replica_range *range, struct slice behind_key)
+{
+    check(!range->is_started && !range->index);
+    MDB_val key = val_of(row_key_of(range->replica, range->relation, behind_key)), value;
+    /* The key itself may be there: the next step then moves behind it. If it is not, the cursor
+     * stands on its successor, and has to step back. */
+    MDB_val found = key;
+    int code = mdb_cursor_get(range->cursor, &found, &value, MDB_SET_RANGE);
+    if (code == 0 && (found.mv_size != key.mv_size ||
+                      memcmp(found.mv_data, key.mv_data, key.mv_size) != 0))
+        code = mdb_cursor_get(range->cursor, &found, &value, MDB_PREV);
+    range->is_started = code == 0;
+}
+
+/* An index entry ends in the row key, behind its column_count components. */
+static struct slice row_key_in_entry(const struct replica_index *index, struct slice entry)
+{
+    const char *at = entry.data + PREFIX_SIZE, *end = entry.data + entry.len;
+    for (size_t i = 0; i < index->column_count; i++) {
+        for (;; at++) {
+            at = memchr(at, '\0', (size_t)(end - at));
+            check(at && at + 1 < end);
+            char mark = at[1];
+            at++;
+            if (mark == (char)0xff)
+                continue;
+            at += mark == 2 ? 17 : 1;
+            break;
+        }
+    }
+    check(at <= end);
+    return slice_of(at, (size_t)(end - at));
+}
+
+bool replica_range_next(struct replica_range *range, struct slice *key, struct row *row)
+{
+    MDB_val entry = {range->prefix_len, range->prefix}, value;
+    int code = mdb_cursor_get(range->cursor, &entry, &value,
+                              range->is_started ? MDB_NEXT : MDB_SET_RANGE);
+    range->is_started = true;
+    check(code == 0 || code == MDB_NOTFOUND);
+    if (code != 0 || entry.mv_size < range->prefix_len ||
+        memcmp(entry.mv_data, range->prefix, range->prefix_len) != 0)
+        return false;
+    if (!range->index) {
+        *key = slice_of((const char *)entry.mv_data + PREFIX_SIZE, entry.mv_size - PREFIX_SIZE);
+        row->record = slice_of_val(value);
+        return true;
+    }
+    *key = row_key_in_entry(range->index, slice_of_val(entry));
+    *row = replica_get(range->replica, range->relation, *key);
+    check(row_exists(*row));
+    return true;
+}
+
+void replica_range_end(struct replica_range *range)
+{
+    struct replica *replica = range->replica;
+    if (range->index && replica->index_cursor_count < CURSOR_POOL_MAX)
+        replica->index_cursors[replica->index_cursor_count++] = range->cursor;
+    else if (!range->index && replica->row_cursor_count < CURSOR_POOL_MAX)
+        replica->row_cursors[replica->row_cursor_count++] = range->cursor;
+    else
+        mdb_cursor_close(range->cursor);
+    range->cursor = NULL;
+}
