@@ -1,0 +1,88 @@
+// Everything a scenario needs: Postgres, weir installed in a database, both daemons, and a marker by
+// which to tell that the bridge is through with all that was committed before.
+
+import { Cluster } from './cluster.js'
+import { canonical } from './json.js'
+import { longPoll, readStream } from './stream.js'
+import { until, final } from './wait.js'
+import { Bridge, Server, runWeir } from './weir.js'
+import { Workspace } from './workspace.js'
+
+const MARKER_SQL = `
+  CREATE TABLE public.test_marker (id int PRIMARY KEY, n bigint NOT NULL);
+  INSERT INTO public.test_marker VALUES (1, 0);`
+const MARKER_STREAM = 'test-marker/all/data'
+
+export class Stack {
+  #marks = 0
+  #marker = { offset: '-1', seen: -1 }
+
+  /** schema: SQL of the application; tables: those to publish; rules: [{name, relation, audience,
+   * …}]. The bridge is not started. */
+  static async create(name, { schema, tables, rules, cluster = {}, serverArgs, bridgeArgs }) {
+    const stack = new Stack()
+    stack.workspace = new Workspace(name)
+    try {
+      stack.cluster = await Cluster.start(stack.workspace, cluster)
+      const admin = await stack.cluster.connect('postgres')
+      await admin.query('CREATE DATABASE app')
+      await admin.end()
+      stack.db = await stack.connect()
+      await stack.db.query(schema + MARKER_SQL)
+      await stack.#install(tables, rules)
+      stack.server = await Server.start(stack.workspace, { args: serverArgs })
+      stack.bridge = new Bridge(stack.workspace, { conninfo: stack.cluster.conninfo('app'), streamsUrl: stack.server.streamsUrl, args: bridgeArgs })
+      return stack
+    } catch (error) {
+      await stack.workspace.close().catch(() => {})
+      throw error
+    }
+  }
+
+  async #install(tables, rules) {
+    const { code, output } = await runWeir(['install', '--db', this.cluster.conninfo('app')])
+    if (code !== 0) throw new Error(`weir install ended with ${code}:\n${output}`)
+    await this.db.query(`ALTER PUBLICATION weir ADD TABLE ${[...tables, 'public.test_marker'].join(', ')}`)
+    for (const rule of rules) await insertRule(this.db, rule)
+    await insertRule(this.db, { name: 'test marker', relation: 'test_marker', audience: `SELECT 'all'`, stream: 'test-marker/{subject}/data' })
+  }
+
+  async connect() {
+    const client = await this.cluster.connect('app')
+    await client.query(`SET timezone = 'UTC'; SET datestyle = 'ISO'; SET intervalstyle = 'postgres'; SET extra_float_digits = 3; SET bytea_output = 'hex'`)
+    this.workspace.onClose(() => client.end())
+    return client
+  }
+
+  /** Waits until all that was committed before this call is in the streams. Daemons may be killed
+   * and restarted meanwhile. */
+  async settle({ deadlineMs = 60_000 } = {}) {
+    const n = ++this.#marks
+    await this.db.query('UPDATE public.test_marker SET n = $1', [n])
+    await until(`marker ${n} to arrive`, () => this.#hasArrived(n), { deadlineMs }).catch((error) => {
+      throw new Error(`${error.message}\nbridge:\n${this.bridge.log()}\nserver:\n${this.server.log()}`)
+    })
+  }
+
+  async #hasArrived(n) {
+    if (this.bridge.child && !this.bridge.isRunning() && !this.isKilling) throw final('weir bridge has ended')
+    const marker = this.#marker
+    const read = marker.offset === '-1' ? readStream : longPoll
+    const { events, offset } = await read(this.server.url, MARKER_STREAM, marker.offset)
+    marker.offset = offset
+    for (const event of events) marker.seen = Number(JSON.parse(canonical(event.value)).n)
+    return marker.seen >= n
+  }
+
+  async close() {
+    await this.workspace.close()
+  }
+}
+
+export async function insertRule(db, { name, relation, audience, columns = null, type = null, stream = null }) {
+  await db.query(
+    `INSERT INTO weir.rules (name, relation, audience, columns, type, stream)
+     VALUES ($1, $2::regclass, $3, $4::name[], $5, coalesce($6, 'user/{subject}/data'))`,
+    [name, relation, audience, columns, type, stream],
+  )
+}
