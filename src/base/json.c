@@ -300,8 +300,7 @@ bool json_object_begin(struct json_scan *scan)
     return container_begin(scan, '{');
 }
 
-enum json_step json_object_next(struct json_scan *scan, bool first, struct slice *key,
-                                struct json_value *value)
+enum json_step json_object_key(struct json_scan *scan, bool first, struct slice *key)
 {
     enum json_step step = container_next(scan, first, '}');
     if (step != JSON_STEP_ITEM)
@@ -315,6 +314,15 @@ enum json_step json_object_next(struct json_scan *scan, bool first, struct slice
     if (scan->at >= scan->end || *scan->at != ':')
         return JSON_STEP_INVALID;
     scan->at++;
+    return JSON_STEP_ITEM;
+}
+
+enum json_step json_object_next(struct json_scan *scan, bool first, struct slice *key,
+                                struct json_value *value)
+{
+    enum json_step step = json_object_key(scan, first, key);
+    if (step != JSON_STEP_ITEM)
+        return step;
     return json_scan_value(scan, value) ? JSON_STEP_ITEM : JSON_STEP_INVALID;
 }
 
@@ -323,9 +331,14 @@ bool json_array_begin(struct json_scan *scan)
     return container_begin(scan, '[');
 }
 
+enum json_step json_array_item(struct json_scan *scan, bool first)
+{
+    return container_next(scan, first, ']');
+}
+
 enum json_step json_array_next(struct json_scan *scan, bool first, struct json_value *value)
 {
-    enum json_step step = container_next(scan, first, ']');
+    enum json_step step = json_array_item(scan, first);
     if (step != JSON_STEP_ITEM)
         return step;
     return json_scan_value(scan, value) ? JSON_STEP_ITEM : JSON_STEP_INVALID;
