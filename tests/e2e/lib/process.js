@@ -1,6 +1,6 @@
 // Child processes, ended by their pid.
 
-import { execFileSync, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { openSync, closeSync } from 'node:fs'
 import { within } from './wait.js'
 
@@ -9,7 +9,7 @@ const STOP_DEADLINE_MS = 20_000
 export class Child {
   #exit
 
-  /** Starts a program with its output in `logFile`. options: cwd, env, uid, gid. */
+  /** Starts a program with its output in `logFile`. options: cwd, env. */
   constructor(program, args, { logFile, ...options }) {
     const log = openSync(logFile, 'a')
     this.process = spawn(program, args, { ...options, stdio: ['ignore', log, log] })
@@ -50,11 +50,4 @@ export class Child {
       throw error
     }
   }
-}
-
-/** Postgres refuses root: {uid, gid} of the postgres user when we are root, else nothing. */
-export function postgresIdentity() {
-  if (process.getuid() !== 0) return {}
-  const id = (flag) => Number(execFileSync('id', [flag, 'postgres'], { encoding: 'utf8' }))
-  return { uid: id('-u'), gid: id('-g') }
 }
