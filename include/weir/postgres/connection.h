@@ -10,10 +10,22 @@
 
 struct pg_connection;
 
+enum pg_reach {
+    PG_CONNECTED,
+    PG_UNREACHABLE, /* no answer, starting up, no free connection: waiting can help */
+    PG_REFUSED,     /* password, pg_hba.conf, no such database, not UTF8: waiting does not help */
+};
+
 /* Connects with the session settings that values depend on pinned: datestyle ISO, intervalstyle
  * postgres, timezone UTC, extra_float_digits 3, bytea_output hex, client_encoding UTF8,
- * search_path pg_catalog. application_name is `weir`. Refuses a database whose encoding is not
- * UTF8, with its name. */
+ * search_path pg_catalog. Also pinned: row_security off, so that a policy that would hide rows is
+ * an error, and no statement_timeout. application_name is `weir` unless the string has one. Refuses
+ * a database whose encoding is not UTF8, with its name. Blocks for connect_timeout of the string,
+ * or 15 s. *connection is NULL unless PG_CONNECTED. */
+enum pg_reach pg_try_connect(const char *conninfo, struct pg_connection **connection,
+                             struct err *err) WEIR_MUST_CHECK;
+
+/* As pg_try_connect(), for callers that do not retry: NULL on failure. */
 struct pg_connection *pg_connect(const char *conninfo, struct err *err) WEIR_MUST_CHECK;
 void pg_close(struct pg_connection *connection); /* NULL is allowed */
 
