@@ -1,0 +1,238 @@
+/* struct store: many durable append-only streams in one folder.
+ *
+ * A write is decided on, encoded into the open frame and applied to memory at once; the frame is
+ * then written and synced by the commit thread together with everything else that waits. So every
+ * write gives a ticket, and its answer may go out when store_durable() has reached it. Readers see
+ * only what is durable. A background thread moves older data into LMDB and drops the log behind it.
+ * Formats: docs/formats.md.
+ *
+ * Everything here belongs to one thread (the server's loop), which calls store_turn() at the end of
+ * each of its turns. Nothing blocks on a sync; reads of data that is no longer in memory may wait for
+ * the disk. Paths are canonical ones without a leading '/'. Time is clock_wall_ms().
+ *
+ * It is not a protocol server: it knows streams, offsets as byte positions, producers, forks and
+ * expiry, and nothing about HTTP. */
+#pragma once
+
+#include "weir/base/err.h"
+#include "weir/base/slice.h"
+
+struct store;
+struct stream;
+
+struct store_settings {
+    const char *folder;
+    uint64_t segment_bytes;    /* size of one log file */
+    uint64_t cache_bytes;      /* durable, checkpointed log kept in memory for readers */
+    uint64_t checkpoint_bytes; /* log that makes a checkpoint due */
+    uint64_t checkpoint_ms;    /* and time, when there is anything to checkpoint */
+    uint64_t pinned_bytes;     /* log not yet checkpointed, above which writes are told to wait */
+    size_t idle_streams;       /* unused streams remembered in memory; at least 16 */
+    /* A stream's durable state has changed and stream_watch() is set. Called from store_turn();
+     * may ask about the stream, but not call the store. */
+    void (*on_change)(void *context, struct stream *stream);
+    void *context;
+};
+
+struct store_settings store_settings_default(const char *folder);
+
+/* Locks the folder (made when missing), recovers and starts the threads. NULL with err when another
+ * process has it, the format is a newer one, the log is damaged, or the system refuses. */
+struct store *store_open(const struct store_settings *settings, struct err *err) WEIR_MUST_CHECK;
+
+/* Commits what is open, checkpoints, stops the threads and frees. False with err when the last
+ * checkpoint failed; nothing is lost then, the log has it. */
+bool store_close(struct store *store, struct err *err);
+
+/* Readable when a commit or a checkpoint has finished and store_turn() has work. */
+int store_event_fd(const struct store *store);
+
+/* Takes in what the threads have finished, hands the open frame to the commit thread when that is
+ * idle, and starts a checkpoint when one is due. */
+void store_turn(struct store *store);
+
+/* Everything with a ticket up to this one is on disk. */
+uint64_t store_durable(const struct store *store);
+
+/* The ticket of everything decided so far. */
+uint64_t store_staged(const struct store *store);
+
+/* Whether a write may be decided on now; when not, ask again after a later store_turn(). */
+bool store_accepts(const struct store *store);
+
+struct store_counters {
+    uint64_t commits, commit_bytes, appends, messages, creates, deletes, checkpoints;
+    uint64_t log_bytes;      /* on disk */
+    uint64_t memory_bytes;   /* frames held */
+    uint64_t pinned_bytes;   /* of these, not checkpointed yet */
+    uint64_t streams_loaded; /* in memory, used or not */
+    bool is_full;            /* the last write was refused for want of disk */
+};
+
+struct store_counters store_counters(const struct store *store);
+
+/* ---- Streams ---- */
+
+enum find_result { FIND_OK, FIND_MISSING, FIND_SOFT_DELETED };
+
+/* Expired streams are deleted on the way. *stream is borrowed until the next store_turn(), longer
+ * with stream_hold(); it is set for FIND_OK and FIND_SOFT_DELETED. */
+enum find_result store_find(struct store *store, struct slice path, struct stream **stream);
+
+void stream_hold(struct stream *stream);
+void store_drop(struct store *store, struct stream *stream); /* ends a hold */
+
+struct slice stream_path(const struct stream *stream);
+struct slice stream_content_type(const struct stream *stream);
+bool stream_is_json(const struct stream *stream);
+uint64_t stream_id(const struct stream *stream);
+uint64_t stream_tail(const struct stream *stream);   /* durable */
+bool stream_is_closed(const struct stream *stream);  /* durable */
+bool stream_is_gone(const struct stream *stream);    /* deleted, or soft-deleted */
+bool stream_is_created(const struct stream *stream); /* durable */
+uint64_t stream_ticket(const struct stream *stream); /* of its last change */
+bool stream_ttl(const struct stream *stream, uint64_t *seconds);
+bool stream_expires_at(const struct stream *stream, int64_t *wall_ms);
+
+/* Renews a sliding expiry: reads count as use, HEAD does not. */
+void store_touch(struct store *store, struct stream *stream);
+
+/* The caller's own list of who waits on the stream; NULL: nobody. A stream that is watched must be
+ * held. */
+void stream_watch(struct stream *stream, void *watchers);
+void *stream_watchers(const struct stream *stream);
+
+/* ---- Writing ---- */
+
+struct fork_request {
+    struct slice source; /* canonical path; empty: not a fork */
+    bool has_offset;
+    uint64_t offset;
+    uint64_t sub_offset; /* messages (JSON) or bytes behind offset */
+};
+
+struct create_request {
+    struct slice path;
+    struct slice content_type; /* empty: application/octet-stream, or a fork's source's */
+    bool has_ttl, has_expires_at, is_closed;
+    uint64_t ttl_s;
+    int64_t expires_at_ms;
+    struct fork_request fork;
+    struct slice body;
+};
+
+enum create_result {
+    CREATE_NEW,
+    CREATE_SAME, /* exists with this configuration */
+    CREATE_CONFLICT,
+    CREATE_SOFT_DELETED,
+    CREATE_SOURCE_MISSING,
+    CREATE_SOURCE_SOFT_DELETED,
+    CREATE_TYPE_MISMATCH, /* of a fork and its source */
+    CREATE_BAD_OFFSET,
+    CREATE_BAD_SUB_OFFSET,
+    CREATE_BAD_JSON,
+    CREATE_NO_ROOM,
+};
+
+/* *stream is set for CREATE_NEW and CREATE_SAME. Protocol 4.2, 5.1. */
+enum create_result store_create(struct store *store, const struct create_request *request,
+                                struct stream **stream);
+
+struct append_request {
+    struct slice body;
+    struct slice content_type; /* ignored when the body is empty */
+    struct slice seq;          /* Stream-Seq; data NULL: none */
+    bool closes;
+    bool has_producer;
+    struct slice producer;
+    uint64_t epoch, producer_seq;
+};
+
+enum append_result {
+    APPEND_OK,
+    APPEND_DUPLICATE, /* of this producer, also of the close it made */
+    APPEND_CLOSED,
+    APPEND_ALREADY_CLOSED, /* a close without body of a closed stream: not an error */
+    APPEND_TYPE_MISMATCH,
+    APPEND_SEQ_REGRESSION,
+    APPEND_STALE_EPOCH, /* epoch has the current one */
+    APPEND_SEQ_GAP,     /* producer_seq has the expected one */
+    APPEND_EPOCH_START, /* a new epoch must begin at 0 */
+    APPEND_BAD_JSON,
+    APPEND_EMPTY, /* no message: empty body that does not close, or [] */
+    APPEND_TOO_MANY_PRODUCERS,
+    APPEND_NO_ROOM,
+};
+
+struct append_answer {
+    uint64_t tail;
+    bool is_closed;
+    uint64_t epoch, producer_seq;
+};
+
+/* Protocol 5.2, 5.2.1, 5.3. The stream must not be gone. */
+enum append_result store_append(struct store *store, struct stream *stream,
+                                const struct append_request *request,
+                                struct append_answer *answer);
+
+/* False when there is no room. With forks it is a soft delete. */
+bool store_delete(struct store *store, struct stream *stream) WEIR_MUST_CHECK;
+
+/* ---- Batches and their producers: docs/protocol-extensions.md ---- */
+
+struct store_progress {
+    uint64_t epoch, lsn, step;
+};
+
+bool store_producer(const struct store *store, struct slice name,
+                    struct store_progress *progress);
+
+enum claim_result { CLAIM_OK, CLAIM_TOO_MANY, CLAIM_NO_ROOM };
+
+/* Takes the name over: epoch + 1. */
+enum claim_result store_claim(struct store *store, struct slice name,
+                              struct store_progress *progress);
+
+enum batch_result {
+    BATCH_OK,
+    BATCH_DUPLICATE,
+    BATCH_FENCED,  /* answer has the epoch */
+    BATCH_GAP,     /* answer has the progress */
+    BATCH_UNKNOWN, /* the producer was never claimed */
+    BATCH_MALFORMED,
+    BATCH_NO_ROOM,
+};
+
+struct batch_skip {
+    struct slice path; /* borrowed from the body */
+    const char *reason;
+};
+
+struct batch_answer {
+    struct store_progress progress;
+    const struct batch_skip *skipped; /* until the next call */
+    size_t skipped_count;
+    size_t event_count;    /* references written */
+    const char *malformed; /* what is wrong, static text */
+};
+
+enum batch_result store_batch(struct store *store, struct slice body,
+                              struct batch_answer *answer);
+
+/* ---- Reading ---- */
+
+struct page {
+    const struct slice *messages; /* borrowed until the next store_read() or store_turn() */
+    size_t count;
+    size_t bytes;
+    uint64_t start, end;
+    bool is_at_tail;
+    bool is_closed; /* closed, and the page reaches the end */
+};
+
+enum read_result { READ_OK, READ_BEYOND_TAIL, READ_NOT_A_BOUNDARY };
+
+/* Whole appends from position on, until there are limit bytes or no more. */
+enum read_result store_read(struct store *store, struct stream *stream, uint64_t position,
+                            size_t limit, struct page *page);

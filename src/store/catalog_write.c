@@ -1,0 +1,233 @@
+/* Writing a checkpoint into the catalog: one LMDB transaction, by the checkpoint thread. */
+#include "catalog_internal.h"
+
+enum {
+    CHUNK_TARGET = 64 * 1024,     /* a chunk is closed when it has so many bytes */
+    CHUNK_MERGE_MAX = 16 * 1024,  /* a smaller last chunk is written anew, with what follows */
+};
+
+struct writer {
+    struct catalog *catalog;
+    const struct checkpoint_job *job;
+    MDB_txn *txn;
+    MDB_cursor *chunks;
+    struct buffer lens, bytes; /* of the chunk being put together */
+    int code;                  /* of the first call that failed; the rest does nothing */
+};
+
+static MDB_dbi database(const struct writer *writer, enum database which)
+{
+    return writer->catalog->databases[which];
+}
+
+static void put(struct writer *writer, enum database which, MDB_val key, MDB_val value)
+{
+    if (writer->code == 0)
+        writer->code = mdb_put(writer->txn, database(writer, which), &key, &value, 0);
+}
+
+/* Deleting what is not there is fine. */
+static void del(struct writer *writer, enum database which, MDB_val key)
+{
+    if (writer->code)
+        return;
+    int code = mdb_del(writer->txn, database(writer, which), &key, NULL);
+    writer->code = code == MDB_NOTFOUND ? 0 : code;
+}
+
+/* The record before this checkpoint; empty when there is none. */
+static struct slice old_record(struct writer *writer, uint64_t id)
+{
+    MDB_val key = catalog_value(&id, sizeof id), value;
+    if (writer->code)
+        return SLICE_NONE;
+    int code = mdb_get(writer->txn, database(writer, DATABASE_STREAMS), &key, &value);
+    if (code == 0)
+        return slice_of(value.mv_data, value.mv_size);
+    writer->code = code == MDB_NOTFOUND ? 0 : code;
+    return SLICE_NONE;
+}
+
+static void set_expiry(struct writer *writer, uint64_t id, int64_t old_ms, int64_t new_ms)
+{
+    char key[PAIR_KEY_SIZE];
+    if (old_ms == new_ms)
+        return;
+    if (old_ms != INT64_MAX) {
+        catalog_pair_key((uint64_t)old_ms, id, key);
+        del(writer, DATABASE_EXPIRY, catalog_value(key, sizeof key));
+    }
+    if (new_ms != INT64_MAX) {
+        catalog_pair_key((uint64_t)new_ms, id, key);
+        put(writer, DATABASE_EXPIRY, catalog_value(key, sizeof key), catalog_value("", 0));
+    }
+}
+
+static void delete_chunks(struct writer *writer, uint64_t id)
+{
+    char first[PAIR_KEY_SIZE];
+    catalog_pair_key(id, 0, first);
+    MDB_val key = catalog_value(first, sizeof first), value;
+    int code = writer->code ? writer->code
+                            : mdb_cursor_get(writer->chunks, &key, &value, MDB_SET_RANGE);
+    while (code == 0 && catalog_pair_high(&key) == id) {
+        code = mdb_cursor_del(writer->chunks, 0);
+        /* After a deletion, "next" is what moved into its place. */
+        if (code == 0)
+            code = mdb_cursor_get(writer->chunks, &key, &value, MDB_NEXT);
+    }
+    if (code != MDB_NOTFOUND)
+        writer->code = code;
+}
+
+static void delete_path(struct writer *writer, struct slice path, uint64_t id)
+{
+    struct hash128 hash = catalog_path_hash(writer->catalog, path);
+    MDB_val key = catalog_value(&hash, sizeof hash), value;
+    if (writer->code)
+        return;
+    int code = mdb_get(writer->txn, database(writer, DATABASE_PATHS), &key, &value);
+    if (code == 0 && load_u64(value.mv_data) == id)
+        del(writer, DATABASE_PATHS, key);
+    else if (code && code != MDB_NOTFOUND)
+        writer->code = code;
+}
+
+static void delete_stream(struct writer *writer, uint64_t id)
+{
+    struct slice record = old_record(writer, id);
+    if (!record.len)
+        return;
+    int64_t deadline = record_deadline(record);
+    delete_path(writer, record_path(record), id);
+    set_expiry(writer, id, deadline, INT64_MAX);
+    delete_chunks(writer, id);
+    del(writer, DATABASE_STREAMS, catalog_value(&id, sizeof id));
+}
+
+static void put_chunk(struct writer *writer, uint64_t id, uint64_t start)
+{
+    char name[PAIR_KEY_SIZE];
+    size_t lens_len = writer->lens.len;
+    catalog_pair_key(id, start, name);
+    MDB_val key = catalog_value(name, sizeof name);
+    MDB_val value = {.mv_size = CHUNK_COUNT_SIZE + lens_len + writer->bytes.len};
+    if (writer->code == 0)
+        writer->code = mdb_cursor_put(writer->chunks, &key, &value, MDB_RESERVE);
+    if (writer->code)
+        return;
+    char *to = value.mv_data;
+    store_u32(to, (uint32_t)(lens_len / CHUNK_LEN_SIZE));
+    memcpy(to + CHUNK_COUNT_SIZE, writer->lens.data, lens_len);
+    memcpy(to + CHUNK_COUNT_SIZE + lens_len, writer->bytes.data, writer->bytes.len);
+    buffer_clear(&writer->lens);
+    buffer_clear(&writer->bytes);
+}
+
+/* Begins with the last chunk's content when that is small, so that a stream that gets a little at a
+ * time does not become a heap of tiny chunks. Returns where the new chunk starts. */
+static uint64_t begin_chunk(struct writer *writer, uint64_t id, uint64_t start)
+{
+    char behind[PAIR_KEY_SIZE];
+    catalog_pair_key(id, UINT64_MAX, behind);
+    MDB_val key = catalog_value(behind, sizeof behind), value;
+    int code = mdb_cursor_get(writer->chunks, &key, &value, MDB_SET_RANGE);
+    if (code == 0 || code == MDB_NOTFOUND)
+        code = mdb_cursor_get(writer->chunks, &key, &value, code ? MDB_LAST : MDB_PREV);
+    if (code == MDB_NOTFOUND)
+        return start;
+    if (code) {
+        writer->code = code;
+        return start;
+    }
+    if (catalog_pair_high(&key) != id || value.mv_size > CHUNK_MERGE_MAX)
+        return start;
+    struct chunk chunk = catalog_chunk_of(&key, &value);
+    size_t lens_len = (size_t)chunk.count * CHUNK_LEN_SIZE;
+    buffer_add(&writer->lens, chunk.lens, lens_len);
+    buffer_add(&writer->bytes, chunk.bytes, value.mv_size - CHUNK_COUNT_SIZE - lens_len);
+    check(chunk.start + writer->bytes.len == start);
+    return chunk.start;
+}
+
+static void put_entries(struct writer *writer, const struct checkpoint_stream *stream)
+{
+    const struct entry *entry = &writer->job->entries[stream->first_entry];
+    const struct entry *end = entry + stream->entry_count;
+    if (entry == end || writer->code)
+        return;
+    uint64_t start = entry->position;
+    if (stream->has_stored)
+        start = begin_chunk(writer, stream->id, start);
+    for (; entry < end; entry++) {
+        if (writer->bytes.len >= CHUNK_TARGET) {
+            put_chunk(writer, stream->id, start);
+            start = entry->position;
+        }
+        buffer_add_u32(&writer->lens, entry->len | (entry->ends_append ? CHUNK_END : 0));
+        buffer_add(&writer->bytes, entry->frame->bytes.data + entry->offset, entry->len);
+    }
+    put_chunk(writer, stream->id, start);
+}
+
+static void put_stream(struct writer *writer, const struct checkpoint_stream *stream)
+{
+    struct slice record = slice_of(writer->job->records.data + stream->record_at,
+                                   stream->record_len);
+    struct slice old = old_record(writer, stream->id);
+    int64_t old_deadline = old.len ? record_deadline(old) : INT64_MAX;
+    if (!old.len) {
+        struct hash128 hash = catalog_path_hash(writer->catalog, record_path(record));
+        put(writer, DATABASE_PATHS, catalog_value(&hash, sizeof hash),
+            catalog_value(&stream->id, sizeof stream->id));
+    }
+    set_expiry(writer, stream->id, old_deadline, record_deadline(record));
+    put(writer, DATABASE_STREAMS, catalog_value(&stream->id, sizeof stream->id),
+        catalog_value(record.data, record.len));
+    put_entries(writer, stream);
+}
+
+static void put_number(struct writer *writer, const char *name, uint64_t number)
+{
+    put(writer, DATABASE_META, catalog_value(name, strlen(name)),
+        catalog_value(&number, sizeof number));
+}
+
+/* Deleted streams come first in the job: another stream may have taken over the path of one. */
+static void write_job(struct writer *writer)
+{
+    const struct checkpoint_job *job = writer->job;
+    for (size_t i = 0; i < job->stream_count && writer->code == 0; i++) {
+        if (job->streams[i].record_len)
+            put_stream(writer, &job->streams[i]);
+        else
+            delete_stream(writer, job->streams[i].id);
+    }
+    for (size_t i = 0; i < job->producer_count; i++) {
+        const struct checkpoint_producer *producer = &job->producers[i];
+        put(writer, DATABASE_PRODUCERS, catalog_value(producer->name.data, producer->name.len),
+            catalog_value(&producer->progress, sizeof producer->progress));
+    }
+    put_number(writer, "sequence", job->sequence);
+    put_number(writer, "last-id", job->last_id);
+}
+
+bool catalog_write(struct catalog *catalog, const struct checkpoint_job *job, struct err *err)
+{
+    struct writer writer = {.catalog = catalog, .job = job};
+    writer.code = mdb_txn_begin(catalog->env, NULL, 0, &writer.txn);
+    if (writer.code)
+        return catalog_fail(err, "write to", writer.code);
+    writer.code = mdb_cursor_open(writer.txn, database(&writer, DATABASE_CHUNKS), &writer.chunks);
+    if (writer.code == 0) {
+        write_job(&writer);
+        mdb_cursor_close(writer.chunks);
+    }
+    buffer_release(&writer.lens);
+    buffer_release(&writer.bytes);
+    if (writer.code == 0)
+        writer.code = mdb_txn_commit(writer.txn);
+    else
+        mdb_txn_abort(writer.txn);
+    return writer.code == 0 || catalog_fail(err, "write to", writer.code);
+}

@@ -1,0 +1,100 @@
+#include "commit.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+
+struct commit {
+    pthread_t thread;
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    struct frame *waiting; /* handed over, not yet synced */
+    struct log_place place;
+    struct frame *synced;
+    bool is_stopping;
+    int event_fd;
+};
+
+static void *commit_main(void *argument)
+{
+    struct commit *commit = argument;
+    pthread_mutex_lock(&commit->mutex);
+    for (;;) {
+        while (!commit->waiting && !commit->is_stopping)
+            pthread_cond_wait(&commit->changed, &commit->mutex);
+        if (!commit->waiting)
+            break;
+        struct frame *frame = commit->waiting;
+        struct log_place place = commit->place;
+        pthread_mutex_unlock(&commit->mutex);
+        log_write(place, frame);
+        pthread_mutex_lock(&commit->mutex);
+        commit->waiting = NULL;
+        commit->synced = frame;
+        pthread_cond_broadcast(&commit->changed);
+        check(eventfd_write(commit->event_fd, 1) == 0);
+    }
+    pthread_mutex_unlock(&commit->mutex);
+    return NULL;
+}
+
+struct commit *commit_start(int event_fd)
+{
+    struct commit *commit = calloc(1, sizeof *commit);
+    check(commit != NULL);
+    commit->event_fd = event_fd;
+    pthread_mutex_init(&commit->mutex, NULL);
+    pthread_cond_init(&commit->changed, NULL);
+    check(pthread_create(&commit->thread, NULL, commit_main, commit) == 0);
+    return commit;
+}
+
+void commit_stop(struct commit *commit)
+{
+    pthread_mutex_lock(&commit->mutex);
+    commit->is_stopping = true;
+    pthread_cond_broadcast(&commit->changed);
+    pthread_mutex_unlock(&commit->mutex);
+    pthread_join(commit->thread, NULL);
+    pthread_cond_destroy(&commit->changed);
+    pthread_mutex_destroy(&commit->mutex);
+    free(commit);
+}
+
+bool commit_is_idle(struct commit *commit)
+{
+    pthread_mutex_lock(&commit->mutex);
+    bool is_idle = !commit->waiting && !commit->synced;
+    pthread_mutex_unlock(&commit->mutex);
+    return is_idle;
+}
+
+void commit_submit(struct commit *commit, struct frame *frame, struct log_place place)
+{
+    pthread_mutex_lock(&commit->mutex);
+    check(!commit->waiting && !commit->synced);
+    commit->waiting = frame;
+    commit->place = place;
+    pthread_cond_broadcast(&commit->changed);
+    pthread_mutex_unlock(&commit->mutex);
+}
+
+struct frame *commit_take(struct commit *commit)
+{
+    pthread_mutex_lock(&commit->mutex);
+    struct frame *frame = commit->synced;
+    commit->synced = NULL;
+    pthread_mutex_unlock(&commit->mutex);
+    return frame;
+}
+
+struct frame *commit_wait(struct commit *commit)
+{
+    pthread_mutex_lock(&commit->mutex);
+    while (commit->waiting)
+        pthread_cond_wait(&commit->changed, &commit->mutex);
+    struct frame *frame = commit->synced;
+    commit->synced = NULL;
+    pthread_mutex_unlock(&commit->mutex);
+    return frame;
+}

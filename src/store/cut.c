@@ -1,0 +1,116 @@
+/* Cutting a checkpoint: copying what has changed out of memory, and letting go afterwards. */
+#include "internal.h"
+
+#include "weir/base/clock.h"
+
+#include <stdlib.h>
+
+static void add_stream(struct checkpoint_job *job, struct stream *stream)
+{
+    struct checkpoint_stream *added = &job->streams[job->stream_count++];
+    *added = (struct checkpoint_stream){.stream = stream, .id = stream->id};
+    if (stream->is_gone)
+        return;
+    added->record_at = job->records.len;
+    stream_encode(stream, &job->records);
+    added->record_len = job->records.len - added->record_at;
+    added->has_stored = stream->stored_tail > stream->fork.position;
+    added->first_entry = job->entry_count;
+    size_t first = stream_find_entry(stream, stream->stored_tail);
+    added->entry_count = stream->first + stream->count - first;
+    size_t needed = job->entry_count + added->entry_count;
+    if (needed > job->entry_capacity) {
+        job->entry_capacity = needed * 2;
+        job->entries = realloc(job->entries, job->entry_capacity * sizeof *job->entries);
+        check(job->entries != NULL);
+    }
+    if (added->entry_count)
+        memcpy(job->entries + job->entry_count, stream->entries + first,
+               added->entry_count * sizeof *job->entries);
+    job->entry_count = needed;
+    stream->stored_tail = stream->tail;
+}
+
+static void add_producers(struct checkpoint_job *job, const struct store *store)
+{
+    job->producer_count = store->producer_count;
+    job->producers = calloc(store->producer_count + 1, sizeof *job->producers);
+    check(job->producers != NULL);
+    if (store->producer_count)
+        memcpy(job->producers, store->producers,
+               store->producer_count * sizeof *job->producers);
+}
+
+void store_cut(struct store *store)
+{
+    check(!store->job && frame_is_empty(store->open));
+    struct checkpoint_job *job = calloc(1, sizeof *job);
+    check(job != NULL);
+    job->sequence = store->open->sequence - 1;
+    job->last_id = store->last_id;
+    job->streams = calloc(store->dirty_count + 1, sizeof *job->streams);
+    check(job->streams != NULL);
+    /* Deleted ones first, as their paths may have been taken over. */
+    for (int is_second = 0; is_second < 2; is_second++) {
+        for (size_t i = 0; i < store->dirty_count; i++) {
+            if (store->dirty[i]->is_gone == !is_second)
+                add_stream(job, store->dirty[i]);
+        }
+    }
+    for (size_t i = 0; i < store->dirty_count; i++)
+        store->dirty[i]->is_dirty = false;
+    store->dirty_count = 0;
+    add_producers(job, store);
+    store->job = job;
+    store->is_job_started = false;
+}
+
+void store_finish_job(struct store *store)
+{
+    const struct checkpoint_job *job = store->job;
+    store->checkpointed = job->sequence;
+    store->pinned_bytes = 0;
+    for (const struct frame *frame = store->oldest; frame; frame = frame->next) {
+        if (frame->sequence > job->sequence)
+            store->pinned_bytes += frame_memory(frame);
+    }
+    log_drop(store->log, job->sequence);
+    store_release_job(store);
+    store->counters.checkpoints++;
+    store->checkpoint_due_ms = clock_monotonic_ms() + store->settings.checkpoint_ms;
+}
+
+void store_release_job(struct store *store)
+{
+    struct checkpoint_job *job = store->job;
+    for (size_t i = 0; i < job->stream_count; i++)
+        store_drop(store, job->streams[i].stream);
+    buffer_release(&job->records);
+    free(job->streams);
+    free(job->entries);
+    free(job->producers);
+    free(job);
+    store->job = NULL;
+}
+
+static void drop_frame(struct store *store, struct frame *frame)
+{
+    for (size_t i = 0; i < frame->touched_count; i++) {
+        stream_drop_entries(frame->touched[i].stream, frame);
+        store_drop(store, frame->touched[i].stream);
+    }
+    store->memory_bytes -= frame_memory(frame);
+    frame_free(frame);
+}
+
+void store_trim_memory(struct store *store)
+{
+    while (store->oldest && store->memory_bytes > store->settings.cache_bytes &&
+           store->oldest->sequence <= store->checkpointed) {
+        struct frame *frame = store->oldest;
+        store->oldest = frame->next;
+        if (!store->oldest)
+            store->newest = NULL;
+        drop_frame(store, frame);
+    }
+}

@@ -1,0 +1,108 @@
+/* struct store and what its parts share. The state in memory is a fold of the operations in the log:
+ * the same apply_operation() runs when an operation is decided on and when it is read back. */
+#pragma once
+
+#include "catalog.h"
+#include "checkpoint.h"
+#include "commit.h"
+#include "log.h"
+#include "stream.h"
+#include "table.h"
+#include "weir/base/arena.h"
+
+enum operation {
+    OPERATION_END, /* padding */
+    OPERATION_CREATE,
+    OPERATION_APPEND, /* and close */
+    OPERATION_DELETE,
+    OPERATION_USE, /* renews a sliding expiry */
+    OPERATION_BATCH,
+    OPERATION_CLAIM,
+};
+
+enum { STORE_PRODUCERS_MAX = 1000, FRAME_BYTES_MAX = 1 << 28 };
+
+struct store {
+    struct store_settings settings;
+    int folder_fd, lock_fd, event_fd;
+    struct log *log;
+    struct catalog *catalog;
+    struct commit *commit;
+    struct checkpoint *checkpoint;
+
+    struct table by_path, by_id;
+    struct stream *oldest_idle, *newest_idle; /* unused and unchanged streams */
+    size_t idle_count;
+    uint64_t last_id;
+
+    struct frame *open;           /* being filled */
+    struct frame *oldest, *newest; /* sealed, in memory; newest may be with the commit thread */
+    uint64_t durable;             /* sequence */
+    uint64_t memory_bytes, pinned_bytes;
+    uint64_t checkpointed; /* sequence */
+
+    struct stream **dirty; /* held */
+    size_t dirty_count, dirty_capacity;
+    struct checkpoint_job *job; /* cut, under way or to be tried again */
+    bool is_job_started;
+    uint64_t checkpoint_due_ms, retry_ms; /* monotonic */
+
+    struct checkpoint_producer *producers; /* of batches; names are owned */
+    size_t producer_count;
+
+    struct arena scratch; /* of one call */
+    struct batch_skip *skipped;
+    size_t skipped_count;
+    struct slice *page;
+    size_t page_count, page_capacity;
+    struct store_counters counters;
+};
+
+/* ---- streams in memory: streams.c ---- */
+
+/* From memory or the catalog; NULL: there is none, or it is deleted for good. */
+struct stream *store_stream(struct store *store, uint64_t id);
+void store_add_stream(struct store *store, struct stream *stream);
+void store_mark_dirty(struct store *store, struct stream *stream);
+
+/* Notes that the open frame changes the stream. */
+void store_note_touched(struct store *store, struct stream *stream);
+void store_release_streams(struct store *store);
+
+/* ---- operations: apply.c, decide by store.c, create.c, append.c, batch.c ---- */
+
+/* Room for an operation of about so many bytes in the open frame. False when the disk is full. */
+bool store_reserve(struct store *store, size_t operation_bytes) WEIR_MUST_CHECK;
+
+/* Applies the operations in the open frame from offset `from` on. */
+void store_apply(struct store *store, size_t from);
+
+/* Splits a body into messages: one for bytes, the flattened values for JSON. In scratch. False when
+ * it is not JSON. */
+bool store_split(struct store *store, struct slice body, bool is_json, struct slice **messages,
+                 size_t *count) WEIR_MUST_CHECK;
+
+/* store_create() for a caller that goes on using scratch. */
+enum create_result store_create_unclear(struct store *store, const struct create_request *request,
+                                        struct stream **stream);
+
+struct checkpoint_producer *store_find_producer(const struct store *store, struct slice name);
+struct checkpoint_producer *store_add_producer(struct store *store, struct slice name);
+
+/* ---- reading: read.c ---- */
+
+/* As store_read(), up to `until` instead of the durable tail. */
+enum read_result store_read_until(struct store *store, struct stream *stream, uint64_t position,
+                                  uint64_t until, size_t limit, struct page *page);
+
+/* ---- checkpoints: cut.c ---- */
+
+/* Copies what has changed since the last cut; the open frame must be empty. */
+void store_cut(struct store *store);
+
+/* The job is in the catalog: drops the log behind it, and the job. */
+void store_finish_job(struct store *store);
+void store_release_job(struct store *store);
+
+/* Drops checkpointed frames above the memory bound. */
+void store_trim_memory(struct store *store);

@@ -1,0 +1,182 @@
+/* The streams in memory: finding, loading, and letting go of unused ones. */
+#include "internal.h"
+
+#include "weir/base/clock.h"
+#include "weir/base/hash.h"
+
+#include <stdlib.h>
+
+static struct stream *in_memory(const struct store *store, uint64_t id)
+{
+    size_t cursor = 0;
+    return table_next(&store->by_id, id, &cursor);
+}
+
+static struct stream *in_memory_by_path(const struct store *store, struct slice path,
+                                        uint64_t hash)
+{
+    size_t cursor = 0;
+    struct stream *stream;
+    while ((stream = table_next(&store->by_path, hash, &cursor))) {
+        if (slice_eq(stream_path(stream), path))
+            return stream;
+    }
+    return NULL;
+}
+
+static void unlist(struct store *store, struct stream *stream)
+{
+    if (!stream->is_listed)
+        return;
+    *(stream->older ? &stream->older->newer : &store->oldest_idle) = stream->newer;
+    *(stream->newer ? &stream->newer->older : &store->newest_idle) = stream->older;
+    stream->older = stream->newer = NULL;
+    stream->is_listed = false;
+    store->idle_count--;
+}
+
+static void forget(struct store *store, struct stream *stream)
+{
+    unlist(store, stream);
+    if (in_memory_by_path(store, stream_path(stream), stream->path_hash) == stream)
+        table_remove(&store->by_path, stream->path_hash, stream);
+    table_remove(&store->by_id, stream->id, stream);
+    stream_free(stream);
+}
+
+/* Unused streams stay for a while, as the next request often asks for one of them. */
+static void list_idle(struct store *store, struct stream *stream)
+{
+    unlist(store, stream);
+    stream->older = store->newest_idle;
+    *(store->newest_idle ? &store->newest_idle->newer : &store->oldest_idle) = stream;
+    store->newest_idle = stream;
+    stream->is_listed = true;
+    if (++store->idle_count > store->settings.idle_streams)
+        forget(store, store->oldest_idle);
+}
+
+void store_drop(struct store *store, struct stream *stream)
+{
+    stream_check(stream);
+    check(stream->references > 0);
+    if (--stream->references)
+        return;
+    if (stream->is_gone)
+        forget(store, stream);
+    else
+        list_idle(store, stream);
+}
+
+/* A stream takes over the path of a deleted one, which stays known by its id alone. */
+void store_add_stream(struct store *store, struct stream *stream)
+{
+    struct stream *before = in_memory_by_path(store, stream_path(stream), stream->path_hash);
+    if (before) {
+        check(before->is_gone);
+        table_remove(&store->by_path, before->path_hash, before);
+    }
+    table_add(&store->by_path, stream->path_hash, stream);
+    table_add(&store->by_id, stream->id, stream);
+}
+
+static struct stream *load(struct store *store, uint64_t id)
+{
+    struct slice record;
+    if (!catalog_stream(store->catalog, id, &record))
+        return NULL;
+    struct stream *stream = stream_decode(id, record);
+    check(stream != NULL);
+    store_add_stream(store, stream);
+    /* Listed at once, so that the caller may use it without holding it. */
+    list_idle(store, stream);
+    return stream;
+}
+
+struct stream *store_stream(struct store *store, uint64_t id)
+{
+    struct stream *stream = in_memory(store, id);
+    if (!stream)
+        stream = load(store, id);
+    return stream && !stream->is_gone ? stream : NULL;
+}
+
+void store_mark_dirty(struct store *store, struct stream *stream)
+{
+    if (stream->is_dirty)
+        return;
+    if (store->dirty_count == store->dirty_capacity) {
+        store->dirty_capacity = store->dirty_capacity ? store->dirty_capacity * 2 : 256;
+        store->dirty = realloc(store->dirty, store->dirty_capacity * sizeof(struct stream *));
+        check(store->dirty != NULL);
+    }
+    stream->is_dirty = true;
+    unlist(store, stream);
+    stream_hold(stream);
+    store->dirty[store->dirty_count++] = stream;
+}
+
+static void add_touched(struct frame *frame, struct stream *stream)
+{
+    if (frame->touched_count == frame->touched_capacity) {
+        frame->touched_capacity = frame->touched_capacity ? frame->touched_capacity * 2 : 2;
+        frame->touched = realloc(frame->touched,
+                                 frame->touched_capacity * sizeof *frame->touched);
+        check(frame->touched != NULL);
+    }
+    stream->touched_sequence = frame->sequence;
+    stream->touched_index = frame->touched_count;
+    stream_hold(stream);
+    frame->touched[frame->touched_count++].stream = stream;
+}
+
+void store_note_touched(struct store *store, struct stream *stream)
+{
+    struct frame *frame = store->open;
+    store_mark_dirty(store, stream);
+    if (stream->touched_sequence != frame->sequence)
+        add_touched(frame, stream);
+    struct touched *touched = &frame->touched[stream->touched_index];
+    touched->tail = stream->tail;
+    touched->is_closed = stream->is_closed;
+    touched->is_gone = stream->is_gone || stream->is_soft_deleted;
+    stream->ticket = frame->sequence;
+}
+
+void store_release_streams(struct store *store)
+{
+    while (store->oldest_idle)
+        forget(store, store->oldest_idle);
+    check(store->by_id.count == 0 && store->by_path.count == 0);
+    table_release(&store->by_path);
+    table_release(&store->by_id);
+}
+
+static struct stream *find_any(struct store *store, struct slice path)
+{
+    uint64_t id;
+    struct stream *stream =
+        in_memory_by_path(store, path, hash64(hash_process_key(), path));
+    /* What was deleted since the checkpoint is in memory, so the catalog does not bring it back. */
+    if (!stream && catalog_find(store->catalog, path, &id))
+        stream = load(store, id);
+    return stream && !stream->is_gone ? stream : NULL;
+}
+
+enum find_result store_find(struct store *store, struct slice path, struct stream **found)
+{
+    struct stream *stream = find_any(store, path);
+    if (!stream)
+        return FIND_MISSING;
+    if (stream->is_listed)
+        list_idle(store, stream);
+    *found = stream;
+    if (stream->is_soft_deleted)
+        return FIND_SOFT_DELETED;
+    /* Without room for the deletion the stream is gone all the same, for whoever asks. */
+    if (stream_deadline(stream) <= clock_wall_ms()) {
+        bool is_kept = store_delete(store, stream) && stream->is_soft_deleted;
+        return is_kept ? FIND_SOFT_DELETED : FIND_MISSING;
+    }
+    return FIND_OK;
+}
