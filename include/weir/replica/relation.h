@@ -49,6 +49,7 @@ struct column {
     struct slice name;
     struct slice json_name; /* quoted token */
     const struct value_type *type;
+    bool is_not_null;
     bool is_deterministic; /* equal means the same bytes: not so under some ICU collations */
 };
 

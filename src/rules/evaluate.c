@@ -1,0 +1,234 @@
+/* Running plans over rows: a nested loop whose depth is the number of sources. */
+#include "plan.h"
+
+#include "weir/base/check.h"
+#include "weir/replica/value.h"
+
+void evaluation_release(struct evaluation *evaluation)
+{
+    arena_release(&evaluation->scratch);
+    for (size_t i = 0; i < SLOTS_MAX; i++)
+        buffer_release(&evaluation->keys[i]);
+}
+
+static struct slice column_json(const struct evaluation *evaluation,
+                                const struct operand *operand)
+{
+    return row_column(operand->source->relation, evaluation->rows[operand->source->slot],
+                      operand->column);
+}
+
+static bool operand_text(struct evaluation *evaluation, const struct operand *operand,
+                         struct slice *text);
+
+static bool concat_text(struct evaluation *evaluation, const struct operand *operand,
+                        struct slice *text)
+{
+    struct slice parts[2];
+    check(operand->part_count == 2);
+    for (size_t i = 0; i < 2; i++) {
+        if (!operand_text(evaluation, operand->parts[i], &parts[i]))
+            return false;
+    }
+    char *joined = arena_alloc(&evaluation->scratch, parts[0].len + parts[1].len);
+    if (parts[0].len)
+        memcpy(joined, parts[0].data, parts[0].len);
+    if (parts[1].len)
+        memcpy(joined + parts[0].len, parts[1].data, parts[1].len);
+    *text = slice_of(joined, parts[0].len + parts[1].len);
+    return true;
+}
+
+/* The text form; false for NULL. */
+static bool operand_text(struct evaluation *evaluation, const struct operand *operand,
+                         struct slice *text)
+{
+    switch (operand->kind) {
+    case OPERAND_COLUMN: {
+        struct slice json = column_json(evaluation, operand);
+        if (value_is_null(json))
+            return false;
+        *text = value_text(operand->type, json, &evaluation->scratch);
+        return true;
+    }
+    case OPERAND_CONSTANT:
+        *text = operand->text;
+        return !operand->is_null;
+    case OPERAND_CONCAT:
+        return concat_text(evaluation, operand, text);
+    case OPERAND_SUBJECT:
+        *text = evaluation->subject;
+        return true;
+    }
+    return false;
+}
+
+static enum value_kind compared_kind(const struct operand *operand)
+{
+    return operand->kind == OPERAND_COLUMN && operand->is_text_cast ? VALUE_TEXT
+                                                                     : operand->type->kind;
+}
+
+/* The equality key; false for NULL. A coerced constant's text is its key already. */
+static bool operand_key(struct evaluation *evaluation, const struct operand *operand,
+                        struct slice *key)
+{
+    if (!operand_text(evaluation, operand, key))
+        return false;
+    if (operand->kind != OPERAND_CONSTANT)
+        *key = value_key_of_text(compared_kind(operand), *key, &evaluation->scratch);
+    return true;
+}
+
+static bool compare_holds(struct evaluation *evaluation, const struct condition *condition)
+{
+    struct slice left, right;
+    if (!operand_key(evaluation, condition->left, &left) ||
+        !operand_key(evaluation, condition->right, &right))
+        return false;
+    enum value_kind kind = compared_kind(condition->left);
+    switch (condition->op) {
+    case COMPARE_EQ:
+        return slice_eq(left, right);
+    case COMPARE_NE:
+        return !slice_eq(left, right);
+    case COMPARE_LT:
+        return value_key_cmp(kind, left, right) < 0;
+    case COMPARE_LE:
+        return value_key_cmp(kind, left, right) <= 0;
+    case COMPARE_GT:
+        return value_key_cmp(kind, left, right) > 0;
+    case COMPARE_GE:
+        return value_key_cmp(kind, left, right) >= 0;
+    }
+    return false;
+}
+
+static bool list_holds(struct evaluation *evaluation, const struct condition *condition)
+{
+    struct slice key;
+    bool wanted = condition->kind == CONDITION_IN;
+    if (!operand_key(evaluation, condition->left, &key))
+        return false;
+    for (size_t i = 0; i < condition->list_count; i++) {
+        if (slice_eq(condition->list[i]->text, key))
+            return wanted;
+    }
+    return !wanted && !condition->list_has_null;
+}
+
+static bool atom_holds(struct evaluation *evaluation, const struct condition *atom)
+{
+    arena_clear(&evaluation->scratch);
+    switch (atom->kind) {
+    case CONDITION_COMPARE:
+        return compare_holds(evaluation, atom);
+    case CONDITION_IN:
+    case CONDITION_NOT_IN:
+        return list_holds(evaluation, atom);
+    case CONDITION_IS_NULL:
+        return value_is_null(column_json(evaluation, atom->left));
+    case CONDITION_NOT_NULL:
+        return !value_is_null(column_json(evaluation, atom->left));
+    default:
+        check(!"an atom");
+        return false;
+    }
+}
+
+static bool stop_at_first(struct evaluation *evaluation, struct slice subject)
+{
+    (void)evaluation;
+    (void)subject;
+    return false;
+}
+
+/* Whether the negation finds no row. Its rows go to slots of their own, so the outer ones stay. */
+static bool negation_holds(const struct plan *plan, struct evaluation *evaluation)
+{
+    plan_emit_fn *outer = evaluation->emit;
+    evaluation->emit = stop_at_first;
+    bool found_none = plan_run(plan, evaluation);
+    evaluation->emit = outer;
+    return found_none;
+}
+
+static bool subject_matches(const struct operand *subject, struct evaluation *evaluation)
+{
+    struct slice text;
+    arena_clear(&evaluation->scratch);
+    return operand_text(evaluation, subject, &text) && slice_eq(text, evaluation->subject);
+}
+
+static bool level_holds(const struct plan *plan, const struct plan_level *level,
+                        struct evaluation *evaluation)
+{
+    for (size_t i = 0; i < level->filter_count; i++) {
+        if (!atom_holds(evaluation, level->filters[i]))
+            return false;
+    }
+    if (level->checks_subject && !subject_matches(plan->subject, evaluation))
+        return false;
+    for (size_t i = 0; i < level->negation_count; i++) {
+        if (!negation_holds(level->negations[i], evaluation))
+            return false;
+    }
+    return true;
+}
+
+/* The step's key components, in the buffer of its slot; false if one is NULL. */
+static bool step_components(const struct plan_step *step, struct evaluation *evaluation,
+                            struct slice *components)
+{
+    struct buffer *out = &evaluation->keys[step->source->slot];
+    const struct hash_key *hash = replica_hash_key(evaluation->state->replica);
+    arena_clear(&evaluation->scratch);
+    buffer_clear(out);
+    for (size_t i = 0; i < step->access.column_count; i++) {
+        const struct operand *operand = step->components[i];
+        struct slice key;
+        if (!operand_key(evaluation, operand, &key))
+            return false;
+        if (operand->kind == OPERAND_SUBJECT)
+            key = value_key_of_text(step->component_kinds[i], key, &evaluation->scratch);
+        key_add_component(out, hash, key);
+    }
+    *components = buffer_slice(out);
+    return true;
+}
+
+static bool emit_subject(const struct plan *plan, struct evaluation *evaluation)
+{
+    struct slice subject = SLICE_NONE;
+    if (plan->subject) {
+        arena_clear(&evaluation->scratch);
+        if (!operand_text(evaluation, plan->subject, &subject))
+            return true; /* NULL is nobody */
+    }
+    return evaluation->emit(evaluation, subject);
+}
+
+static bool run_from(const struct plan *plan, size_t at, struct evaluation *evaluation)
+{
+    if (at == plan->step_count)
+        return emit_subject(plan, evaluation);
+    const struct plan_step *step = &plan->steps[at];
+    unsigned slot = step->source->slot;
+    struct slice components;
+    if (!step_components(step, evaluation, &components))
+        return true;
+    struct state_read read;
+    bool goes_on = true;
+    state_read_begin(&read, evaluation->state, &step->access, components);
+    while (goes_on && state_read_next(&read, &evaluation->rows[slot])) {
+        if (level_holds(plan, &step->level, evaluation))
+            goes_on = run_from(plan, at + 1, evaluation);
+    }
+    state_read_end(&read);
+    return goes_on;
+}
+
+bool plan_run(const struct plan *plan, struct evaluation *evaluation)
+{
+    return !level_holds(plan, &plan->given, evaluation) || run_from(plan, 0, evaluation);
+}

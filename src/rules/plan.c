@@ -1,0 +1,273 @@
+#include "plan.h"
+
+#include "weir/base/check.h"
+#include "weir/replica/value.h"
+
+/* column = something that is known before the row is read */
+struct equality {
+    uint16_t column;
+    enum value_kind kind;
+    const struct operand *operand;
+    const struct condition *atom; /* NULL: the subject */
+};
+
+struct equalities {
+    struct equality items[INDEX_COLUMNS_MAX * 8];
+    size_t count;
+    size_t row_count; /* how many depend on another row or the subject, not on constants only */
+};
+
+static uint32_t slot_bit(const struct source *source)
+{
+    return 1u << source->slot;
+}
+
+static uint32_t operand_slots(const struct operand *operand)
+{
+    uint32_t slots = 0;
+    if (!operand)
+        return 0;
+    if (operand->kind == OPERAND_COLUMN)
+        return slot_bit(operand->source);
+    for (size_t i = 0; i < operand->part_count; i++)
+        slots |= operand_slots(operand->parts[i]);
+    return slots;
+}
+
+static uint32_t atom_slots(const struct condition *atom)
+{
+    return operand_slots(atom->left) | operand_slots(atom->right);
+}
+
+/* The rows that a negation needs from outside. */
+static uint32_t negation_slots(const struct conjunct *negation)
+{
+    uint32_t needed = 0, own = 0;
+    for (size_t i = 0; i < negation->atom_count; i++)
+        needed |= atom_slots(negation->atoms[i]);
+    for (size_t i = 0; i < negation->negation_count; i++)
+        needed |= negation_slots(negation->negations[i]);
+    for (size_t i = 0; i < negation->source_count; i++)
+        own |= slot_bit(negation->sources[i]);
+    return needed & ~own;
+}
+
+/* Whether the column's stored key can be looked up for the comparison: a numeric compared as text
+ * is not stored by its text. */
+static bool is_searchable(const struct operand *column)
+{
+    return !column->is_text_cast || column->type->kind != VALUE_NUMERIC;
+}
+
+static void add_equality(struct equalities *found, const struct operand *column,
+                         const struct operand *operand, const struct condition *atom)
+{
+    size_t room = sizeof found->items / sizeof *found->items;
+    for (size_t i = 0; i < found->count; i++) {
+        if (found->items[i].column == column->column)
+            return;
+    }
+    if (found->count == room || !is_searchable(column))
+        return;
+    enum value_kind kind = column->is_text_cast ? VALUE_TEXT : column->type->kind;
+    found->items[found->count++] = (struct equality){column->column, kind, operand, atom};
+    found->row_count += operand->kind != OPERAND_CONSTANT;
+}
+
+static bool is_column_of(const struct operand *operand, const struct source *source)
+{
+    return operand->kind == OPERAND_COLUMN && operand->source == source;
+}
+
+static const struct operand subject_operand = {.kind = OPERAND_SUBJECT, .type = &text_type};
+
+static void find_equalities(const struct conjunct *conjunct, const struct source *source,
+                            uint32_t bound, bool has_subject, struct equalities *found)
+{
+    *found = (struct equalities){.count = 0};
+    /* The subject first: it narrows most. */
+    if (has_subject && is_column_of(conjunct->subject, source))
+        add_equality(found, conjunct->subject, &subject_operand, NULL);
+    for (size_t i = 0; i < conjunct->atom_count; i++) {
+        const struct condition *atom = conjunct->atoms[i];
+        if (atom->kind != CONDITION_COMPARE || atom->op != COMPARE_EQ)
+            continue;
+        if (is_column_of(atom->left, source) && !(operand_slots(atom->right) & ~bound))
+            add_equality(found, atom->left, atom->right, atom);
+        else if (is_column_of(atom->right, source) && !(operand_slots(atom->left) & ~bound))
+            add_equality(found, atom->right, atom->left, atom);
+    }
+}
+
+static const struct equality *equality_on(const struct equalities *found, uint16_t column)
+{
+    for (size_t i = 0; i < found->count; i++) {
+        if (found->items[i].column == column)
+            return &found->items[i];
+    }
+    return NULL;
+}
+
+static void use_equality(struct plan_step *step, const struct equality *equality)
+{
+    size_t at = step->access.column_count++;
+    step->access.columns[at] = equality->column;
+    step->components[at] = equality->operand;
+    step->component_kinds[at] = equality->kind;
+}
+
+/* How many columns at the head of the primary key are given; key columns are searched only where
+ * equal keys have equal texts. */
+static size_t given_key_columns(const struct relation *relation, const struct equalities *found)
+{
+    size_t count = 0;
+    if (!key_has_ranges(relation))
+        return 0;
+    while (count < relation->key_count && equality_on(found, relation->key[count]))
+        count++;
+    return count;
+}
+
+static void use_key(struct plan_step *step, const struct equalities *found, size_t column_count)
+{
+    const struct relation *relation = step->source->relation;
+    step->access.kind =
+        column_count == relation->key_count ? ACCESS_KEY : ACCESS_KEY_RANGE;
+    for (size_t i = 0; i < column_count; i++)
+        use_equality(step, equality_on(found, relation->key[i]));
+}
+
+/* The columns in ascending order, so that rules that ask for the same set share an index. */
+static bool use_index(struct plan_context *context, struct plan_step *step,
+                      struct equalities *found)
+{
+    const struct relation *relation = step->source->relation;
+    size_t count = found->count < INDEX_COLUMNS_MAX ? found->count : INDEX_COLUMNS_MAX;
+    for (size_t i = 0; i < count; i++) {
+        for (size_t j = i; j > 0 && found->items[j - 1].column > found->items[j].column; j--) {
+            struct equality swapped = found->items[j];
+            found->items[j] = found->items[j - 1];
+            found->items[j - 1] = swapped;
+        }
+    }
+    for (size_t i = 0; i < count; i++)
+        use_equality(step, &found->items[i]);
+    step->access.kind = ACCESS_INDEX;
+    step->access.index = replica_ensure_index(context->replica, relation, step->access.columns,
+                                              count, context->err);
+    return step->access.index != NULL;
+}
+
+static bool choose_access(struct plan_context *context, struct plan_step *step,
+                          struct equalities *found)
+{
+    const struct relation *relation = step->source->relation;
+    step->access.relation = relation;
+    step->access.kind = ACCESS_ALL;
+    if (!found->count)
+        return true;
+    size_t key_columns = given_key_columns(relation, found);
+    if (key_columns && (key_columns == relation->key_count || key_columns == found->count)) {
+        use_key(step, found, key_columns);
+        return true;
+    }
+    return use_index(context, step, found);
+}
+
+/* The better source to read next: the whole key is given, then most columns that depend on rows,
+ * then any column. */
+static size_t rank(const struct source *source, const struct equalities *found)
+{
+    if (!found->count)
+        return 0;
+    if (given_key_columns(source->relation, found) == source->relation->key_count)
+        return 100;
+    return 1 + found->row_count * 2 + (found->count > found->row_count);
+}
+
+static bool step_uses(const struct plan_step *step, const struct equalities *found,
+                      const struct condition *atom)
+{
+    for (size_t i = 0; i < step->access.column_count; i++) {
+        const struct equality *equality = equality_on(found, step->access.columns[i]);
+        if (equality && equality->atom == atom)
+            return true;
+    }
+    return false;
+}
+
+static void *array_of(struct plan_context *context, size_t count)
+{
+    return arena_calloc(context->arena, count + 1, sizeof(void *));
+}
+
+/* What becomes testable when the rows `bound` are there and those of `before` already were. */
+static bool fill_level(struct plan_context *context, struct plan_level *level,
+                       const struct conjunct *conjunct, const struct plan_step *step,
+                       const struct equalities *found, uint32_t before, uint32_t bound,
+                       bool is_first, bool has_subject)
+{
+    level->filters = array_of(context, conjunct->atom_count);
+    level->negations = array_of(context, conjunct->negation_count);
+    for (size_t i = 0; i < conjunct->atom_count; i++) {
+        const struct condition *atom = conjunct->atoms[i];
+        uint32_t slots = atom_slots(atom);
+        bool is_new = is_first || (slots & ~before);
+        if (!is_new || (slots & ~bound) || (step && step_uses(step, found, atom)))
+            continue;
+        level->filters[level->filter_count++] = atom;
+    }
+    for (size_t i = 0; i < conjunct->negation_count; i++) {
+        uint32_t slots = negation_slots(conjunct->negations[i]);
+        bool is_new = is_first || (slots & ~before);
+        if (!is_new || (slots & ~bound))
+            continue;
+        struct plan *plan = plan_build(context, conjunct->negations[i], bound, false);
+        if (!plan)
+            return false;
+        level->negations[level->negation_count++] = plan;
+    }
+    if (has_subject) {
+        uint32_t slots = operand_slots(conjunct->subject);
+        level->checks_subject = !(slots & ~bound) && (is_first || (slots & ~before));
+    }
+    return true;
+}
+
+struct plan *plan_build(struct plan_context *context, const struct conjunct *conjunct,
+                        uint32_t given, bool has_subject)
+{
+    struct plan *plan = arena_calloc(context->arena, 1, sizeof *plan);
+    plan->subject = conjunct->subject;
+    plan->steps = arena_calloc(context->arena, conjunct->source_count + 1, sizeof *plan->steps);
+    uint32_t bound = given;
+    if (!fill_level(context, &plan->given, conjunct, NULL, NULL, 0, bound, true, has_subject))
+        return NULL;
+    for (;;) {
+        const struct source *best = NULL;
+        struct equalities found, best_found = {.count = 0};
+        size_t best_rank = 0;
+        for (size_t i = 0; i < conjunct->source_count; i++) {
+            const struct source *source = conjunct->sources[i];
+            if (bound & slot_bit(source))
+                continue;
+            find_equalities(conjunct, source, bound, has_subject, &found);
+            if (!best || rank(source, &found) > best_rank) {
+                best = source;
+                best_rank = rank(source, &found);
+                best_found = found;
+            }
+        }
+        if (!best)
+            return plan;
+        struct plan_step *step = &plan->steps[plan->step_count++];
+        step->source = best;
+        if (!choose_access(context, step, &best_found))
+            return NULL;
+        uint32_t before = bound;
+        bound |= slot_bit(best);
+        if (!fill_level(context, &step->level, conjunct, step, &best_found, before, bound, false,
+                        has_subject))
+            return NULL;
+    }
+}

@@ -1,0 +1,123 @@
+/* The form between a rule's SQL and its plans.
+ *
+ * parse.c turns SQL into a `query` whose names and types are resolved; normalize.c turns that into
+ * `conjunct`s: rows of some sources under conditions that must all hold, and a subject. A positive
+ * EXISTS becomes more sources of the conjunct, as an audience is a set; a negative one stays as a
+ * conjunct of its own. Everything lives in the ruleset's arena. */
+#pragma once
+
+#include "weir/base/arena.h"
+#include "weir/base/err.h"
+#include "weir/rules/ruleset.h"
+
+enum { SLOTS_MAX = 32, TARGET_SLOT = 0 };
+
+/* A row variable: the target row (slot 0) or one table in FROM. */
+struct source {
+    const struct relation *relation;
+    struct slice alias;
+    struct slice schema; /* set where schema.table.column may name it, i.e. without an alias */
+    unsigned slot;       /* where its row stands while a plan runs */
+};
+
+enum operand_kind {
+    OPERAND_COLUMN,
+    OPERAND_CONSTANT,
+    OPERAND_CONCAT,  /* text of all parts; NULL if any is */
+    OPERAND_SUBJECT, /* the subject that a check asks about; made by the planner only */
+};
+
+struct operand {
+    enum operand_kind kind;
+    const struct value_type *type; /* COLUMN, CONCAT; CONSTANT once it is coerced */
+    const struct source *source;   /* COLUMN */
+    uint16_t column;
+    bool is_null;         /* CONSTANT */
+    struct slice text;    /* CONSTANT: as text; once coerced, the equality key */
+    enum { LITERAL_STRING, LITERAL_NUMBER, LITERAL_BOOL } literal;
+    bool is_text_cast;    /* COLUMN: `::text` was written */
+    const struct operand **parts; /* CONCAT */
+    size_t part_count;
+};
+
+enum compare_op { COMPARE_EQ, COMPARE_NE, COMPARE_LT, COMPARE_LE, COMPARE_GT, COMPARE_GE };
+
+enum condition_kind {
+    CONDITION_TRUE,
+    CONDITION_FALSE, /* or unknown: where it stands, both show nothing */
+    CONDITION_AND,
+    CONDITION_OR,
+    CONDITION_NOT,
+    CONDITION_COMPARE,  /* left op right */
+    CONDITION_IS_NULL,  /* left */
+    CONDITION_NOT_NULL, /* left */
+    CONDITION_IN,       /* left is one of list (constants) */
+    CONDITION_NOT_IN,   /* left is none of them and not NULL */
+    CONDITION_EXISTS,   /* query */
+    CONDITION_IN_QUERY, /* left is one of the query's values */
+};
+
+struct condition {
+    enum condition_kind kind;
+    enum compare_op op;
+    const struct operand *left, *right;
+    const struct operand **list;
+    size_t list_count;
+    bool list_has_null;
+    struct query *query;
+    struct condition **children; /* AND, OR, NOT */
+    size_t child_count;
+};
+
+/* One SELECT of a UNION. */
+struct select {
+    struct source **sources;
+    size_t source_count;
+    struct condition *where;
+    const struct operand *value; /* NULL in an EXISTS, where it does not matter */
+};
+
+struct query {
+    struct select **selects;
+    size_t select_count;
+};
+
+struct conjunct {
+    const struct source **sources; /* those of its own, without target and outer ones */
+    size_t source_count;
+    const struct condition **atoms; /* COMPARE, IS_NULL, NOT_NULL, IN, NOT_IN */
+    size_t atom_count;
+    struct conjunct **negations; /* none of these may have a row */
+    size_t negation_count;
+    const struct operand *subject; /* NULL in a negation */
+};
+
+struct conjunct_list {
+    struct conjunct **items;
+    size_t count;
+};
+
+struct parse_context {
+    struct arena *arena;
+    const struct relation_set *relations;
+    const struct relation *target;
+    const struct rule_literals *literals;
+    struct source *target_source;
+    unsigned slot_count;
+    struct err *err;
+};
+
+/* The rule's audience, resolved against target; NULL with err set where it is refused. */
+struct query *query_parse(struct parse_context *context, struct slice audience) WEIR_MUST_CHECK;
+
+/* Makes the constant comparable with type: text becomes its equality key. */
+const struct operand *constant_coerce(struct parse_context *context,
+                                      const struct operand *constant,
+                                      const struct value_type *type) WEIR_MUST_CHECK;
+
+/* The disjunction of conjuncts that the query is. False where it would be too long. */
+bool query_normalize(struct parse_context *context, const struct query *query,
+                     struct conjunct_list *out) WEIR_MUST_CHECK;
+
+/* The type `text`, for operands made by || and ::text. */
+extern const struct value_type text_type;
