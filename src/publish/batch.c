@@ -1,0 +1,259 @@
+#include "weir/publish/batch.h"
+
+#include "weir/base/hash.h"
+
+#include <stdlib.h>
+
+/* The body is built in its wire form as it comes: `body` starts with a gap for the header, then the
+ * payloads. batch_encode() adds streams and appends behind them and puts the header right-aligned
+ * into the gap, so that no payload is copied a second time. */
+enum {
+    PRODUCER_MAX = 200,
+    HEADER_FIXED = 8 + 4 + 8 + 16 + 16 + 2 + 4, /* all but the producer's name */
+    GAP = HEADER_FIXED + PRODUCER_MAX,
+    CRC_OFFSET = 8,
+    CRC_END = CRC_OFFSET + 4,
+};
+
+struct stream {
+    uint64_t hash;
+    size_t path_at; /* in paths, behind the length */
+    uint32_t path_len;
+    uint32_t slot;       /* in the table */
+    uint32_t open_count; /* references in the open transaction */
+    size_t write_at;     /* while it ends: where in appends the next one goes */
+};
+
+struct reference {
+    uint32_t stream;
+    uint32_t payload;
+};
+
+struct batch {
+    struct buffer body;
+    size_t payload_end; /* in body; what lies behind is the rest of an encoded body */
+    uint32_t payload_count;
+
+    struct buffer paths; /* 2 length, path */
+    struct stream *streams;
+    uint32_t stream_count;
+    size_t stream_capacity;
+    uint32_t *table; /* open addressing; stream index + 1, or 0 */
+    uint32_t table_mask;
+
+    struct reference *open; /* of the open transaction, as they came */
+    size_t open_count, open_capacity;
+    uint32_t *touched; /* its streams, as they were first referred to */
+    uint32_t touched_count;
+    size_t touched_capacity;
+
+    struct buffer appends; /* 4 stream, 4 count, 4 payload each */
+    uint32_t append_count;
+    size_t reference_count;
+};
+
+enum { TABLE_AT_FIRST = 256 };
+
+struct batch *batch_new(void)
+{
+    struct batch *batch = calloc(1, sizeof *batch);
+    check(batch != NULL);
+    batch->table = calloc(TABLE_AT_FIRST, sizeof *batch->table);
+    check(batch->table != NULL);
+    batch->table_mask = TABLE_AT_FIRST - 1;
+    batch_clear(batch);
+    return batch;
+}
+
+void batch_free(struct batch *batch)
+{
+    if (!batch)
+        return;
+    buffer_release(&batch->body);
+    buffer_release(&batch->paths);
+    buffer_release(&batch->appends);
+    free(batch->streams);
+    free(batch->table);
+    free(batch->open);
+    free(batch->touched);
+    free(batch);
+}
+
+void batch_clear(struct batch *batch)
+{
+    /* Only the slots in use: the table may have grown for a batch of very many streams. */
+    for (uint32_t i = 0; i < batch->stream_count; i++)
+        batch->table[batch->streams[i].slot] = 0;
+    buffer_clear(&batch->body);
+    buffer_reserve(&batch->body, GAP);
+    batch->body.len = GAP;
+    batch->payload_end = GAP;
+    batch->payload_count = 0;
+    buffer_clear(&batch->paths);
+    batch->stream_count = 0;
+    batch->open_count = 0;
+    batch->touched_count = 0;
+    buffer_clear(&batch->appends);
+    batch->append_count = 0;
+    batch->reference_count = 0;
+}
+
+/* Room for one more item in an array that doubles. */
+static void *grow(void *items, size_t count, size_t *capacity, size_t item_size)
+{
+    if (count < *capacity)
+        return items;
+    *capacity = *capacity ? *capacity * 2 : 64;
+    items = realloc(items, *capacity * item_size);
+    check(items != NULL);
+    return items;
+}
+
+uint32_t batch_add_payload(struct batch *batch, struct slice payload)
+{
+    check(payload.len <= UINT32_MAX && batch->payload_count < UINT32_MAX);
+    batch->body.len = batch->payload_end;
+    buffer_add_u32(&batch->body, (uint32_t)payload.len);
+    buffer_add_slice(&batch->body, payload);
+    batch->payload_end = batch->body.len;
+    return batch->payload_count++;
+}
+
+static void table_grow(struct batch *batch)
+{
+    uint32_t size = (batch->table_mask + 1) * 2;
+    check(size != 0);
+    free(batch->table);
+    batch->table = calloc(size, sizeof *batch->table);
+    check(batch->table != NULL);
+    batch->table_mask = size - 1;
+    for (uint32_t i = 0; i < batch->stream_count; i++) {
+        uint32_t slot = (uint32_t)batch->streams[i].hash & batch->table_mask;
+        while (batch->table[slot])
+            slot = (slot + 1) & batch->table_mask;
+        batch->table[slot] = i + 1;
+        batch->streams[i].slot = slot;
+    }
+}
+
+static bool is_stream(const struct batch *batch, uint32_t index, uint64_t hash, struct slice path)
+{
+    const struct stream *stream = &batch->streams[index];
+    return stream->hash == hash && stream->path_len == path.len &&
+           slice_eq(slice_of(batch->paths.data + stream->path_at, stream->path_len), path);
+}
+
+uint32_t batch_add_stream(struct batch *batch, struct slice path)
+{
+    check(path.len <= UINT16_MAX);
+    uint64_t hash = hash64(hash_process_key(), path);
+    uint32_t slot = (uint32_t)hash & batch->table_mask;
+    for (; batch->table[slot]; slot = (slot + 1) & batch->table_mask) {
+        if (is_stream(batch, batch->table[slot] - 1, hash, path))
+            return batch->table[slot] - 1;
+    }
+    uint32_t index = batch->stream_count;
+    batch->streams = grow(batch->streams, index, &batch->stream_capacity, sizeof *batch->streams);
+    buffer_add_u16(&batch->paths, (uint16_t)path.len);
+    batch->streams[index] = (struct stream){
+        .hash = hash, .path_at = batch->paths.len, .path_len = (uint32_t)path.len, .slot = slot};
+    buffer_add_slice(&batch->paths, path);
+    batch->table[slot] = index + 1;
+    batch->stream_count++;
+    if (batch->stream_count > batch->table_mask / 2)
+        table_grow(batch);
+    return index;
+}
+
+void batch_add_reference(struct batch *batch, uint32_t stream, uint32_t payload)
+{
+    check(stream < batch->stream_count && payload < batch->payload_count);
+    if (batch->streams[stream].open_count++ == 0) {
+        batch->touched = grow(batch->touched, batch->touched_count, &batch->touched_capacity,
+                              sizeof *batch->touched);
+        batch->touched[batch->touched_count++] = stream;
+    }
+    batch->open = grow(batch->open, batch->open_count, &batch->open_capacity, sizeof *batch->open);
+    batch->open[batch->open_count++] = (struct reference){stream, payload};
+    batch->reference_count++;
+}
+
+/* A counting sort: the appends' heads first, then every reference to its stream's place. */
+void batch_end_transaction(struct batch *batch)
+{
+    struct buffer *appends = &batch->appends;
+    buffer_reserve(appends, (size_t)batch->touched_count * 8 + batch->open_count * 4);
+    for (uint32_t i = 0; i < batch->touched_count; i++) {
+        struct stream *stream = &batch->streams[batch->touched[i]];
+        buffer_add_u32(appends, batch->touched[i]);
+        buffer_add_u32(appends, stream->open_count);
+        stream->write_at = appends->len;
+        appends->len += (size_t)stream->open_count * 4;
+        stream->open_count = 0;
+    }
+    for (size_t i = 0; i < batch->open_count; i++) {
+        struct stream *stream = &batch->streams[batch->open[i].stream];
+        store_u32(appends->data + stream->write_at, batch->open[i].payload);
+        stream->write_at += 4;
+    }
+    batch->append_count += batch->touched_count;
+    batch->touched_count = 0;
+    batch->open_count = 0;
+}
+
+bool batch_is_empty(const struct batch *batch)
+{
+    return batch->append_count == 0;
+}
+
+size_t batch_size(const struct batch *batch)
+{
+    return batch->payload_end + batch->paths.len + batch->appends.len + batch->open_count * 4;
+}
+
+size_t batch_reference_count(const struct batch *batch)
+{
+    return batch->reference_count;
+}
+
+static char *put_u64(char *at, uint64_t value)
+{
+    store_u64(at, value);
+    return at + 8;
+}
+
+/* Everything in front of the payloads, ending where they begin; returns its start. */
+static char *put_header(struct batch *batch, struct slice producer, uint64_t epoch,
+                        struct progress before, struct progress after)
+{
+    char *start = batch->body.data + GAP - HEADER_FIXED - producer.len, *at = start;
+    memcpy(at, "WEIRBAT1", 8);
+    at = put_u64(at + CRC_END, epoch);
+    at = put_u64(at, before.lsn);
+    at = put_u64(at, before.step);
+    at = put_u64(at, after.lsn);
+    at = put_u64(at, after.step);
+    uint16_t len = (uint16_t)producer.len;
+    memcpy(at, &len, sizeof len);
+    memcpy(at + 2, producer.data, producer.len);
+    store_u32(at + 2 + producer.len, batch->payload_count);
+    return start;
+}
+
+struct slice batch_encode(struct batch *batch, struct slice producer, uint64_t epoch,
+                          struct progress before, struct progress after)
+{
+    check(batch->open_count == 0);
+    check(producer.len > 0 && producer.len <= PRODUCER_MAX);
+    struct buffer *body = &batch->body;
+    body->len = batch->payload_end;
+    buffer_add_u32(body, batch->stream_count);
+    buffer_add_slice(body, buffer_slice(&batch->paths));
+    buffer_add_u32(body, batch->append_count);
+    buffer_add_slice(body, buffer_slice(&batch->appends));
+
+    char *start = put_header(batch, producer, epoch, before, after);
+    struct slice whole = slice_of(start, (size_t)(body->data + body->len - start));
+    store_u32(start + CRC_OFFSET, crc32c(0, start + CRC_END, whole.len - CRC_END));
+    return whole;
+}
