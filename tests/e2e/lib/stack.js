@@ -2,7 +2,6 @@
 // which to tell that the bridge is through with all that was committed before.
 
 import { Cluster } from './cluster.js'
-import { canonical } from './json.js'
 import { longPoll, readStream } from './stream.js'
 import { until, final } from './wait.js'
 import { Bridge, Server, runWeir } from './weir.js'
@@ -13,9 +12,27 @@ const MARKER_SQL = `
   INSERT INTO public.test_marker VALUES (1, 0);`
 const MARKER_STREAM = 'test-marker/all/data'
 
+/** Follows the marker row on one server. */
+export class Marker {
+  #offset = '-1'
+  #seen = -1
+
+  constructor(serverUrl) {
+    this.serverUrl = serverUrl
+  }
+
+  /** Whether the marker's value n has come; waits for one long-poll at most. */
+  async hasArrived(n) {
+    const read = this.#offset === '-1' ? readStream : longPoll
+    const { events, offset } = await read(this.serverUrl, MARKER_STREAM, this.#offset)
+    this.#offset = offset
+    for (const event of events) this.#seen = Number(JSON.parse(event.value).n)
+    return this.#seen >= n
+  }
+}
+
 export class Stack {
   #marks = 0
-  #marker = { offset: '-1', seen: -1 }
 
   /** schema: SQL of the application; tables: those to publish; rules: [{name, relation, audience,
    * …}]. The bridge is not started. */
@@ -32,6 +49,7 @@ export class Stack {
       await stack.#install(tables, rules)
       stack.server = await Server.start(stack.workspace, { args: serverArgs })
       stack.bridge = new Bridge(stack.workspace, { conninfo: stack.cluster.conninfo('app'), streamsUrl: stack.server.streamsUrl, args: bridgeArgs })
+      stack.marker = new Marker(stack.server.url)
       return stack
     } catch (error) {
       await stack.workspace.close().catch(() => {})
@@ -54,11 +72,17 @@ export class Stack {
     return client
   }
 
-  /** Waits until all that was committed before this call is in the streams. Daemons may be killed
-   * and restarted meanwhile. */
-  async settle({ deadlineMs = 60_000 } = {}) {
+  /** Commits the next value of the marker and returns it. */
+  async mark() {
     const n = ++this.#marks
     await this.db.query('UPDATE public.test_marker SET n = $1', [n])
+    return n
+  }
+
+  /** Waits until all that was committed before this call is in the streams. Daemons may be killed
+   * and restarted meanwhile when isKilling is set. */
+  async settle({ deadlineMs = 60_000 } = {}) {
+    const n = await this.mark()
     await until(`marker ${n} to arrive`, () => this.#hasArrived(n), { deadlineMs }).catch((error) => {
       throw new Error(`${error.message}\nbridge:\n${this.bridge.log()}\nserver:\n${this.server.log()}`)
     })
@@ -66,12 +90,7 @@ export class Stack {
 
   async #hasArrived(n) {
     if (this.bridge.child && !this.bridge.isRunning() && !this.isKilling) throw final('weir bridge has ended')
-    const marker = this.#marker
-    const read = marker.offset === '-1' ? readStream : longPoll
-    const { events, offset } = await read(this.server.url, MARKER_STREAM, marker.offset)
-    marker.offset = offset
-    for (const event of events) marker.seen = Number(JSON.parse(canonical(event.value)).n)
-    return marker.seen >= n
+    return this.marker.hasArrived(n)
   }
 
   async close() {

@@ -1,0 +1,114 @@
+// Malformed HTTP and JSON get a status and a plain reason; the server goes on, and what it had
+// acknowledged stays.
+
+import assert from 'node:assert/strict'
+import net from 'node:net'
+import test, { after, before } from 'node:test'
+import { request } from '../lib/raw_http.js'
+import { within } from '../lib/wait.js'
+import { Server } from '../lib/weir.js'
+import { Workspace } from '../lib/workspace.js'
+
+const JSON_TYPE = { 'content-type': 'application/json' }
+
+let workspace
+let server
+
+before(async () => {
+  workspace = new Workspace('bad-http')
+  server = await Server.start(workspace)
+  await put('/v1/stream/kept')
+  await post('/v1/stream/kept', '{"kept":true}')
+})
+
+after(() => workspace.close())
+
+const put = (path, headers = JSON_TYPE) => request(server.url, path, { method: 'PUT', headers })
+const post = (path, body, headers = JSON_TYPE) => request(server.url, path, { method: 'POST', headers, body })
+
+async function isUnharmed() {
+  const { status, body } = await request(server.url, '/v1/stream/kept?offset=-1')
+  assert.equal(status, 200)
+  assert.deepEqual(JSON.parse(body), [{ kept: true }])
+}
+
+/** Sends bytes and returns what comes back until the server closes, or the first response line when
+ * it keeps the connection open. */
+function raw(bytes) {
+  return within(20_000, 'an answer or the end', new Promise((resolve) => {
+    const socket = net.connect(server.port, '127.0.0.1', () => socket.end(bytes))
+    let received = ''
+    socket.on('data', (chunk) => {
+      received += chunk.toString('latin1')
+    })
+    socket.on('error', () => resolve(received))
+    socket.on('close', () => resolve(received))
+  }))
+}
+
+for (const [what, bytes] of [
+  ['no HTTP at all', '\u0000\u0001\u0002 nothing of the kind\r\n\r\n'],
+  ['TLS', Buffer.from('16030100c8010000c40303', 'hex')],
+  ['no version', 'GET /v1/stream/kept\r\n\r\n'],
+  ['a header without a colon', 'GET /v1/stream/kept HTTP/1.1\r\nHost: x\r\nnonsense\r\n\r\n'],
+  ['a negative length', 'POST /v1/stream/kept HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: -5\r\n\r\n12345'],
+  ['two lengths', 'POST /v1/stream/kept HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n12'],
+  ['length and chunks', 'POST /v1/stream/kept HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n0\r\n\r\n'],
+  ['a chunk of no size', 'POST /v1/stream/kept HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n'],
+  ['headers without an end', `GET /v1/stream/kept HTTP/1.1\r\nHost: x\r\n${'a: b\r\n'.repeat(200_000)}`],
+  ['a path without an end', `GET /${'a'.repeat(1_000_000)} HTTP/1.1\r\n\r\n`],
+  ['half a body', 'POST /v1/stream/kept HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"half":'],
+]) {
+  test(`malformed HTTP: ${what}`, async () => {
+    const answer = await raw(bytes)
+    assert.match(answer, /^$|^HTTP\/1\.[01] (4|5)\d\d /, answer.slice(0, 200))
+    await isUnharmed()
+  })
+}
+
+for (const body of ['', '{', '{"a":}', '[1,', 'nul', '"\u0001"', '{"a":1}{"b":2}', '\ufeff1', Buffer.from([0x22, 0xff, 0x22]), '[]', '01', "{'a':1}", '['.repeat(100_000)]) {
+  test(`malformed JSON: ${JSON.stringify(String(body).slice(0, 20))}`, async () => {
+    const { status, headers, body: reason } = await post('/v1/stream/kept', body)
+    assert.equal(status, 400)
+    assert.match(headers['content-type'], /^text\/plain/)
+    assert.ok(reason.length > 0)
+    await isUnharmed()
+  })
+}
+
+for (const [method, path, expected] of [
+  ['GET', '/v1/stream/kept?offset=nonsense', [400]],
+  ['GET', '/v1/stream/kept?offset=', [400]],
+  ['GET', '/v1/stream/kept?offset=-1&offset=-1', [400]],
+  ['GET', '/v1/stream/kept?live=long-poll', [400]],
+  ['GET', '/v1/stream/kept?offset=-1&live=sometimes', [400]],
+  ['GET', '/v1/stream/none', [404]],
+  ['POST', '/v1/stream/none', [404]],
+  ['DELETE', '/v1/stream/none', [404]],
+  ['PATCH', '/v1/stream/kept', [405, 501]],
+  ['GET', '/nothing/here', [404]],
+  ['PUT', '/v1/stream/', [400, 404, 405]],
+  ['PUT', '/v1/stream/nul%00byte', [400]],
+  ['PUT', '/v1/stream/line%0abreak', [400]],
+  ['PUT', '/v1/stream/half%2', [400]],
+  ['PUT', '/v1/stream/not-utf8-%ff', [400]],
+  ['PUT', `/v1/stream/${'x'.repeat(20_000)}`, [400, 414, 431]],
+  ['GET', '/v1/stream/__weir/nothing', [400, 404]],
+  ['POST', '/v1/stream/__weir/batch', [400, 415]],
+  ['PUT', '/v1/stream/__weir/batch', [400, 403, 404, 405, 409]],
+]) {
+  test(`${method} ${path.slice(0, 60)}`, async () => {
+    const answer = await request(server.url, path, { method, headers: JSON_TYPE, body: method === 'POST' ? '1' : undefined })
+    assert.ok(expected.includes(answer.status), `${answer.status} ${answer.body.toString().slice(0, 200)}`)
+    await isUnharmed()
+  })
+}
+
+test('a batch that is cut off or has one byte changed is refused', async () => {
+  const type = { 'content-type': 'application/vnd.weir.batch' }
+  for (const body of ['', 'WEIRBAT1', `WEIRBAT1${'\u0000'.repeat(100)}`, 'x'.repeat(5000)]) {
+    const { status } = await post('/v1/stream/__weir/batch', body, type)
+    assert.equal(status, 400)
+  }
+  await isUnharmed()
+})
