@@ -3,7 +3,7 @@
  * The caller's thread hands over batches and reads how far they have come; it never waits for the
  * network, except in publisher_claim(). A batch is sent until the server has stored it: unreachable
  * servers, 5xx, 429 and 507 are retried for ever with backoff and jitter (logged when it starts and
- * when it ends); 403 (fenced) and 409 (gap), 400, 401, 404 and 413 end the publisher with an err.
+ * when it ends); 403 (fenced), 409 (gap) and any other answer end the publisher with an err.
  * `weir` dialect: docs/protocol-extensions.md. */
 #pragma once
 
@@ -23,7 +23,8 @@ struct publisher_settings {
 struct publisher *publisher_open(const struct publisher_settings *settings, int notify_fd,
                                  struct err *err) WEIR_MUST_CHECK;
 
-/* Stops the thread after the request in hand (batches still queued are dropped) and frees. */
+/* Stops the thread after the request in hand, which gets at most 2 s more (batches still queued are
+ * dropped), and frees. */
 void publisher_close(struct publisher *publisher); /* NULL is allowed */
 
 enum publisher_claim {
@@ -33,11 +34,11 @@ enum publisher_claim {
 };
 
 /* Takes the producer's name over with a new epoch and learns its progress ({0,0} when new). Blocks
- * for at most about 10 s. */
+ * for at most about 10 s. Before the first batch, or when all that were submitted are stored. */
 enum publisher_claim publisher_claim(struct publisher *publisher, struct progress *progress,
                                      struct err *err) WEIR_MUST_CHECK;
 
-/* Whether publisher_submit() has room. */
+/* Whether publisher_submit() has room; false for good once the publisher has ended. */
 bool publisher_has_room(struct publisher *publisher);
 
 /* Takes batch over (an empty one is allowed: it only moves progress). Needs room. `after` must be

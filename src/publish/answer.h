@@ -1,0 +1,29 @@
+/* What a stream server's answer means for a producer. Inside src/publish only; pure. */
+#pragma once
+
+#include "weir/publish/batch.h"
+
+enum answer_kind {
+    ANSWER_STORED,
+    ANSWER_RETRY, /* err says why */
+    ANSWER_FATAL, /* err says what to do */
+};
+
+struct answer {
+    struct progress progress;
+    uint64_t epoch; /* of a claim */
+    bool is_duplicate;
+    size_t skipped_count; /* streams that were closed or deleted */
+};
+
+/* What was asked; for the words of an error. */
+struct question {
+    const char *url;
+    const char *producer;
+    struct progress before; /* of a batch */
+    size_t body_len;
+    bool is_claim;
+};
+
+enum answer_kind answer_read(const struct question *question, long status, struct slice body,
+                             struct answer *answer, struct err *err) WEIR_MUST_CHECK;

@@ -1,0 +1,126 @@
+#include "http.h"
+
+#include "weir/base/clock.h"
+
+#include <curl/curl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    CONNECT_TIMEOUT_MS = 5000,
+    ANSWER_MAX = 4 * 1024 * 1024, /* `skipped` may name every stream of a batch */
+    UPLOAD_BUFFER = 512 * 1024,
+};
+
+struct http {
+    CURL *curl;
+    char *authorization; /* header line, or NULL */
+    const atomic_ullong *abort_at_ms;
+    struct buffer answer;
+    char reason[CURL_ERROR_SIZE];
+};
+
+static pthread_once_t global_once = PTHREAD_ONCE_INIT;
+
+static void global_init(void)
+{
+    check(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK);
+}
+
+static size_t take_answer(char *data, size_t size, size_t count, void *context)
+{
+    struct http *http = context;
+    size_t len = size * count;
+    if (http->answer.len + len > ANSWER_MAX)
+        return 0;
+    buffer_add(&http->answer, data, len);
+    return len;
+}
+
+static int check_abort(void *context, curl_off_t down_total, curl_off_t down, curl_off_t up_total,
+                       curl_off_t up)
+{
+    (void)down_total, (void)down, (void)up_total, (void)up;
+    struct http *http = context;
+    uint64_t abort_at = atomic_load(http->abort_at_ms);
+    return abort_at != 0 && clock_monotonic_ms() >= abort_at;
+}
+
+#define SET(option, value) check(curl_easy_setopt(http->curl, option, value) == CURLE_OK)
+
+struct http *http_new(const char *token, const atomic_ullong *abort_at_ms)
+{
+    pthread_once(&global_once, global_init);
+    struct http *http = calloc(1, sizeof *http);
+    check(http != NULL);
+    http->abort_at_ms = abort_at_ms;
+    if (token)
+        check(asprintf(&http->authorization, "Authorization: Bearer %s", token) > 0);
+    http->curl = curl_easy_init();
+    check(http->curl != NULL);
+    SET(CURLOPT_NOSIGNAL, 1L);
+    SET(CURLOPT_TCP_NODELAY, 1L);
+    SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    SET(CURLOPT_PROTOCOLS_STR, "http,https");
+    SET(CURLOPT_FOLLOWLOCATION, 0L);
+    /* The server is named by its own address; a proxy in the environment is meant for browsing. */
+    SET(CURLOPT_PROXY, "");
+    SET(CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS);
+    SET(CURLOPT_UPLOAD_BUFFERSIZE, (long)UPLOAD_BUFFER);
+    SET(CURLOPT_USERAGENT, "weir/" WEIR_VERSION);
+    SET(CURLOPT_ERRORBUFFER, http->reason);
+    SET(CURLOPT_WRITEFUNCTION, take_answer);
+    SET(CURLOPT_WRITEDATA, http);
+    SET(CURLOPT_XFERINFOFUNCTION, check_abort);
+    SET(CURLOPT_XFERINFODATA, http);
+    SET(CURLOPT_NOPROGRESS, 0L);
+    return http;
+}
+
+void http_free(struct http *http)
+{
+    if (!http)
+        return;
+    curl_easy_cleanup(http->curl);
+    buffer_release(&http->answer);
+    free(http->authorization);
+    free(http);
+}
+
+static struct curl_slist *make_headers(const struct http *http, const char *content_type)
+{
+    char line[128];
+    snprintf(line, sizeof line, "Content-Type: %s", content_type);
+    /* Without "Expect:" libcurl would wait up to a second for a 100 before a large body. */
+    struct curl_slist *headers = curl_slist_append(NULL, "Expect:");
+    headers = curl_slist_append(headers, line);
+    if (http->authorization)
+        headers = curl_slist_append(headers, http->authorization);
+    check(headers != NULL);
+    return headers;
+}
+
+bool http_post(struct http *http, const char *url, const char *content_type, struct slice body,
+               uint64_t timeout_ms, long *status, struct slice *answer, struct err *err)
+{
+    struct curl_slist *headers = make_headers(http, content_type);
+    buffer_clear(&http->answer);
+    http->reason[0] = '\0';
+    SET(CURLOPT_URL, url);
+    SET(CURLOPT_HTTPHEADER, headers);
+    SET(CURLOPT_TIMEOUT_MS, (long)timeout_ms);
+    SET(CURLOPT_POST, 1L);
+    SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len);
+    SET(CURLOPT_POSTFIELDS, body.len ? body.data : "");
+    CURLcode code = curl_easy_perform(http->curl);
+    SET(CURLOPT_HTTPHEADER, NULL);
+    curl_slist_free_all(headers);
+    if (code != CURLE_OK)
+        return err_set(err, "%s: %s", url,
+                       http->reason[0] ? http->reason : curl_easy_strerror(code));
+    SET(CURLOPT_POSTFIELDS, NULL);
+    check(curl_easy_getinfo(http->curl, CURLINFO_RESPONSE_CODE, status) == CURLE_OK);
+    *answer = buffer_slice(&http->answer);
+    return true;
+}

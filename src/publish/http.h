@@ -1,0 +1,21 @@
+/* One HTTP request to the stream server, on a connection that is kept. Inside src/publish only;
+ * libcurl's only door. One thread per struct http. */
+#pragma once
+
+#include "weir/base/buffer.h"
+#include "weir/base/err.h"
+
+#include <stdatomic.h>
+
+struct http;
+
+/* token may be NULL. abort_at_ms, when it is not 0 and the monotonic clock has passed it, ends a
+ * request under way. */
+struct http *http_new(const char *token, const atomic_ullong *abort_at_ms);
+void http_free(struct http *http); /* NULL is allowed */
+
+/* POSTs body and waits for the answer, for at most timeout_ms. False with err when there was none:
+ * refused, timed out, cut off. The answer's text stays until the next request. */
+bool http_post(struct http *http, const char *url, const char *content_type, struct slice body,
+               uint64_t timeout_ms, long *status, struct slice *answer,
+               struct err *err) WEIR_MUST_CHECK;
