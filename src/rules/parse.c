@@ -708,8 +708,9 @@ static struct condition *parse_null_test(struct parse_context *context,
         return NULL;
     if (operand->kind != OPERAND_COLUMN)
         return refuse(context, "IS NULL on anything but a column");
-    if (operand->type->kind == VALUE_COMPOSITE)
-        return refuse(context, "IS NULL on a composite column");
+    /* A row of NULLs is NULL to SQL, and a JSON null is not; the replica cannot tell either. */
+    if (operand->type->kind == VALUE_COMPOSITE || operand->type->kind == VALUE_JSON)
+        return refuse(context, "IS NULL on a composite or JSON column");
     bool is_null = test->nulltesttype == PG_QUERY__NULL_TEST_TYPE__IS_NULL;
     struct condition *condition =
         new_condition(context, is_null ? CONDITION_IS_NULL : CONDITION_NOT_NULL);

@@ -1,0 +1,324 @@
+#include "weir/events/convert.h"
+
+#include "weir/base/check.h"
+
+static bool malformed(const struct value_type *type, struct err *err)
+{
+    return err_set(err, "a value of type %s does not have the form that is expected of it",
+                   type->name);
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* JSON numbers as jsonb prints them: numeric's digits, so no exponent and no "-0". */
+static void add_number(struct buffer *out, struct slice text)
+{
+    const char *e = memchr(text.data, 'e', text.len);
+    bool is_negative = text.data[0] == '-';
+    struct slice digits = is_negative ? slice_of(text.data + 1, text.len - 1) : text;
+    if (!e) {
+        bool is_zero = true;
+        for (size_t i = 0; i < digits.len; i++)
+            is_zero = is_zero && (digits.data[i] == '0' || digits.data[i] == '.');
+        buffer_add_slice(out, is_zero ? digits : text);
+        return;
+    }
+    /* 1.25e-07: the mantissa's digits, with the point moved. */
+    size_t mantissa = (size_t)(e - digits.data);
+    const char *dot = memchr(digits.data, '.', mantissa);
+    size_t whole = dot ? (size_t)(dot - digits.data) : mantissa;
+    int exponent = 0;
+    for (const char *c = e + 1; c < text.data + text.len; c++) {
+        if (is_digit(*c) && exponent < 100000)
+            exponent = exponent * 10 + (*c - '0');
+    }
+    bool is_small = e[1] == '-';
+    if (is_negative)
+        buffer_add_char(out, '-');
+    char all[64];
+    size_t count = 0;
+    for (size_t i = 0; i < mantissa && count < sizeof all; i++) {
+        if (is_digit(digits.data[i]))
+            all[count++] = digits.data[i];
+    }
+    long point = (long)whole + (is_small ? -exponent : exponent);
+    if (point <= 0) {
+        buffer_add_str(out, "0.");
+        for (long i = point; i < 0; i++)
+            buffer_add_char(out, '0');
+        buffer_add(out, all, count);
+        return;
+    }
+    for (long i = 0; i < point; i++)
+        buffer_add_char(out, (size_t)i < count ? all[i] : '0');
+    if ((size_t)point < count) {
+        buffer_add_char(out, '.');
+        buffer_add(out, all + point, count - (size_t)point);
+    }
+}
+
+static bool is_number(struct slice text)
+{
+    return text.len && (is_digit(text.data[0]) || (text.data[0] == '-' && text.len > 1 &&
+                                                   is_digit(text.data[1])));
+}
+
+/* NaN and the infinities are strings in JSON. */
+static void add_number_or_string(struct buffer *out, struct slice text)
+{
+    if (is_number(text))
+        add_number(out, text);
+    else
+        json_add_string(out, text);
+}
+
+/* `2026-01-02 03:04:05.6+00 BC` to `2026-01-02T03:04:05.6+00:00 BC`. */
+static void add_timestamp(struct buffer *out, struct slice text, bool has_zone)
+{
+    const char *space = text.len ? memchr(text.data, ' ', text.len) : NULL;
+    if (!space || !is_digit(text.data[0])) {
+        json_add_string(out, text);
+        return;
+    }
+    const char *end = text.data + text.len;
+    buffer_add_char(out, '"');
+    buffer_add(out, text.data, (size_t)(space - text.data));
+    buffer_add_char(out, 'T');
+    const char *zone = has_zone ? memchr(space, '+', (size_t)(end - space)) : NULL;
+    const char *behind_zone = zone && end - zone >= 3 ? zone + 3 : NULL;
+    if (behind_zone) {
+        buffer_add(out, space + 1, (size_t)(behind_zone - space - 1));
+        buffer_add_str(out, ":00");
+        buffer_add(out, behind_zone, (size_t)(end - behind_zone));
+    } else {
+        buffer_add(out, space + 1, (size_t)(end - space - 1));
+    }
+    buffer_add_char(out, '"');
+}
+
+/* Array text: {1,NULL,"a b"}, nested, perhaps with bounds in front: [0:1]={1,2}. */
+
+/* One element up to the delimiter or brace, unquoted into scratch. Sets is_null. */
+static bool read_element(const char **at, const char *end, char delimiter, struct buffer *scratch,
+                         bool *is_null)
+{
+    buffer_clear(scratch);
+    *is_null = false;
+    if (*at < end && **at == '"') {
+        for (++*at; *at < end && **at != '"'; ++*at) {
+            if (**at == '\\' && ++*at == end)
+                return false;
+            buffer_add_char(scratch, **at);
+        }
+        return *at < end && *(*at)++ == '"';
+    }
+    while (*at < end && **at != delimiter && **at != '}') {
+        if (**at == '\\' && ++*at == end)
+            return false;
+        buffer_add_char(scratch, *(*at)++);
+    }
+    *is_null = slice_eq_str(buffer_slice(scratch), "NULL");
+    return scratch->len > 0;
+}
+
+static bool add_array(struct buffer *out, const struct value_type *element, const char **at,
+                      const char *end, struct buffer *scratch, struct err *err)
+{
+    if (*at >= end || *(*at)++ != '{')
+        return malformed(element, err);
+    buffer_add_char(out, '[');
+    if (*at < end && **at == '}') {
+        ++*at;
+        buffer_add_char(out, ']');
+        return true;
+    }
+    for (;;) {
+        bool is_null;
+        if (*at < end && **at == '{') {
+            if (!add_array(out, element, at, end, scratch, err))
+                return false;
+        } else {
+            if (!read_element(at, end, element->delimiter, scratch, &is_null))
+                return malformed(element, err);
+            struct slice text = buffer_slice(scratch);
+            if (!is_null && !text.data)
+                text = SLICE("");
+            if (!convert_text(out, element, is_null ? SLICE_NONE : text, err))
+                return false;
+        }
+        if (*at >= end)
+            return malformed(element, err);
+        char c = *(*at)++;
+        if (c == '}') {
+            buffer_add_char(out, ']');
+            return true;
+        }
+        if (c != element->delimiter)
+            return malformed(element, err);
+        buffer_add_char(out, ',');
+    }
+}
+
+static bool convert_array(struct buffer *out, const struct value_type *type, struct slice text,
+                          struct err *err)
+{
+    const char *at = text.data, *end = text.data + text.len;
+    if (text.len && *at == '[') {
+        const char *equals = memchr(at, '=', text.len);
+        if (!equals)
+            return malformed(type, err);
+        at = equals + 1;
+    }
+    struct buffer scratch = BUFFER_INIT;
+    bool ok = add_array(out, type->element, &at, end, &scratch, err) &&
+              (at == end || malformed(type, err));
+    buffer_release(&scratch);
+    return ok;
+}
+
+/* Composite text: (1,"a ""b""",) with nothing for NULL. */
+static bool read_field(const char **at, const char *end, struct buffer *scratch, bool *is_null)
+{
+    bool in_quotes = false;
+    buffer_clear(scratch);
+    *is_null = true;
+    while (*at < end) {
+        char c = **at;
+        if (!in_quotes && (c == ',' || c == ')'))
+            return true;
+        ++*at;
+        *is_null = false;
+        if (c == '\\') {
+            if (*at == end)
+                return false;
+            buffer_add_char(scratch, *(*at)++);
+        } else if (c == '"') {
+            if (in_quotes && *at < end && **at == '"')
+                buffer_add_char(scratch, *(*at)++);
+            else
+                in_quotes = !in_quotes;
+        } else {
+            buffer_add_char(scratch, c);
+        }
+    }
+    return false;
+}
+
+static bool convert_composite(struct buffer *out, const struct value_type *type,
+                              struct slice text, struct err *err)
+{
+    const char *at = text.data, *end = text.data + text.len;
+    struct buffer scratch = BUFFER_INIT;
+    bool ok = text.len >= 2 && *at++ == '(';
+    buffer_add_char(out, '{');
+    for (size_t i = 0; ok && i < type->field_count; i++) {
+        bool is_null;
+        ok = read_field(&at, end, &scratch, &is_null) &&
+             *at == (i + 1 == type->field_count ? ')' : ',');
+        at++;
+        if (!ok)
+            break;
+        if (i)
+            buffer_add_char(out, ',');
+        buffer_add_slice(out, type->fields[i].json_name);
+        buffer_add_char(out, ':');
+        struct slice field = scratch.data ? buffer_slice(&scratch) : SLICE("");
+        if (!convert_text(out, type->fields[i].type, is_null ? SLICE_NONE : field, err)) {
+            buffer_release(&scratch);
+            return false;
+        }
+    }
+    buffer_add_char(out, '}');
+    buffer_release(&scratch);
+    return ok || malformed(type, err);
+}
+
+bool convert_text(struct buffer *out, const struct value_type *type, struct slice text,
+                  struct err *err)
+{
+    if (!text.data) {
+        buffer_add_str(out, "null");
+        return true;
+    }
+    switch (type->kind) {
+    case VALUE_BOOL:
+        buffer_add_str(out, text.len && text.data[0] == 't' ? "true" : "false");
+        return true;
+    case VALUE_INTEGER:
+    case VALUE_NUMERIC:
+    case VALUE_FLOAT:
+        add_number_or_string(out, text);
+        return true;
+    case VALUE_TIMESTAMP:
+    case VALUE_TIMESTAMPTZ:
+        add_timestamp(out, text, type->kind == VALUE_TIMESTAMPTZ);
+        return true;
+    case VALUE_JSON:
+        buffer_add_slice(out, text);
+        return true;
+    case VALUE_ARRAY:
+        return convert_array(out, type, text, err);
+    case VALUE_COMPOSITE:
+        return convert_composite(out, type, text, err);
+    default:
+        json_add_string(out, text);
+        return true;
+    }
+}
+
+static bool converts_as_is(const struct value_type *type, const struct json_value *token)
+{
+    switch (token->kind) {
+    case JSON_NULL:
+        return true;
+    case JSON_TRUE:
+    case JSON_FALSE:
+        return type->kind == VALUE_BOOL;
+    case JSON_NUMBER:
+        return type->kind == VALUE_INTEGER ||
+               (type->kind == VALUE_NUMERIC && !memchr(token->raw.data, 'e', token->raw.len));
+    case JSON_STRING:
+        switch (type->kind) {
+        case VALUE_TEXT:
+        case VALUE_CHAR:
+        case VALUE_UUID:
+        case VALUE_ENUM:
+        case VALUE_DATE:
+        case VALUE_OTHER:
+            return true;
+        default:
+            return false;
+        }
+    default:
+        return false;
+    }
+}
+
+bool convert_token(struct buffer *out, const struct value_type *type,
+                   const struct json_value *token, struct buffer *scratch, struct slice *json,
+                   struct err *err)
+{
+    if (converts_as_is(type, token)) {
+        *json = token->raw;
+        return true;
+    }
+    size_t start = out->len;
+    struct slice text = token->raw;
+    if (token->kind == JSON_STRING)
+        text = json_text(token->raw, scratch);
+    if (!text.data)
+        text = SLICE("");
+    bool ok = true;
+    if (type->kind == VALUE_BYTEA && !type->is_domain && token->kind == JSON_STRING) {
+        buffer_add_str(out, "\"\\\\x");
+        buffer_add_slice(out, text); /* hexadecimal digits */
+        buffer_add_char(out, '"');
+    } else {
+        ok = convert_text(out, type, text, err);
+    }
+    *json = slice_of(out->data + start, out->len - start);
+    return ok;
+}

@@ -1,0 +1,73 @@
+#include "delivery.h"
+
+#include "weir/base/percent.h"
+
+void delivery_next_row(struct delivery *delivery)
+{
+    delivery->form_count = 0;
+}
+
+static bool same_columns(const struct relation *relation, const uint64_t *a, const uint64_t *b)
+{
+    if (!a || !b)
+        return a == b;
+    return memcmp(a, b, (relation->column_count / 64 + 1) * sizeof *a) == 0;
+}
+
+static uint32_t encoded(struct delivery *delivery, enum event_operation operation,
+                        const struct channel *channel, struct row row, const uint64_t *columns)
+{
+    if (operation == EVENT_DELETE)
+        columns = NULL; /* deletes show nothing, so all are the same */
+    for (size_t i = 0; i < delivery->form_count; i++) {
+        const struct encoded_event *form = &delivery->forms[i];
+        if (form->operation == operation && slice_eq(form->type_json, channel->type_json) &&
+            same_columns(channel->relation, form->columns, columns))
+            return form->payload;
+    }
+    buffer_clear(&delivery->event);
+    event_encode(&delivery->event, delivery->headers, operation, channel->type_json,
+                 channel->relation, row, columns, &delivery->scratch);
+    uint32_t payload = delivery->sink->add_payload(delivery->sink->context,
+                                                   buffer_slice(&delivery->event));
+    if (delivery->form_count < ENCODED_FORMS_MAX)
+        delivery->forms[delivery->form_count++] =
+            (struct encoded_event){channel->type_json, operation, columns, payload};
+    return payload;
+}
+
+void delivery_send(struct delivery *delivery, enum event_operation operation,
+                   const struct channel *channel, struct slice subject, struct row row,
+                   const uint64_t *columns)
+{
+    uint32_t payload = encoded(delivery, operation, channel, row, columns);
+    struct buffer *path = &delivery->path;
+    buffer_clear(path);
+    buffer_add_slice(path, channel->stream_prefix);
+    percent_encode_segment(path, subject);
+    buffer_add_slice(path, channel->stream_suffix);
+    delivery->sink->deliver(delivery->sink->context, buffer_slice(path), payload);
+    delivery->count++;
+}
+
+bool delivery_shows_change(const struct relation *relation, struct row a,
+                           const uint64_t *columns_a, struct row b, const uint64_t *columns_b)
+{
+    if (!same_columns(relation, columns_a, columns_b))
+        return true;
+    if (!columns_a)
+        return !slice_eq(row_json(relation, a), row_json(relation, b));
+    for (size_t i = 0; i < relation->column_count; i++) {
+        if (columns_a[i / 64] >> i % 64 & 1 &&
+            !slice_eq(row_column(relation, a, i), row_column(relation, b, i)))
+            return true;
+    }
+    return false;
+}
+
+void delivery_release(struct delivery *delivery)
+{
+    buffer_release(&delivery->event);
+    buffer_release(&delivery->path);
+    arena_release(&delivery->scratch);
+}

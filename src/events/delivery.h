@@ -1,0 +1,37 @@
+/* Encoding events of one row once per form and delivering them to streams. */
+#pragma once
+
+#include "weir/events/difference.h"
+
+/* A form of the current row's event that has been encoded. */
+struct encoded_event {
+    struct slice type_json;
+    enum event_operation operation;
+    const uint64_t *columns;
+    uint32_t payload;
+};
+
+enum { ENCODED_FORMS_MAX = 8 };
+
+struct delivery {
+    const struct event_sink *sink;
+    const struct event_headers *headers;
+    struct encoded_event forms[ENCODED_FORMS_MAX];
+    size_t form_count;
+    struct buffer event, path;
+    struct arena scratch;
+    uint64_t count;
+};
+
+/* Before the events of another row or row version. */
+void delivery_next_row(struct delivery *delivery);
+
+void delivery_send(struct delivery *delivery, enum event_operation operation,
+                   const struct channel *channel, struct slice subject, struct row row,
+                   const uint64_t *columns);
+
+/* Whether what columns show of the two versions of a row differs. */
+bool delivery_shows_change(const struct relation *relation, struct row a,
+                           const uint64_t *columns_a, struct row b, const uint64_t *columns_b);
+
+void delivery_release(struct delivery *delivery);

@@ -1,0 +1,254 @@
+#include "candidates.h"
+#include "delivery.h"
+
+#include "weir/base/check.h"
+
+#include <stdlib.h>
+
+struct difference {
+    struct event_sink sink;
+    struct delivery delivery;
+    struct candidates candidates;
+    struct arena arena; /* audiences of one row */
+};
+
+/* One difference being worked out. */
+struct sides {
+    struct state a, b;
+    struct ruleset *rules_a, *rules_b;
+    struct change_set *changes;
+};
+
+struct difference *difference_new(const struct event_sink *sink)
+{
+    struct difference *difference = calloc(1, sizeof *difference);
+    check(difference != NULL);
+    difference->sink = *sink;
+    difference->delivery.sink = &difference->sink;
+    return difference;
+}
+
+void difference_free(struct difference *difference)
+{
+    if (!difference)
+        return;
+    delivery_release(&difference->delivery);
+    candidates_release(&difference->candidates);
+    arena_release(&difference->arena);
+    free(difference);
+}
+
+uint64_t difference_delivery_count(const struct difference *difference)
+{
+    return difference->delivery.count;
+}
+
+static void audience_of(struct difference *difference, struct ruleset *rules,
+                        const struct state *state, const struct relation *relation,
+                        struct row row, struct audience *audience)
+{
+    audience_init(audience, &difference->arena);
+    if (row_exists(row))
+        ruleset_audience(rules, state, relation, row, audience);
+}
+
+/* Whether an update cannot have changed who sees the row: the rules, the columns they look at and
+ * all other tables they read are as before. */
+static bool keeps_audience(const struct sides *sides, const struct change_entry *entry,
+                           bool reads_changed)
+{
+    return sides->rules_a == sides->rules_b && !reads_changed && row_exists(entry->old_row) &&
+           row_exists(entry->new_row) &&
+           !ruleset_target_columns_differ(sides->rules_a, entry->relation, entry->old_row,
+                                          entry->new_row);
+}
+
+static void update_all(struct difference *difference, const struct sides *sides,
+                       const struct change_entry *entry)
+{
+    struct audience audience;
+    audience_of(difference, sides->rules_a, &sides->a, entry->relation, entry->old_row,
+                &audience);
+    for (size_t i = 0; i < audience.count; i++) {
+        const struct audience_member *member = audience.members[i];
+        if (delivery_shows_change(entry->relation, entry->old_row, member->columns,
+                                  entry->new_row, member->columns))
+            delivery_send(&difference->delivery, EVENT_UPDATE, member->channel, member->subject,
+                          entry->new_row, member->columns);
+    }
+}
+
+static void compare_audiences(struct difference *difference, const struct sides *sides,
+                              const struct change_entry *entry)
+{
+    struct audience before, after;
+    audience_of(difference, sides->rules_a, &sides->a, entry->relation, entry->old_row, &before);
+    audience_of(difference, sides->rules_b, &sides->b, entry->relation, entry->new_row, &after);
+    for (size_t i = 0; i < before.count; i++) {
+        const struct audience_member *was = before.members[i];
+        const struct audience_member *is = audience_find(&after, was->channel, was->subject);
+        if (!is)
+            delivery_send(&difference->delivery, EVENT_DELETE, was->channel, was->subject,
+                          entry->old_row, NULL);
+        else if (delivery_shows_change(entry->relation, entry->old_row, was->columns,
+                                       entry->new_row, is->columns))
+            delivery_send(&difference->delivery, EVENT_UPDATE, is->channel, is->subject,
+                          entry->new_row, is->columns);
+    }
+    for (size_t i = 0; i < after.count; i++) {
+        const struct audience_member *is = after.members[i];
+        if (!audience_find(&before, is->channel, is->subject))
+            delivery_send(&difference->delivery, EVENT_INSERT, is->channel, is->subject,
+                          entry->new_row, is->columns);
+    }
+}
+
+static bool reads_any_change(const struct sides *sides, const struct relation *relation)
+{
+    const struct changed_relation *changed = sides->changes->relations;
+    for (; changed; changed = changed->next) {
+        if (ruleset_reads(sides->rules_a, relation, changed->relation) ||
+            ruleset_reads(sides->rules_b, relation, changed->relation))
+            return true;
+    }
+    return false;
+}
+
+static void deliver_changed_rows(struct difference *difference, const struct sides *sides)
+{
+    const struct changed_relation *changed = sides->changes->relations;
+    for (; changed; changed = changed->next) {
+        const struct relation *relation = changed->relation;
+        if (!ruleset_has_channels(sides->rules_a, relation) &&
+            !ruleset_has_channels(sides->rules_b, relation))
+            continue;
+        bool reads_changed = reads_any_change(sides, relation);
+        for (const struct change_entry *entry = changed->first; entry;
+             entry = entry->next_of_relation) {
+            if (change_entry_is_noop(entry) && !reads_changed &&
+                sides->rules_a == sides->rules_b)
+                continue;
+            delivery_next_row(&difference->delivery);
+            if (keeps_audience(sides, entry, reads_changed))
+                update_all(difference, sides, entry);
+            else
+                compare_audiences(difference, sides, entry);
+            arena_clear(&difference->arena);
+        }
+    }
+}
+
+/* Candidates: rows that did not change themselves */
+
+struct collecting {
+    struct difference *difference;
+    const struct sides *sides;
+    bool in_b;
+};
+
+static void collect(void *context, const struct channel *channel, struct row target,
+                    struct slice subject, bool is_visible)
+{
+    struct collecting *collecting = context;
+    candidates_add(&collecting->difference->candidates, collecting->sides->a.replica,
+                   collecting->sides->changes, channel, target, subject, collecting->in_b,
+                   is_visible && !channel->has_column_lists);
+}
+
+static void collect_affected(struct difference *difference, const struct sides *sides)
+{
+    struct collecting in_a = {difference, sides, false}, in_b = {difference, sides, true};
+    const struct changed_relation *changed = sides->changes->relations;
+    for (; changed; changed = changed->next) {
+        const struct relation *relation = changed->relation;
+        for (const struct change_entry *entry = changed->first; entry;
+             entry = entry->next_of_relation) {
+            if (change_entry_is_noop(entry))
+                continue;
+            if (row_exists(entry->old_row))
+                ruleset_affected(sides->rules_a, &sides->a, relation, entry->old_row,
+                                 entry->new_row, collect, &in_a);
+            if (row_exists(entry->new_row))
+                ruleset_affected(sides->rules_b, &sides->b, relation, entry->new_row,
+                                 entry->old_row, collect, &in_b);
+        }
+    }
+    if (sides->rules_a == sides->rules_b)
+        return;
+    ruleset_affected_by_edit(sides->rules_a, sides->rules_b, &sides->a, collect, &in_a);
+    ruleset_affected_by_edit(sides->rules_b, sides->rules_a, &sides->b, collect, &in_b);
+}
+
+static bool sees(struct difference *difference, struct ruleset *rules, const struct state *state,
+                 struct row row, const struct candidate *candidate, bool is_known,
+                 const uint64_t **columns)
+{
+    *columns = NULL;
+    return is_known || ruleset_is_visible(rules, state, row, candidate->channel,
+                                          candidate->subject, &difference->arena, columns);
+}
+
+static void deliver_candidate(struct difference *difference, const struct sides *sides,
+                              struct row row, const struct candidate *candidate)
+{
+    const uint64_t *was_columns, *is_columns;
+    bool was = sees(difference, sides->rules_a, &sides->a, row, candidate, candidate->is_in_a,
+                    &was_columns);
+    bool is = sees(difference, sides->rules_b, &sides->b, row, candidate, candidate->is_in_b,
+                   &is_columns);
+    struct delivery *delivery = &difference->delivery;
+    if (was && !is)
+        delivery_send(delivery, EVENT_DELETE, candidate->channel, candidate->subject, row, NULL);
+    else if (is && !was)
+        delivery_send(delivery, EVENT_INSERT, candidate->channel, candidate->subject, row,
+                      is_columns);
+    else if (is && delivery_shows_change(candidate->channel->relation, row, was_columns, row,
+                                         is_columns))
+        delivery_send(delivery, EVENT_UPDATE, candidate->channel, candidate->subject, row,
+                      is_columns);
+}
+
+static void deliver_candidates(struct difference *difference, const struct sides *sides)
+{
+    const struct candidate_row *at = difference->candidates.first;
+    for (; at; at = at->next) {
+        struct row row = replica_get(sides->a.replica, at->relation, at->key);
+        check(row_exists(row)); /* it did not change, so it is in A as well as in B */
+        delivery_next_row(&difference->delivery);
+        for (const struct candidate *candidate = at->first; candidate;
+             candidate = candidate->next_of_row)
+            deliver_candidate(difference, sides, row, candidate);
+        arena_clear(&difference->arena);
+    }
+}
+
+void difference_run(struct difference *difference, struct replica *replica,
+                    struct change_set *changes, struct ruleset *rules_a, struct ruleset *rules_b,
+                    const struct event_headers *headers)
+{
+    struct sides sides = {.a = {replica, NULL},
+                          .b = {replica, changes},
+                          .rules_a = rules_a,
+                          .rules_b = rules_b,
+                          .changes = changes};
+    difference->delivery.headers = headers;
+    deliver_changed_rows(difference, &sides);
+    collect_affected(difference, &sides);
+    deliver_candidates(difference, &sides);
+    candidates_clear(&difference->candidates);
+}
+
+void difference_first(struct difference *difference, struct replica *replica,
+                      struct ruleset *rules, const struct relation *relation, struct row row,
+                      const struct event_headers *headers)
+{
+    struct state state = {replica, NULL};
+    struct audience audience;
+    difference->delivery.headers = headers;
+    delivery_next_row(&difference->delivery);
+    audience_of(difference, rules, &state, relation, row, &audience);
+    for (size_t i = 0; i < audience.count; i++)
+        delivery_send(&difference->delivery, EVENT_INSERT, audience.members[i]->channel,
+                      audience.members[i]->subject, row, audience.members[i]->columns);
+    arena_clear(&difference->arena);
+}
