@@ -151,10 +151,11 @@ Test(pg_connection, copy_gives_fields_as_they_are)
     struct err err;
     const struct slice *fields;
     size_t count;
-    cr_assert(pg_copy_begin(connection, &err,
-                            "COPY (SELECT * FROM (VALUES (1, E'a\\tb\\nc\\\\d\\b\\f\\x0b\\r', NULL),"
-                            " (2, '', '\\N'), (3, 'ü', '\\.')) t) TO STDOUT"),
-              "%s", err.message);
+    cr_assert(
+        pg_copy_begin(connection, &err,
+                      "COPY (SELECT * FROM (VALUES (1, E'a\\tb\\nc\\\\d\\b\\f\\x0b\\r', NULL),"
+                      " (2, '', '\\N'), (3, 'ü', '\\.')) t) TO STDOUT"),
+        "%s", err.message);
     static const char *const expected[3][3] = {
         {"1", "a\tb\nc\\d\b\f\v\r", NULL}, {"2", "", "\\N"}, {"3", "ü", "\\."}};
     for (size_t row = 0; row < 3; row++) {
