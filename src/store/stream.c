@@ -319,9 +319,19 @@ uint64_t stream_id(const struct stream *stream)
     return stream->id;
 }
 
+int64_t stream_created_ms(const struct stream *stream)
+{
+    return stream->created_ms;
+}
+
 uint64_t stream_tail(const struct stream *stream)
 {
     return stream->durable_tail;
+}
+
+uint64_t stream_staged_tail(const struct stream *stream)
+{
+    return stream->tail;
 }
 
 bool stream_is_closed(const struct stream *stream)
@@ -332,6 +342,11 @@ bool stream_is_closed(const struct stream *stream)
 bool stream_is_gone(const struct stream *stream)
 {
     return stream->is_gone || stream->is_soft_deleted;
+}
+
+bool stream_is_durable(const struct stream *stream, const struct store *store)
+{
+    return stream->created_ticket <= store_durable(store);
 }
 
 uint64_t stream_ticket(const struct stream *stream)

@@ -86,10 +86,12 @@ struct slice stream_path(const struct stream *stream);
 struct slice stream_content_type(const struct stream *stream);
 bool stream_is_json(const struct stream *stream);
 uint64_t stream_id(const struct stream *stream);
+int64_t stream_created_ms(const struct stream *stream);
 uint64_t stream_tail(const struct stream *stream);   /* durable */
+uint64_t stream_staged_tail(const struct stream *stream);
 bool stream_is_closed(const struct stream *stream);  /* durable */
 bool stream_is_gone(const struct stream *stream);    /* deleted, or soft-deleted */
-bool stream_is_created(const struct stream *stream); /* durable */
+bool stream_is_durable(const struct stream *stream, const struct store *store); /* created */
 uint64_t stream_ticket(const struct stream *stream); /* of its last change */
 bool stream_ttl(const struct stream *stream, uint64_t *seconds);
 bool stream_expires_at(const struct stream *stream, int64_t *wall_ms);

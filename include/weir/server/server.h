@@ -1,0 +1,28 @@
+/* The stream server: HTTP over a store, until a signal says stop. Protocol sections 5 and 10, and
+ * docs/protocol-extensions.md. */
+#pragma once
+
+#include "weir/base/err.h"
+
+#include <stdint.h>
+
+struct server_settings {
+    const char *listen; /* "127.0.0.1:4437" or "[::1]:4437" */
+    const char *data;   /* folder of the store */
+    const char *auth;   /* "none" */
+    bool is_public;     /* Cache-Control: public instead of private */
+    uint64_t long_poll_timeout_ms;
+    uint64_t sse_lifetime_ms;
+    uint64_t heartbeat_ms;
+    uint64_t idle_timeout_ms; /* of connections that neither send nor take anything */
+    uint64_t drain_timeout_ms;
+    uint64_t max_body;
+    uint64_t page_bytes;  /* a page ends at the first append boundary behind so many */
+    uint64_t cache_bytes; /* of recent data in memory */
+    uint64_t max_connections;
+    uint64_t max_connections_per_address;
+};
+
+/* Blocks until SIGTERM or SIGINT, then finishes the work in hand. False with err when it could not
+ * start, or not finish cleanly. */
+bool server_run(const struct server_settings *settings, struct err *err) WEIR_MUST_CHECK;

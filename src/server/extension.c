@@ -1,0 +1,174 @@
+/* Weir's own requests below __weir: batches and their producers. docs/protocol-extensions.md. */
+#include "internal.h"
+
+#include "weir/base/json.h"
+#include "weir/base/lsn.h"
+#include "weir/base/percent.h"
+
+#include <inttypes.h>
+
+static void add_progress(struct buffer *out, const struct store_progress *progress)
+{
+    char lsn[LSN_TEXT_SIZE];
+    buffer_printf(out, "\"lsn\":\"%s\",\"step\":%" PRIu64, lsn_format(progress->lsn, lsn),
+                  progress->step);
+}
+
+static void reply_built(struct request *request, unsigned status, struct buffer *json)
+{
+    reply_json(request, status, buffer_slice(json));
+    buffer_release(json);
+}
+
+/* ---- Producers ---- */
+
+static void reply_producer(struct request *request, const struct store_progress *progress)
+{
+    struct buffer json = BUFFER_INIT;
+    buffer_printf(&json, "{\"epoch\":%" PRIu64 ",", progress->epoch);
+    add_progress(&json, progress);
+    buffer_add_char(&json, '}');
+    reply_built(request, MHD_HTTP_OK, &json);
+}
+
+static void claim(struct request *request, struct slice name)
+{
+    struct store *store = request->server->store;
+    struct store_progress progress;
+    switch (store_claim(store, name, &progress)) {
+    case CLAIM_OK:
+        reply_producer(request, &progress);
+        break;
+    case CLAIM_TOO_MANY:
+        reply_text(request, MHD_HTTP_TOO_MANY_REQUESTS, "there are too many producers");
+        break;
+    case CLAIM_NO_ROOM:
+        reply_text(request, MHD_HTTP_INSUFFICIENT_STORAGE, "no room on the server's disk");
+        break;
+    }
+    reply_after(request, store_staged(store));
+}
+
+/* What has been decided on may not be durable yet, so the answer waits. */
+static void show_producer(struct request *request, struct slice name)
+{
+    struct store *store = request->server->store;
+    struct store_progress progress;
+    if (store_producer(store, name, &progress))
+        reply_producer(request, &progress);
+    else
+        reply_text(request, MHD_HTTP_NOT_FOUND, "there is no such producer");
+    reply_after(request, store_staged(store));
+}
+
+static void route_producer(struct request *request, struct slice name)
+{
+    enum { NAME_MAX_BYTES = 200 };
+    if (name.len == 0 || name.len > NAME_MAX_BYTES || memchr(name.data, '/', name.len))
+        reply_text(request, MHD_HTTP_BAD_REQUEST, "the producer's name is empty or too long");
+    else if (request->method == METHOD_GET)
+        show_producer(request, name);
+    else if (request->method == METHOD_POST)
+        claim(request, name);
+    else
+        reply_text(request, MHD_HTTP_METHOD_NOT_ALLOWED, "a producer has GET and POST");
+}
+
+/* ---- Batches ---- */
+
+static void add_skipped(struct buffer *out, const struct batch_answer *answer)
+{
+    buffer_add_str(out, ",\"skipped\":[");
+    for (size_t i = 0; i < answer->skipped_count; i++) {
+        buffer_add_str(out, i ? ",{\"path\":" : "{\"path\":");
+        json_add_string(out, answer->skipped[i].path);
+        buffer_add_str(out, ",\"reason\":");
+        json_add_string(out, slice_from_str(answer->skipped[i].reason));
+        buffer_add_char(out, '}');
+    }
+    buffer_add_char(out, ']');
+}
+
+static void reply_stored(struct request *request, const struct batch_answer *answer,
+                         bool is_duplicate)
+{
+    struct buffer json = BUFFER_INIT;
+    buffer_add_char(&json, '{');
+    add_progress(&json, &answer->progress);
+    add_skipped(&json, answer);
+    buffer_add_str(&json, is_duplicate ? ",\"duplicate\":true}" : "}");
+    reply_built(request, MHD_HTTP_OK, &json);
+}
+
+static void reply_batch_error(struct request *request, enum batch_result result,
+                              const struct batch_answer *answer)
+{
+    struct buffer json = BUFFER_INIT;
+    if (result == BATCH_GAP) {
+        buffer_add_str(&json, "{\"error\":\"gap\",");
+        add_progress(&json, &answer->progress);
+        buffer_add_char(&json, '}');
+        reply_built(request, MHD_HTTP_CONFLICT, &json);
+    } else {
+        buffer_printf(&json, "{\"error\":\"fenced\",\"epoch\":%" PRIu64 "}",
+                      answer->progress.epoch);
+        reply_built(request, MHD_HTTP_FORBIDDEN, &json);
+    }
+}
+
+static void append_batch(struct request *request)
+{
+    struct server *server = request->server;
+    struct batch_answer answer;
+    enum batch_result result = store_batch(server->store, buffer_slice(&request->body), &answer);
+    switch (result) {
+    case BATCH_OK:
+        server->counters.batches++;
+        server->counters.batch_events += answer.event_count;
+        reply_stored(request, &answer, false);
+        break;
+    case BATCH_DUPLICATE:
+        reply_stored(request, &answer, true);
+        break;
+    case BATCH_FENCED:
+    case BATCH_UNKNOWN:
+    case BATCH_GAP:
+        reply_batch_error(request, result, &answer);
+        break;
+    case BATCH_MALFORMED:
+        reply_text(request, MHD_HTTP_BAD_REQUEST, answer.malformed);
+        break;
+    case BATCH_NO_ROOM:
+        reply_text(request, MHD_HTTP_INSUFFICIENT_STORAGE,
+                   "no room on the server's disk; nothing was written");
+        break;
+    }
+    buffer_release(&request->body);
+    reply_after(request, store_staged(server->store));
+}
+
+static void route_batch(struct request *request)
+{
+    struct slice type = request_header(request, "Content-Type");
+    if (request->method != METHOD_POST)
+        reply_text(request, MHD_HTTP_METHOD_NOT_ALLOWED, "a batch is sent with POST");
+    else if (!slice_eq_str(type, "application/vnd.weir.batch"))
+        reply_text(request, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE,
+                   "a batch is application/vnd.weir.batch");
+    else
+        append_batch(request);
+}
+
+void route_extension(struct request *request, struct slice path)
+{
+    struct server *server = request->server;
+    struct slice producers = SLICE("__weir/producers/");
+    if (request->method == METHOD_POST && !store_accepts(server->store))
+        request_wait(request, WAITING_ROOM, &server->waiting_room);
+    else if (slice_eq_str(path, "__weir/batch"))
+        route_batch(request);
+    else if (path.len > producers.len && memcmp(path.data, producers.data, producers.len) == 0)
+        route_producer(request, slice_of(path.data + producers.len, path.len - producers.len));
+    else
+        reply_text(request, MHD_HTTP_NOT_FOUND, "there is no such extension");
+}

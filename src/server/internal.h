@@ -1,0 +1,185 @@
+/* struct server and struct request: what the parts of the server share. One thread, the loop's.
+ *
+ * A request goes: received whole -> routed -> answered, or waiting for something (a commit, room in
+ * the store, new data). Waiting means that its connection is suspended in libmicrohttpd, which then
+ * neither times out nor notices a disconnect; request_wake() makes it go on. */
+#pragma once
+
+#include "timer.h"
+#include "weir/base/blob.h"
+#include "weir/base/buffer.h"
+#include "weir/server/server.h"
+#include "weir/store/store.h"
+
+#include <microhttpd.h>
+
+enum method { METHOD_GET, METHOD_HEAD, METHOD_PUT, METHOD_POST, METHOD_DELETE, METHOD_OPTIONS,
+              METHOD_OTHER };
+
+enum waiting {
+    WAITING_NOT,
+    WAITING_COMMIT, /* for the ticket; then the answer goes out, or it is routed again */
+    WAITING_ROOM,   /* for the store to accept writes; then it is routed again */
+    WAITING_DATA,   /* for the stream to change, or a timer */
+};
+
+enum live { LIVE_NOT, LIVE_LONG_POLL, LIVE_SSE };
+
+struct request_list {
+    struct request *first, *last;
+};
+
+struct request {
+    uint32_t magic;
+    struct server *server;
+    struct MHD_Connection *connection;
+    char *uri; /* as it was sent */
+    enum method method;
+    bool is_begun;
+    bool is_too_large;
+    struct buffer body;
+
+    enum waiting waiting;
+    struct request_list *list; /* that it waits in */
+    struct request *previous, *next;
+    uint64_t ticket;
+    struct MHD_Response *response; /* decided on, not sent */
+    unsigned status;
+
+    enum live live;
+    struct stream *stream; /* held, for live reads */
+    struct request *previous_watcher, *next_watcher;
+    bool is_watching;
+    bool is_timed_out;
+    uint64_t position;
+    uint64_t cursor; /* the client's, 0: none */
+    struct timer timer, lifetime;
+    struct sse *sse;
+};
+
+struct page_cache;
+
+struct server_counters {
+    uint64_t requests, requests_by_class[6], live_readers, batches, batch_events;
+    uint64_t body_bytes_in, body_bytes_out;
+};
+
+struct server {
+    const struct server_settings *settings;
+    struct store *store;
+    struct MHD_Daemon *daemon;
+    struct request_list waiting_commit, waiting_room, waiting_data;
+    struct timer_list long_polls, heartbeats, lifetimes;
+    struct page_cache *pages;
+    size_t active_requests;
+    bool has_woken; /* somebody must run before the loop sleeps */
+    bool is_draining;
+    uint64_t drain_deadline_ms;
+    struct server_counters counters;
+};
+
+/* ---- request.c ---- */
+
+/* libmicrohttpd's callbacks. */
+void *request_new(void *server, const char *uri, struct MHD_Connection *connection);
+enum MHD_Result request_handle(void *server, struct MHD_Connection *connection, const char *url,
+                               const char *method, const char *version, const char *upload,
+                               size_t *upload_len, void **context);
+void request_done(void *server, struct MHD_Connection *connection, void **context,
+                  enum MHD_RequestTerminationCode code);
+
+/* A header's value; data NULL when it is not there. Borrowed from the request. */
+struct slice request_header(const struct request *request, const char *name);
+
+/* Suspends. The request is routed again when woken, unless it has an answer. */
+void request_wait(struct request *request, enum waiting waiting, struct request_list *list);
+void request_wake(struct request *request);
+
+/* Ends the request's watching of its stream, and lets go of the stream. */
+void request_unwatch(struct request *request);
+void request_watch(struct request *request);
+
+/* ---- Answers: reply.c ---- */
+
+/* The answer gets the headers that every answer has. body is copied; or the blob is taken over. */
+void reply_text(struct request *request, unsigned status, const char *text);
+void reply_json(struct request *request, unsigned status, struct slice json);
+void reply_empty(struct request *request, unsigned status);
+void reply_blob(struct request *request, unsigned status, struct blob *blob);
+void reply_response(struct request *request, unsigned status, struct MHD_Response *response);
+void reply_header(struct request *request, const char *name, const char *value);
+void reply_header_slice(struct request *request, const char *name, struct slice value);
+void reply_header_uint(struct request *request, const char *name, uint64_t value);
+void reply_offset(struct request *request, uint64_t position);
+
+/* The answer, if decided on, goes out when everything up to the ticket is durable. */
+void reply_after(struct request *request, uint64_t ticket);
+
+/* ---- Routes ---- */
+
+void route(struct request *request);
+void route_write(struct request *request, struct slice path);
+void route_read(struct request *request, struct slice path);
+void route_extension(struct request *request, struct slice path);
+void route_status(struct request *request, struct slice path);
+
+/* 404 or 410 for what store_find() did not find. */
+void reply_missing(struct request *request, enum find_result found);
+
+/* ---- Live reads ---- */
+
+void live_begin(struct request *request, struct stream *stream, enum live live);
+void live_continue(struct request *request); /* a long-poll that was woken */
+void live_on_change(void *server, struct stream *stream);
+void live_expire(struct server *server, uint64_t now_ms);
+void live_drain(struct server *server);
+void sse_begin(struct request *request);
+void sse_end(struct request *request);
+void reply_page(struct request *request, struct stream *stream, uint64_t position);
+
+/* ---- Pages ---- */
+
+enum encoding { ENCODING_RAW, ENCODING_JSON, ENCODING_SSE_TEXT, ENCODING_SSE_JSON,
+                ENCODING_SSE_BASE64 };
+
+struct encoded_page {
+    struct blob *blob; /* borrowed from the cache until the next call; may be empty */
+    uint64_t end;
+    bool is_at_tail, is_closed;
+};
+
+struct page_cache *page_cache_new(void);
+void page_cache_free(struct page_cache *cache);
+
+/* A page as it goes out. The same page is encoded once for all who read it at the moment. */
+enum read_result page_encode(struct server *server, struct stream *stream, uint64_t position,
+                             enum encoding encoding, struct encoded_page *page);
+
+/* ---- Headers and parameters: parse.c. Pure. ---- */
+
+enum { OFFSET_TEXT_SIZE = 34, TIME_TEXT_SIZE = 32, CURSOR_INTERVAL_S = 20 };
+
+enum offset_kind { OFFSET_INVALID, OFFSET_POSITION, OFFSET_START, OFFSET_NOW };
+
+enum offset_kind parse_offset(struct slice text, uint64_t *position);
+void format_offset(uint64_t position, char out[OFFSET_TEXT_SIZE]);
+
+/* Digits only, without leading zeros, at most 2^53 - 1. */
+bool parse_whole_number(struct slice text, uint64_t *number) WEIR_MUST_CHECK;
+bool parse_time(struct slice text, int64_t *wall_ms) WEIR_MUST_CHECK; /* RFC 3339 */
+void format_time(int64_t wall_ms, char out[TIME_TEXT_SIZE]);
+bool is_true(struct slice text); /* "true" in any case */
+
+struct query {
+    struct slice offset, live, cursor; /* decoded; data NULL: not given */
+    bool is_repeated;                  /* one of them was given twice */
+    struct buffer text;
+};
+
+/* False when it is not decodable. query_release() in any case. */
+bool query_parse(struct slice raw, struct query *query) WEIR_MUST_CHECK;
+void query_release(struct query *query);
+
+/* The cursor of an answer: the number of the interval, or behind the client's. Protocol 10.1. */
+uint64_t next_cursor(int64_t now_ms, uint64_t client_cursor, uint64_t random);
+uint64_t server_cursor(const struct request *request);

@@ -1,0 +1,185 @@
+/* Pages as they go out, and a small cache of them: those who wait for the same data are woken
+ * together and ask for the same page. */
+#include "internal.h"
+
+#include <stdlib.h>
+
+enum { CACHE_SLOTS = 1024, CACHE_BYTES_MAX = 64 << 20 };
+
+struct slot {
+    uint64_t stream, start, tail;
+    bool was_closed;
+    enum encoding encoding;
+    struct encoded_page page; /* blob NULL: free */
+};
+
+struct page_cache {
+    struct slot slots[CACHE_SLOTS];
+    size_t bytes;
+    struct buffer scratch;
+};
+
+struct page_cache *page_cache_new(void)
+{
+    struct page_cache *cache = calloc(1, sizeof *cache);
+    check(cache != NULL);
+    return cache;
+}
+
+static void clear_slot(struct page_cache *cache, struct slot *slot)
+{
+    if (!slot->page.blob)
+        return;
+    cache->bytes -= slot->page.blob->len;
+    blob_drop(slot->page.blob);
+    slot->page.blob = NULL;
+}
+
+static void clear_all(struct page_cache *cache)
+{
+    for (size_t i = 0; i < CACHE_SLOTS; i++)
+        clear_slot(cache, &cache->slots[i]);
+}
+
+void page_cache_free(struct page_cache *cache)
+{
+    clear_all(cache);
+    buffer_release(&cache->scratch);
+    free(cache);
+}
+
+static void add_raw(struct buffer *out, const struct page *page)
+{
+    buffer_reserve(out, page->bytes);
+    for (size_t i = 0; i < page->count; i++)
+        buffer_add_slice(out, page->messages[i]);
+}
+
+static void add_json(struct buffer *out, const struct page *page)
+{
+    buffer_reserve(out, page->bytes + page->count + 2);
+    buffer_add_char(out, '[');
+    for (size_t i = 0; i < page->count; i++) {
+        if (i)
+            buffer_add_char(out, ',');
+        buffer_add_slice(out, page->messages[i]);
+    }
+    buffer_add_char(out, ']');
+}
+
+/* CR, LF and CRLF all end a line for a client, so each begins a new data line here: no payload can
+ * pass for an event of its own. */
+static void add_lines(struct buffer *out, struct slice text)
+{
+    buffer_add_str(out, "data:");
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.data[i];
+        if (c != '\r' && c != '\n') {
+            buffer_add_char(out, c);
+            continue;
+        }
+        if (c == '\r' && i + 1 < text.len && text.data[i + 1] == '\n')
+            i++;
+        buffer_add_str(out, "\ndata:");
+    }
+}
+
+static void add_base64(struct buffer *out, struct slice bytes)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const unsigned char *in = (const unsigned char *)bytes.data;
+    char *to = buffer_reserve(out, (bytes.len + 2) / 3 * 4);
+    for (size_t i = 0; i < bytes.len; i += 3, to += 4) {
+        size_t left = bytes.len - i;
+        unsigned v = (unsigned)in[i] << 16;
+        v |= left > 1 ? (unsigned)in[i + 1] << 8 : 0;
+        v |= left > 2 ? (unsigned)in[i + 2] : 0;
+        to[0] = digits[v >> 18];
+        to[1] = digits[v >> 12 & 63];
+        to[2] = left > 1 ? digits[v >> 6 & 63] : '=';
+        to[3] = left > 2 ? digits[v & 63] : '=';
+    }
+    out->len += (bytes.len + 2) / 3 * 4;
+}
+
+static bool has_line_ends(struct slice text)
+{
+    return memchr(text.data, '\n', text.len) || memchr(text.data, '\r', text.len);
+}
+
+static void add_sse(struct buffer *out, struct buffer *scratch, const struct page *page,
+                    enum encoding encoding)
+{
+    buffer_clear(scratch);
+    if (encoding == ENCODING_SSE_JSON)
+        add_json(scratch, page);
+    else
+        add_raw(scratch, page);
+    struct slice content = buffer_slice(scratch);
+    buffer_add_str(out, "event: data\n");
+    if (encoding != ENCODING_SSE_BASE64 && has_line_ends(content)) {
+        add_lines(out, content);
+    } else {
+        buffer_add_str(out, "data:");
+        if (encoding == ENCODING_SSE_BASE64)
+            add_base64(out, content);
+        else
+            buffer_add_slice(out, content);
+    }
+    buffer_add_str(out, "\n\n");
+}
+
+static struct blob *encode(struct page_cache *cache, const struct page *page,
+                           enum encoding encoding)
+{
+    struct buffer out = BUFFER_INIT;
+    if (encoding == ENCODING_RAW)
+        add_raw(&out, page);
+    else if (encoding == ENCODING_JSON)
+        add_json(&out, page);
+    else if (page->count)
+        add_sse(&out, &cache->scratch, page, encoding);
+    struct blob *blob = blob_copy(buffer_slice(&out));
+    buffer_release(&out);
+    return blob;
+}
+
+static struct slot *slot_of(struct page_cache *cache, const struct stream *stream,
+                            uint64_t position, enum encoding encoding)
+{
+    uint64_t mixed = (stream_id(stream) * 0x9e3779b97f4a7c15ULL) ^
+                     (position * 0xc2b2ae3d27d4eb4fULL) ^ (uint64_t)encoding;
+    return &cache->slots[(mixed >> 40) % CACHE_SLOTS];
+}
+
+static bool holds(const struct slot *slot, const struct stream *stream, uint64_t position,
+                  enum encoding encoding)
+{
+    return slot->page.blob && slot->stream == stream_id(stream) && slot->start == position &&
+           slot->encoding == encoding && slot->tail == stream_tail(stream) &&
+           slot->was_closed == stream_is_closed(stream);
+}
+
+enum read_result page_encode(struct server *server, struct stream *stream, uint64_t position,
+                             enum encoding encoding, struct encoded_page *encoded)
+{
+    struct page_cache *cache = server->pages;
+    struct slot *slot = slot_of(cache, stream, position, encoding);
+    struct page page;
+    if (!holds(slot, stream, position, encoding)) {
+        enum read_result result =
+            store_read(server->store, stream, position, server->settings->page_bytes, &page);
+        if (result != READ_OK)
+            return result;
+        if (cache->bytes > CACHE_BYTES_MAX)
+            clear_all(cache);
+        clear_slot(cache, slot);
+        *slot = (struct slot){stream_id(stream), position, stream_tail(stream),
+                              stream_is_closed(stream), encoding,
+                              {encode(cache, &page, encoding), page.end, page.is_at_tail,
+                               page.is_closed}};
+        cache->bytes += slot->page.blob->len;
+    }
+    *encoded = slot->page;
+    return READ_OK;
+}

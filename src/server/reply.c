@@ -1,0 +1,111 @@
+#include "internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+void reply_header(struct request *request, const char *name, const char *value)
+{
+    check(MHD_add_response_header(request->response, name, value) == MHD_YES);
+}
+
+void reply_header_slice(struct request *request, const char *name, struct slice value)
+{
+    char *text = strndup(value.data ? value.data : "", value.len);
+    check(text != NULL);
+    reply_header(request, name, text);
+    free(text);
+}
+
+void reply_header_uint(struct request *request, const char *name, uint64_t value)
+{
+    char text[24];
+    snprintf(text, sizeof text, "%llu", (unsigned long long)value);
+    reply_header(request, name, text);
+}
+
+void reply_offset(struct request *request, uint64_t position)
+{
+    char text[OFFSET_TEXT_SIZE];
+    format_offset(position, text);
+    reply_header(request, "Stream-Next-Offset", text);
+}
+
+/* Protocol 12.7, and what lets a page of another origin read the answer. */
+static void add_common_headers(struct request *request)
+{
+    reply_header(request, "X-Content-Type-Options", "nosniff");
+    reply_header(request, "Cross-Origin-Resource-Policy", "cross-origin");
+    reply_header(request, "Access-Control-Allow-Origin", "*");
+    reply_header(request, "Access-Control-Expose-Headers",
+                 "Stream-Next-Offset, Stream-Cursor, Stream-Up-To-Date, Stream-Closed, Stream-TTL, "
+                 "Stream-Expires-At, Stream-SSE-Data-Encoding, Producer-Epoch, Producer-Seq, "
+                 "Producer-Expected-Seq, Producer-Received-Seq, ETag, Location, Content-Type, "
+                 "Retry-After");
+}
+
+void reply_response(struct request *request, unsigned status, struct MHD_Response *response)
+{
+    check(response != NULL && !request->response);
+    request->response = response;
+    request->status = status;
+    add_common_headers(request);
+}
+
+static void reply_bytes(struct request *request, unsigned status, struct slice body)
+{
+    void *data = (void *)(uintptr_t)body.data;
+    reply_response(request, status,
+                   MHD_create_response_from_buffer(body.len, data, MHD_RESPMEM_MUST_COPY));
+}
+
+void reply_text(struct request *request, unsigned status, const char *text)
+{
+    char line[512];
+    int len = snprintf(line, sizeof line, "%s\n", text);
+    check(len > 0 && (size_t)len < sizeof line);
+    reply_bytes(request, status, slice_of(line, (size_t)len));
+    reply_header(request, "Content-Type", "text/plain; charset=utf-8");
+    reply_header(request, "Cache-Control", "no-store");
+}
+
+void reply_json(struct request *request, unsigned status, struct slice json)
+{
+    reply_bytes(request, status, json);
+    reply_header(request, "Content-Type", "application/json");
+    reply_header(request, "Cache-Control", "no-store");
+}
+
+void reply_empty(struct request *request, unsigned status)
+{
+    reply_bytes(request, status, SLICE(""));
+}
+
+static void drop_blob(void *blob)
+{
+    blob_drop(blob);
+}
+
+void reply_blob(struct request *request, unsigned status, struct blob *blob)
+{
+    request->server->counters.body_bytes_out += blob->len;
+    reply_response(request, status,
+                   MHD_create_response_from_buffer_with_free_callback_cls(blob->len, blob->data,
+                                                                          drop_blob, blob));
+}
+
+void reply_after(struct request *request, uint64_t ticket)
+{
+    struct server *server = request->server;
+    if (ticket <= store_durable(server->store))
+        return;
+    request->ticket = ticket;
+    request_wait(request, WAITING_COMMIT, &server->waiting_commit);
+}
+
+void reply_missing(struct request *request, enum find_result found)
+{
+    if (found == FIND_SOFT_DELETED)
+        reply_text(request, MHD_HTTP_GONE, "the stream is deleted; forks still use its data");
+    else
+        reply_text(request, MHD_HTTP_NOT_FOUND, "there is no such stream");
+}

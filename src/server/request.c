@@ -1,0 +1,205 @@
+#include "internal.h"
+
+#include "weir/base/clock.h"
+
+#include <stdlib.h>
+#include <sys/random.h>
+
+enum { REQUEST_MAGIC = 0x52455155 };
+
+void *request_new(void *context, const char *uri, struct MHD_Connection *connection)
+{
+    struct server *server = context;
+    struct request *request = calloc(1, sizeof *request);
+    check(request != NULL);
+    request->magic = REQUEST_MAGIC;
+    request->server = server;
+    request->connection = connection;
+    request->uri = strdup(uri);
+    check(request->uri != NULL);
+    server->active_requests++;
+    server->counters.requests++;
+    return request;
+}
+
+static void leave_list(struct request *request)
+{
+    struct request_list *list = request->list;
+    if (!list)
+        return;
+    *(request->previous ? &request->previous->next : &list->first) = request->next;
+    *(request->next ? &request->next->previous : &list->last) = request->previous;
+    request->previous = request->next = NULL;
+    request->list = NULL;
+}
+
+void request_done(void *context, struct MHD_Connection *connection, void **own,
+                  enum MHD_RequestTerminationCode code)
+{
+    struct server *server = context;
+    struct request *request = *own;
+    (void)connection;
+    (void)code;
+    if (!request)
+        return;
+    check(request->magic == REQUEST_MAGIC);
+    *own = NULL;
+    leave_list(request);
+    request_unwatch(request);
+    sse_end(request);
+    timer_clear(&request->timer);
+    timer_clear(&request->lifetime);
+    if (request->response)
+        MHD_destroy_response(request->response);
+    buffer_release(&request->body);
+    free(request->uri);
+    request->magic = 0;
+    free(request);
+    server->active_requests--;
+}
+
+struct slice request_header(const struct request *request, const char *name)
+{
+    const char *value = NULL;
+    size_t len = 0;
+    if (MHD_lookup_connection_value_n(request->connection, MHD_HEADER_KIND, name, strlen(name),
+                                      &value, &len) == MHD_NO ||
+        !value)
+        return SLICE_NONE;
+    return slice_of(value, len);
+}
+
+void request_wait(struct request *request, enum waiting waiting, struct request_list *list)
+{
+    check(request->waiting == WAITING_NOT && !request->list);
+    request->waiting = waiting;
+    request->list = list;
+    request->previous = list->last;
+    *(list->last ? &list->last->next : &list->first) = request;
+    list->last = request;
+    MHD_suspend_connection(request->connection);
+}
+
+void request_wake(struct request *request)
+{
+    check(request->waiting != WAITING_NOT);
+    leave_list(request);
+    request->waiting = WAITING_NOT;
+    request->server->has_woken = true;
+    MHD_resume_connection(request->connection);
+}
+
+void request_watch(struct request *request)
+{
+    struct request *first = stream_watchers(request->stream);
+    check(!request->is_watching);
+    request->is_watching = true;
+    request->next_watcher = first;
+    if (first)
+        first->previous_watcher = request;
+    stream_watch(request->stream, request);
+}
+
+void request_unwatch(struct request *request)
+{
+    if (request->is_watching) {
+        if (request->previous_watcher)
+            request->previous_watcher->next_watcher = request->next_watcher;
+        else
+            stream_watch(request->stream, request->next_watcher);
+        if (request->next_watcher)
+            request->next_watcher->previous_watcher = request->previous_watcher;
+        request->previous_watcher = request->next_watcher = NULL;
+        request->is_watching = false;
+    }
+    if (request->stream)
+        store_drop(request->server->store, request->stream);
+    request->stream = NULL;
+}
+
+static enum method method_of(const char *name)
+{
+    static const char *const names[] = {"GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (strcmp(name, names[i]) == 0)
+            return (enum method)i;
+    }
+    return METHOD_OTHER;
+}
+
+static bool announces_too_much(const struct request *request)
+{
+    uint64_t len;
+    struct slice header = request_header(request, "Content-Length");
+    return header.data && parse_whole_number(header, &len) &&
+           len > request->server->settings->max_body;
+}
+
+/* A body that is over the bound without having said so is read to its end and dropped, so that the
+ * client gets the answer. */
+static void take_body(struct request *request, const char *upload, size_t len)
+{
+    if (request->body.len + len > request->server->settings->max_body)
+        request->is_too_large = true;
+    if (request->is_too_large)
+        buffer_release(&request->body);
+    else
+        buffer_add(&request->body, upload, len);
+    request->server->counters.body_bytes_in += len;
+}
+
+static enum MHD_Result send_answer(struct request *request)
+{
+    struct MHD_Response *response = request->response;
+    request->response = NULL;
+    unsigned class = request->status / 100;
+    request->server->counters.requests_by_class[class < 6 ? class : 0]++;
+    enum MHD_Result result = MHD_queue_response(request->connection, request->status, response);
+    MHD_destroy_response(response);
+    return result;
+}
+
+static void reply_too_large(struct request *request)
+{
+    reply_text(request, MHD_HTTP_CONTENT_TOO_LARGE, "the body is larger than this server accepts");
+}
+
+enum MHD_Result request_handle(void *server, struct MHD_Connection *connection, const char *url,
+                               const char *method, const char *version, const char *upload,
+                               size_t *upload_len, void **context)
+{
+    struct request *request = *context;
+    (void)server;
+    (void)url;
+    (void)version;
+    check(request && request->magic == REQUEST_MAGIC && request->connection == connection);
+    if (!request->is_begun) {
+        request->is_begun = true;
+        request->method = method_of(method);
+        if (!announces_too_much(request))
+            return MHD_YES;
+        reply_too_large(request);
+        return send_answer(request);
+    }
+    if (*upload_len) {
+        take_body(request, upload, *upload_len);
+        *upload_len = 0;
+        return MHD_YES;
+    }
+    if (!request->response && request->is_too_large)
+        reply_too_large(request);
+    else if (!request->response)
+        route(request);
+    if (request->waiting != WAITING_NOT)
+        return MHD_YES;
+    check(request->response != NULL);
+    return send_answer(request);
+}
+
+uint64_t server_cursor(const struct request *request)
+{
+    uint64_t random = 0;
+    if (request->cursor)
+        check(getrandom(&random, sizeof random, 0) == (ssize_t)sizeof random);
+    return next_cursor(clock_wall_ms(), request->cursor, random);
+}

@@ -1,0 +1,300 @@
+/* Starting, the loop, and stopping. One turn of the loop: libmicrohttpd runs what the sockets have,
+ * the store takes what the threads have finished and hands over what was decided on, whoever waited
+ * for it is woken, timers expire; and again without sleeping while somebody was woken. */
+#include "internal.h"
+
+#include "weir/base/clock.h"
+#include "weir/base/log.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+enum { TICK_MS = 500, POOL_BYTES = 16 * 1024, LISTEN_BACKLOG = 1024 };
+
+/* ---- Listening ---- */
+
+static bool split_address(const char *listen, char *host, size_t host_size, const char **port)
+{
+    const char *colon = strrchr(listen, ':');
+    if (!colon || colon == listen || !colon[1])
+        return false;
+    size_t len = (size_t)(colon - listen);
+    if (listen[0] == '[' && colon[-1] == ']') {
+        listen++;
+        len -= 2;
+    }
+    if (len >= host_size)
+        return false;
+    memcpy(host, listen, len);
+    host[len] = '\0';
+    *port = colon + 1;
+    return true;
+}
+
+static bool is_loopback(const struct sockaddr *address)
+{
+    if (address->sa_family == AF_INET) {
+        const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)address;
+        return ntohl(v4->sin_addr.s_addr) >> 24 == 127;
+    }
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)address;
+    return IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
+}
+
+static int bind_socket(const struct addrinfo *address, const char *listen_on, struct err *err)
+{
+    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int on = 1;
+    if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
+        bind(fd, address->ai_addr, address->ai_addrlen) == 0 && listen(fd, LISTEN_BACKLOG) == 0)
+        return fd;
+    err_set_errno(err, errno, "cannot listen on %s", listen_on);
+    if (errno == EADDRINUSE)
+        err_hint(err, "another program has this port; choose one with --listen");
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+static int open_listener(const struct server_settings *settings, struct err *err)
+{
+    char host[256];
+    const char *port;
+    struct addrinfo *found = NULL,
+                    hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+    if (!split_address(settings->listen, host, sizeof host, &port)) {
+        err_set(err, "--listen %s is not an address and a port", settings->listen);
+        err_hint(err, "for example 127.0.0.1:4437 or [::1]:4437");
+        return -1;
+    }
+    int code = getaddrinfo(host, port, &hints, &found);
+    if (code) {
+        err_set(err, "--listen %s: %s", settings->listen, gai_strerror(code));
+        return -1;
+    }
+    int fd = -1;
+    if (!is_loopback(found->ai_addr)) {
+        err_set(err, "%s can be reached from other machines, and --auth none lets everybody read "
+                     "and write every stream", settings->listen);
+        err_hint(err, "listen on 127.0.0.1 and put a proxy that checks users in front");
+    } else {
+        fd = bind_socket(found, settings->listen, err);
+    }
+    freeaddrinfo(found);
+    return fd;
+}
+
+/* ---- libmicrohttpd ---- */
+
+/* Paths are taken apart by the server's own rules, so nothing is decoded before. */
+static size_t leave_escaped(void *context, struct MHD_Connection *connection, char *text)
+{
+    (void)context;
+    (void)connection;
+    return strlen(text);
+}
+
+static void log_daemon(void *context, const char *fmt, va_list args) WEIR_PRINTF(2, 0);
+static void log_daemon(void *context, const char *fmt, va_list args)
+{
+    char text[256];
+    (void)context;
+    vsnprintf(text, sizeof text, fmt, args);
+    text[strcspn(text, "\n")] = '\0';
+    log_event(LOG_DEBUG, "http", LOG_STR("text", text));
+}
+
+static bool start_daemon(struct server *server, int listener, struct err *err)
+{
+    const struct server_settings *settings = server->settings;
+    server->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
+        request_handle, server, MHD_OPTION_EXTERNAL_LOGGER, log_daemon, NULL,
+        MHD_OPTION_LISTEN_SOCKET, listener, MHD_OPTION_URI_LOG_CALLBACK, request_new, server,
+        MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL, MHD_OPTION_NOTIFY_COMPLETED,
+        request_done, server, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)settings->max_connections,
+        MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)settings->max_connections_per_address,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)((settings->idle_timeout_ms + 999) / 1000),
+        MHD_OPTION_END);
+    if (!server->daemon)
+        return err_set(err, "the HTTP library does not start");
+    return true;
+}
+
+/* ---- The loop ---- */
+
+struct loop {
+    int epoll_fd, signal_fd;
+};
+
+static bool watch_fd(const struct loop *loop, int fd, struct err *err)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
+    if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0)
+        return true;
+    return err_set_errno(err, errno, "epoll");
+}
+
+static bool open_loop(struct loop *loop, struct server *server, struct err *err)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    loop->signal_fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
+    if (loop->epoll_fd < 0 || loop->signal_fd < 0)
+        return err_set_errno(err, errno, "cannot set up the loop");
+    const union MHD_DaemonInfo *info =
+        MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    check(info != NULL);
+    return watch_fd(loop, loop->signal_fd, err) && watch_fd(loop, info->epoll_fd, err) &&
+           watch_fd(loop, store_event_fd(server->store), err);
+}
+
+static uint64_t earliest(uint64_t at_ms, const struct timer_list *list)
+{
+    return list->first && list->first->deadline_ms < at_ms ? list->first->deadline_ms : at_ms;
+}
+
+static int sleep_ms(struct server *server)
+{
+    uint64_t now_ms = clock_monotonic_ms(), until_ms = now_ms + TICK_MS;
+    MHD_UNSIGNED_LONG_LONG http_ms;
+    if (server->has_woken)
+        return 0;
+    until_ms = earliest(until_ms, &server->long_polls);
+    until_ms = earliest(until_ms, &server->heartbeats);
+    until_ms = earliest(until_ms, &server->lifetimes);
+    if (MHD_get_timeout(server->daemon, &http_ms) == MHD_YES && now_ms + http_ms < until_ms)
+        until_ms = now_ms + http_ms;
+    return until_ms > now_ms ? (int)(until_ms - now_ms) : 0;
+}
+
+static void begin_drain(struct server *server)
+{
+    if (server->is_draining)
+        return;
+    log_event(LOG_INFO, "stopping", LOG_U("requests", server->active_requests));
+    server->is_draining = true;
+    server->drain_deadline_ms = clock_monotonic_ms() + server->settings->drain_timeout_ms;
+    int listener = MHD_quiesce_daemon(server->daemon);
+    if (listener >= 0)
+        close(listener);
+    live_drain(server);
+}
+
+static void wake_waiting(struct server *server)
+{
+    uint64_t durable = store_durable(server->store);
+    while (server->waiting_commit.first && server->waiting_commit.first->ticket <= durable)
+        request_wake(server->waiting_commit.first);
+    if (!server->waiting_room.first || !store_accepts(server->store))
+        return;
+    struct request *last = server->waiting_room.last, *next = server->waiting_room.first, *request;
+    do {
+        request = next;
+        next = request->next;
+        request_wake(request);
+    } while (request != last);
+}
+
+static bool is_drained(const struct server *server)
+{
+    return server->is_draining && (server->active_requests == 0 ||
+                                   clock_monotonic_ms() >= server->drain_deadline_ms);
+}
+
+static void run_loop(struct server *server, const struct loop *loop)
+{
+    while (!is_drained(server)) {
+        struct epoll_event events[4];
+        struct signalfd_siginfo signal;
+        epoll_wait(loop->epoll_fd, events, 4, sleep_ms(server));
+        server->has_woken = false;
+        if (read(loop->signal_fd, &signal, sizeof signal) == (ssize_t)sizeof signal)
+            begin_drain(server);
+        check(MHD_run(server->daemon) == MHD_YES);
+        store_turn(server->store);
+        wake_waiting(server);
+        live_expire(server, clock_monotonic_ms());
+    }
+}
+
+/* What still waits is let go without what it waits for: suspended connections keep the daemon from
+ * stopping. */
+static void stop_daemon(struct server *server)
+{
+    struct request_list *lists[] = {&server->waiting_commit, &server->waiting_room,
+                                    &server->waiting_data};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        while (lists[i]->first)
+            request_wake(lists[i]->first);
+    }
+    MHD_stop_daemon(server->daemon);
+}
+
+/* ---- Running ---- */
+
+static void block_signals(void)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigprocmask(SIG_BLOCK, &signals, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static bool serve(struct server *server, int listener, struct err *err)
+{
+    struct loop loop = {-1, -1};
+    if (!start_daemon(server, listener, err))
+        return false;
+    bool ok = open_loop(&loop, server, err);
+    if (ok) {
+        log_event(LOG_INFO, "listening", LOG_STR("address", server->settings->listen));
+        run_loop(server, &loop);
+    }
+    stop_daemon(server);
+    if (loop.epoll_fd >= 0)
+        close(loop.epoll_fd);
+    if (loop.signal_fd >= 0)
+        close(loop.signal_fd);
+    return ok;
+}
+
+bool server_run(const struct server_settings *settings, struct err *err)
+{
+    struct server server = {.settings = settings};
+    struct store_settings store_settings = store_settings_default(settings->data);
+    /* Before any thread is made, so that only the loop sees them. */
+    block_signals();
+    store_settings.cache_bytes = settings->cache_bytes;
+    store_settings.on_change = live_on_change;
+    store_settings.context = &server;
+    int listener = open_listener(settings, err);
+    if (listener < 0)
+        return false;
+    server.store = store_open(&store_settings, err);
+    if (!server.store) {
+        close(listener);
+        return false;
+    }
+    server.pages = page_cache_new();
+    bool ok = serve(&server, listener, err);
+    page_cache_free(server.pages);
+    ok = store_close(server.store, ok ? err : NULL) && ok;
+    if (ok)
+        log_event(LOG_INFO, "stopped");
+    return ok;
+}
