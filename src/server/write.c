@@ -216,8 +216,8 @@ static bool parse_append(struct request *request, struct append_request *append)
 static void reply_append(struct request *request, const struct append_request *append,
                          enum append_result result, const struct append_answer *answer)
 {
-    bool is_new_of_producer = result == APPEND_OK && append->has_producer;
-    reply_empty(request, is_new_of_producer ? MHD_HTTP_OK : MHD_HTTP_NO_CONTENT);
+    bool is_producers_data = result == APPEND_OK && append->has_producer && append->body.len;
+    reply_empty(request, is_producers_data ? MHD_HTTP_OK : MHD_HTTP_NO_CONTENT);
     reply_offset(request, answer->tail);
     add_closed(request, answer->is_closed);
     if (append->has_producer) {
