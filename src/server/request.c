@@ -3,6 +3,7 @@
 #include "weir/base/clock.h"
 
 #include <stdlib.h>
+#include <strings.h>
 #include <sys/random.h>
 
 enum { REQUEST_MAGIC = 0x52455155 };
@@ -135,6 +136,26 @@ static bool announces_too_much(const struct request *request)
            len > request->server->settings->max_body;
 }
 
+static enum MHD_Result count_framing(void *context, enum MHD_ValueKind kind, const char *name,
+                                     const char *value)
+{
+    unsigned *count = context;
+    (void)kind;
+    (void)value;
+    if (strcasecmp(name, "Content-Length") == 0 || strcasecmp(name, "Transfer-Encoding") == 0)
+        ++*count;
+    return MHD_YES;
+}
+
+/* Two lengths, or a length and chunks: a proxy before us and we may disagree where the body ends
+ * (RFC 9112, 6.3), and what one takes for a body the other takes for the next request. */
+static bool has_ambiguous_length(const struct request *request)
+{
+    unsigned count = 0;
+    MHD_get_connection_values(request->connection, MHD_HEADER_KIND, count_framing, &count);
+    return count > 1;
+}
+
 /* A body that is over the bound without having said so is read to its end and dropped, so that the
  * client gets the answer. */
 static void take_body(struct request *request, const char *upload, size_t len)
@@ -176,10 +197,11 @@ enum MHD_Result request_handle(void *server, struct MHD_Connection *connection, 
     if (!request->is_begun) {
         request->is_begun = true;
         request->method = method_of(method);
-        if (!announces_too_much(request))
-            return MHD_YES;
-        reply_too_large(request);
-        return send_answer(request);
+        if (announces_too_much(request))
+            reply_too_large(request);
+        else if (has_ambiguous_length(request))
+            reply_text(request, MHD_HTTP_BAD_REQUEST, "the request has more than one length");
+        return request->response ? send_answer(request) : MHD_YES;
     }
     if (*upload_len) {
         take_body(request, upload, *upload_len);
