@@ -16,7 +16,7 @@ let server
 
 before(async () => {
   workspace = new Workspace('bad-http')
-  server = await Server.start(workspace)
+  server = await Server.start(workspace, { args: ['--idle-timeout', '1s'] })
   await put('/v1/stream/kept')
   await post('/v1/stream/kept', '{"kept":true}')
 })
@@ -26,14 +26,27 @@ after(() => workspace.close())
 const put = (path, headers = JSON_TYPE) => request(server.url, path, { method: 'PUT', headers })
 const post = (path, body, headers = JSON_TYPE) => request(server.url, path, { method: 'POST', headers, body })
 
-async function isUnharmed() {
+/** The server goes on with what it had, and nothing got into `target`. */
+async function isUnharmed(target) {
   const { status, body } = await request(server.url, '/v1/stream/kept?offset=-1')
   assert.equal(status, 200)
   assert.deepEqual(JSON.parse(body), [{ kept: true }])
+  if (target === undefined) return
+  const there = await request(server.url, `${target}?offset=-1`)
+  assert.equal(there.status, 200)
+  assert.ok(there.body.length === 0 || there.body.equals(Buffer.from('[]')), `something got through: ${there.body.toString().slice(0, 80)}`)
 }
 
-/** Sends bytes and returns what comes back until the server closes, or the first response line when
- * it keeps the connection open. */
+let targets = 0
+
+/** A new empty stream. */
+async function makeTarget() {
+  const target = `/v1/stream/target/${++targets}`
+  assert.equal((await put(target)).status, 201)
+  return target
+}
+
+/** Sends bytes, half-closes, and returns what comes back until the server closes. */
 function raw(bytes) {
   return within(20_000, 'an answer or the end', new Promise((resolve) => {
     const socket = net.connect(server.port, '127.0.0.1', () => socket.end(bytes))
@@ -51,28 +64,30 @@ for (const [what, bytes] of [
   ['TLS', Buffer.from('16030100c8010000c40303', 'hex')],
   ['no version', 'GET /v1/stream/kept\r\n\r\n'],
   ['a header without a colon', 'GET /v1/stream/kept HTTP/1.1\r\nHost: x\r\nnonsense\r\n\r\n'],
-  ['a negative length', 'POST /v1/stream/kept HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: -5\r\n\r\n12345'],
-  ['two lengths', 'POST /v1/stream/kept HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n12'],
-  ['length and chunks', 'POST /v1/stream/kept HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n0\r\n\r\n'],
-  ['a chunk of no size', 'POST /v1/stream/kept HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n'],
+  ['a negative length', 'POST TARGET HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: -5\r\n\r\n12345'],
+  ['two lengths', 'POST TARGET HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n12'],
+  ['length and chunks', 'POST TARGET HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n0\r\n\r\n'],
+  ['a chunk of no size', 'POST TARGET HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n'],
   ['headers without an end', `GET /v1/stream/kept HTTP/1.1\r\nHost: x\r\n${'a: b\r\n'.repeat(200_000)}`],
   ['a path without an end', `GET /${'a'.repeat(1_000_000)} HTTP/1.1\r\n\r\n`],
-  ['half a body', 'POST /v1/stream/kept HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"half":'],
+  ['half a body', 'POST TARGET HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"half":'],
 ]) {
   test(`malformed HTTP: ${what}`, async () => {
-    const answer = await raw(bytes)
+    const target = await makeTarget()
+    const answer = await raw(typeof bytes === 'string' ? bytes.replace('TARGET', target) : bytes)
     assert.match(answer, /^$|^HTTP\/1\.[01] (4|5)\d\d /, answer.slice(0, 200))
-    await isUnharmed()
+    await isUnharmed(target)
   })
 }
 
 for (const body of ['', '{', '{"a":}', '[1,', 'nul', '"\u0001"', '{"a":1}{"b":2}', '\ufeff1', Buffer.from([0x22, 0xff, 0x22]), '[]', '01', "{'a':1}", '['.repeat(100_000)]) {
   test(`malformed JSON: ${JSON.stringify(String(body).slice(0, 20))}`, async () => {
-    const { status, headers, body: reason } = await post('/v1/stream/kept', body)
+    const target = await makeTarget()
+    const { status, headers, body: reason } = await post(target, body)
     assert.equal(status, 400)
     assert.match(headers['content-type'], /^text\/plain/)
     assert.ok(reason.length > 0)
-    await isUnharmed()
+    await isUnharmed(target)
   })
 }
 
