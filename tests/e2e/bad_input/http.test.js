@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict'
 import net from 'node:net'
 import test, { after, before } from 'node:test'
+import { crc32c, encodeBatch } from '../lib/batch.js'
 import { request } from '../lib/raw_http.js'
 import { within } from '../lib/wait.js'
 import { Server } from '../lib/weir.js'
@@ -119,11 +120,94 @@ for (const [method, path, expected] of [
   })
 }
 
-test('a batch that is cut off or has one byte changed is refused', async () => {
-  const type = { 'content-type': 'application/vnd.weir.batch' }
-  for (const body of ['', 'WEIRBAT1', `WEIRBAT1${'\u0000'.repeat(100)}`, 'x'.repeat(5000)]) {
-    const { status } = await post('/v1/stream/__weir/batch', body, type)
-    assert.equal(status, 400)
+const BATCHES = '/v1/stream/__weir/batch'
+const sendBatch = (body) => post(BATCHES, body, { 'content-type': 'application/vnd.weir.batch' })
+const claim = async (producer) => JSON.parse((await post(`/v1/stream/__weir/producers/${producer}`, '')).body)
+
+/** Three events for two streams. */
+const batchOf = (producer, epoch, before, after) => encodeBatch({
+  producer, epoch, before, after,
+  payloads: ['{"n":1.10}', '{"n":2}', '{"n":3}'],
+  streams: [`batch/${producer}/one`, `batch/${producer}/two%2F.`],
+  appends: [[0, [0, 1]], [1, [1]], [0, [2]]],
+})
+
+async function textOf(path) {
+  const { status, body } = await request(server.url, `/v1/stream/${path}?offset=-1`)
+  return status === 200 ? body.toString() : status
+}
+
+test('the checksum is CRC-32C', () => assert.equal(crc32c(Buffer.from('123456789')), 0xe3069283))
+
+test('a batch that is no batch, is cut off or has a byte changed is refused', async () => {
+  const { epoch } = await claim('broken')
+  const batch = batchOf('broken', epoch, [0, 0], [5, 0])
+  for (const body of ['', 'WEIRBAT1', `WEIRBAT1${'\u0000'.repeat(100)}`, 'x'.repeat(5000)]) assert.equal((await sendBatch(body)).status, 400)
+  for (let at = 0; at < batch.length; at++) {
+    const changed = Buffer.from(batch)
+    changed[at] ^= 1 << at % 8
+    assert.equal((await sendBatch(changed)).status, 400, `byte ${at} changed`)
+    assert.equal((await sendBatch(batch.subarray(0, at))).status, 400, `cut at ${at}`)
   }
+  assert.equal(await textOf('batch/broken/one'), 404)
+  assert.equal((await sendBatch(batch)).status, 200)
+  assert.equal(await textOf('batch/broken/one'), '[{"n":1.10},{"n":2},{"n":3}]')
   await isUnharmed()
+})
+
+test('a batch whose checksum is right and whose content is not is refused', async () => {
+  const { epoch } = await claim('odd')
+  const good = { producer: 'odd', epoch, before: [0, 0], after: [5, 0], payloads: ['{"n":1}'], streams: ['batch/odd/one'], appends: [[0, [0]]] }
+  for (const [what, part] of [
+    ['a stream that is not there', { appends: [[1, [0]]] }],
+    ['a payload that is not there', { appends: [[0, [1]]] }],
+    ['a payload that is no JSON', { payloads: ['{"n":'] }],
+    ['a reserved path', { streams: ['__weir/one'] }],
+    ['a path in another form', { streams: ['batch/odd/%6fne'] }],
+    ['a path with NUL', { streams: ['batch/odd/%00'] }],
+    ['an empty path', { streams: [''] }],
+    ['an end before the beginning', { before: [5, 0], after: [4, 0] }],
+  ]) {
+    const { status, body } = await sendBatch(encodeBatch({ ...good, ...part }))
+    assert.ok(status === 400 || status === 409, `${what}: ${status} ${body}`)
+  }
+  assert.equal(await textOf('batch/odd/one'), 404)
+  assert.equal((await sendBatch(encodeBatch(good))).status, 200)
+  assert.equal(await textOf('batch/odd/one'), '[{"n":1}]')
+})
+
+test('a batch is written once, whatever is repeated, out of turn or of an older bridge', async () => {
+  const first = await claim('p')
+  assert.deepEqual([first.lsn, first.step], ['0/0', 0])
+  const written = await sendBatch(batchOf('p', first.epoch, [0, 0], [5, 0]))
+  assert.equal(written.status, 200, String(written.body))
+  const repeated = await sendBatch(batchOf('p', first.epoch, [0, 0], [5, 0]))
+  assert.equal(repeated.status, 200)
+  assert.equal(JSON.parse(repeated.body).duplicate, true)
+  const gap = await sendBatch(batchOf('p', first.epoch, [7, 0], [9, 0]))
+  assert.equal(gap.status, 409)
+  assert.deepEqual(JSON.parse(gap.body), { error: 'gap', lsn: '0/5', step: 0 })
+  const second = await claim('p')
+  assert.deepEqual(second, { epoch: first.epoch + 1, lsn: '0/5', step: 0 })
+  const late = await sendBatch(batchOf('p', first.epoch, [5, 0], [9, 0]))
+  assert.equal(late.status, 403)
+  assert.deepEqual(JSON.parse(late.body), { error: 'fenced', epoch: second.epoch })
+  assert.equal(await textOf('batch/p/one'), '[{"n":1.10},{"n":2},{"n":3}]')
+  assert.equal(await textOf('batch/p/two%2f%2e'), '[{"n":2}]')
+  await server.kill()
+  await server.restart()
+  assert.deepEqual(JSON.parse((await request(server.url, '/v1/stream/__weir/producers/p')).body), second)
+  assert.equal(await textOf('batch/p/one'), '[{"n":1.10},{"n":2},{"n":3}]')
+  assert.equal((await sendBatch(batchOf('p', second.epoch, [5, 0], [5, 1]))).status, 200)
+  await isUnharmed()
+})
+
+test('a closed stream is skipped and named; the rest of the batch is written', async () => {
+  const { epoch } = await claim('c')
+  await put('/v1/stream/batch/c/one')
+  await request(server.url, '/v1/stream/batch/c/one', { method: 'POST', headers: { 'stream-closed': 'true' } })
+  const { status, body } = await sendBatch(batchOf('c', epoch, [0, 0], [5, 0]))
+  assert.equal(status, 200)
+  assert.deepEqual(JSON.parse(body).skipped.map((skip) => skip.path), ['batch/c/one'])
+  assert.equal(await textOf('batch/c/two%2F.'), '[{"n":2}]')
 })
