@@ -1,9 +1,155 @@
+/* weir bridge: options, signals and the exit code. */
 #include "commands.h"
+
+#include "weir/base/log.h"
+#include "weir/bridge/bridge.h"
+
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+struct settings {
+    struct bridge_settings bridge;
+    const char *log_level;
+    const char *log_format;
+};
+
+#define FIELD(name) offsetof(struct settings, name)
+
+static const struct option_spec options[] = {
+    {.name = "db",
+     .kind = OPTION_STRING,
+     .offset = FIELD(bridge.db),
+     .placeholder = "CONNINFO",
+     .required = true,
+     .help = "how to reach Postgres: a libpq connection string or URL"},
+    {.name = "streams",
+     .kind = OPTION_STRING,
+     .offset = FIELD(bridge.streams),
+     .default_value = "http://127.0.0.1:4437/v1/stream",
+     .placeholder = "URL",
+     .help = "the stream server's root"},
+    {.name = "state",
+     .kind = OPTION_STRING,
+     .offset = FIELD(bridge.state),
+     .placeholder = "DIR",
+     .required = true,
+     .help = "the folder of the replica, made if absent; belongs to one slot"},
+    {.name = "publication",
+     .kind = OPTION_STRING,
+     .offset = FIELD(bridge.publication),
+     .default_value = "weir",
+     .placeholder = "NAME",
+     .help = "which tables are followed"},
+    {.name = "slot",
+     .kind = OPTION_STRING,
+     .offset = FIELD(bridge.slot),
+     .default_value = "weir",
+     .placeholder = "NAME",
+     .help = "the replication slot, made if absent; also the producer's name on the stream server"},
+    {.name = "streams-token",
+     .kind = OPTION_STRING,
+     .offset = FIELD(bridge.token),
+     .placeholder = "TOKEN",
+     .help = "the bearer token to write streams with; better set in the environment"},
+    {.name = "replica-limit",
+     .kind = OPTION_SIZE,
+     .offset = FIELD(bridge.replica_limit),
+     .default_value = "64G",
+     .placeholder = "SIZE",
+     .help = "how large the replica may grow; the file is sparse"},
+    {.name = "batch-size",
+     .kind = OPTION_SIZE,
+     .offset = FIELD(bridge.batch_size),
+     .default_value = "1M",
+     .placeholder = "SIZE",
+     .help = "a batch is sent when no change is waiting, or when it has this size"},
+    {.name = "checkpoint-interval",
+     .kind = OPTION_DURATION,
+     .offset = FIELD(bridge.checkpoint_interval),
+     .default_value = "10s",
+     .placeholder = "TIME",
+     .help = "how often, at most, the replica is made durable and the slot confirmed under load"},
+    {.name = "log-level",
+     .kind = OPTION_STRING,
+     .offset = FIELD(log_level),
+     .default_value = "info",
+     .placeholder = "LEVEL",
+     .help = "debug, info, warn or error"},
+    {.name = "log-format",
+     .kind = OPTION_STRING,
+     .offset = FIELD(log_format),
+     .default_value = "logfmt",
+     .placeholder = "FORMAT",
+     .help = "logfmt or json"},
+    {.name = NULL},
+};
+
+static volatile sig_atomic_t stop_requested;
+static int stop_fd = -1;
+
+static void request_stop(int signal_number)
+{
+    (void)signal_number;
+    uint64_t one = 1;
+    stop_requested = 1;
+    ssize_t ignored = write(stop_fd, &one, sizeof one);
+    (void)ignored;
+}
+
+static void install_signals(void)
+{
+    struct sigaction action = {.sa_handler = request_stop};
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static bool configure_log(const struct settings *settings, struct err *err)
+{
+    enum log_level level;
+    enum log_format format;
+    if (!log_level_parse(settings->log_level, &level))
+        return err_set(err, "--log-level is not debug, info, warn or error");
+    if (!log_format_parse(settings->log_format, &format))
+        return err_set(err, "--log-format is not logfmt or json");
+    log_configure(level, format);
+    return true;
+}
+
 static int bridge_main(int argc, char **argv)
 {
-    (void)argc;
-    (void)argv;
-    return 1;
+    struct settings settings = {.log_level = NULL};
+    struct err err = {.message = ""};
+    switch (option_parse(&command_bridge, argc, argv, &settings, &err)) {
+    case OPTION_HELP:
+        option_help(&command_bridge, stdout);
+        return 0;
+    case OPTION_INVALID:
+        log_err(LOG_ERROR, "bad options", &err);
+        return 2;
+    case OPTION_OK:
+        break;
+    }
+    if (!configure_log(&settings, &err)) {
+        log_err(LOG_ERROR, "bad options", &err);
+        return 2;
+    }
+    stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    check(stop_fd >= 0);
+    install_signals();
+    if (!bridge_run(&settings.bridge, stop_fd, &stop_requested, &err)) {
+        log_err(LOG_ERROR, "bridge stopped", &err);
+        return 1;
+    }
+    log_event(LOG_INFO, "bridge stopped");
+    return 0;
 }
-static const struct option_spec options[] = {{.name = NULL}};
-const struct command command_bridge = {"bridge", "follow a slot and publish what each user may see", "", options, bridge_main};
+
+const struct command command_bridge = {
+    .name = "bridge",
+    .summary = "follows a slot and publishes to each user's stream the rows they may see",
+    .usage = "--db CONNINFO --state DIR [--streams URL]",
+    .options = options,
+    .run = bridge_main,
+};

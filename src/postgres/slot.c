@@ -147,6 +147,7 @@ bool replication_create_slot(struct replication *replication, const char *slot,
 {
     struct buffer sql = BUFFER_INIT;
     char what[160], sqlstate[SQLSTATE_SIZE];
+    created->is_blocked = false;
     snprintf(what, sizeof what, "cannot create replication slot \"%s\"", slot);
     buffer_printf(&sql, "SET lock_timeout = %llu", (unsigned long long)lock_timeout_ms);
     PGresult *result = session_run(replication->conn, buffer_str(&sql), what, NULL, err);
@@ -160,6 +161,7 @@ bool replication_create_slot(struct replication *replication, const char *slot,
         result = session_run(replication->conn, buffer_str(&sql), what, sqlstate, err);
         ok = result ? fill_created(result, created, err)
                     : explain_create(replication->conn, slot, sqlstate, err);
+        created->is_blocked = !ok && strcmp(sqlstate, "55P03") == 0;
         PQclear(result);
     }
     buffer_release(&sql);

@@ -275,7 +275,7 @@ static bool expand(struct parse_context *context, const struct condition *condit
     return false;
 }
 
-bool query_normalize(struct parse_context *context, const struct query *query,
+bool rule_query_normalize(struct parse_context *context, const struct query *query,
                      struct conjunct_list *out)
 {
     for (size_t i = 0; i < query->select_count; i++) {

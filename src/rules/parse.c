@@ -884,7 +884,7 @@ static bool check_subjects(struct parse_context *context, const struct query *qu
     return true;
 }
 
-struct query *query_parse(struct parse_context *context, struct slice audience)
+struct query *rule_query_parse(struct parse_context *context, struct slice audience)
 {
     struct query *query = NULL;
     const char *sql = arena_copy(context->arena, audience).data;

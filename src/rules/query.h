@@ -108,7 +108,7 @@ struct parse_context {
 };
 
 /* The rule's audience, resolved against target; NULL with err set where it is refused. */
-struct query *query_parse(struct parse_context *context, struct slice audience) WEIR_MUST_CHECK;
+struct query *rule_query_parse(struct parse_context *context, struct slice audience) WEIR_MUST_CHECK;
 
 /* Makes the constant comparable with type: text becomes its equality key. */
 const struct operand *constant_coerce(struct parse_context *context,
@@ -116,7 +116,7 @@ const struct operand *constant_coerce(struct parse_context *context,
                                       const struct value_type *type) WEIR_MUST_CHECK;
 
 /* The disjunction of conjuncts that the query is. False where it would be too long. */
-bool query_normalize(struct parse_context *context, const struct query *query,
+bool rule_query_normalize(struct parse_context *context, const struct query *query,
                      struct conjunct_list *out) WEIR_MUST_CHECK;
 
 /* The type `text`, for operands made by || and ::text. */

@@ -379,8 +379,8 @@ static bool analyse(struct compile_context *context, struct rule *rule,
                                       .target = rule->relation,
                                       .literals = context->literals,
                                       .err = err};
-    struct query *query = query_parse(parsing, rule->definition.audience);
-    return query && query_normalize(parsing, query, conjuncts) &&
+    struct query *query = rule_query_parse(parsing, rule->definition.audience);
+    return query && rule_query_normalize(parsing, query, conjuncts) &&
            parse_columns(context, rule, err) && ensure_channel(context, rule, err);
 }
 

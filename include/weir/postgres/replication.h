@@ -18,6 +18,7 @@ void replication_close(struct replication *replication); /* NULL is allowed */
 struct replication_slot {
     uint64_t consistent_lsn;
     char snapshot[80]; /* name of the exported snapshot; valid until the next command here */
+    bool is_blocked;   /* it was not created, as transactions still run: trying again can help */
 };
 
 /* CREATE_REPLICATION_SLOT name LOGICAL wal2json EXPORT_SNAPSHOT. Waits for running transactions, so

@@ -1,0 +1,31 @@
+/* The bridge: slot -> decode -> difference -> publish -> replica commit -> confirm.
+ *
+ * bridge_run() blocks until it is told to stop or meets something that waiting cannot mend. Always:
+ *
+ *   confirmed LSN <= replica LSN <= published LSN
+ *
+ * so after a crash of anything, what was published and is not in the replica is applied again
+ * without being sent again, and everything else is sent. */
+#pragma once
+
+#include "weir/base/err.h"
+
+#include <signal.h>
+#include <stdint.h>
+
+struct bridge_settings {
+    const char *db;          /* libpq connection string */
+    const char *streams;     /* URL of the stream root */
+    const char *token;       /* bearer token for the stream server, or NULL */
+    const char *state;       /* folder of the replica */
+    const char *publication;
+    const char *slot;        /* also the producer's name */
+    uint64_t replica_limit;  /* bytes of the replica's map */
+    uint64_t batch_size;     /* bytes after which a batch is sent though more is waiting */
+    uint64_t checkpoint_interval; /* ms */
+};
+
+/* *stop is set by a signal handler, which then writes to stop_fd, an eventfd. True when it stopped
+ * because of that, with everything in hand published and committed; false with err otherwise. */
+bool bridge_run(const struct bridge_settings *settings, int stop_fd,
+                const volatile sig_atomic_t *stop, struct err *err) WEIR_MUST_CHECK;

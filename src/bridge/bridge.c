@@ -1,0 +1,216 @@
+/* Starting, recovering and retrying. */
+#include "bridge_internal.h"
+
+#include "weir/base/check.h"
+#include "weir/base/clock.h"
+#include "weir/base/log.h"
+#include "weir/base/lsn.h"
+
+enum { RETRY_FIRST_MS = 500, RETRY_MAX_MS = 15000, QUEUED_BATCHES = 3 };
+
+static enum bridge_end claim(struct bridge *bridge, struct err *err)
+{
+    switch (publisher_claim(bridge->publisher, &bridge->published, err)) {
+    case PUBLISHER_CLAIMED:
+        return BRIDGE_DONE;
+    case PUBLISHER_UNREACHABLE:
+        return BRIDGE_RETRY;
+    case PUBLISHER_REFUSED:
+        break;
+    }
+    return BRIDGE_FAILED;
+}
+
+/* confirmed <= replica <= published, or something has been lost or restored. */
+static bool check_positions(struct bridge *bridge, struct err *err)
+{
+    struct progress replica = {bridge->replica_lsn, 0};
+    char text[2][LSN_TEXT_SIZE];
+    if (meta_phase(bridge->replica) != PHASE_FOLLOWING ||
+        progress_cmp(replica, bridge->published) <= 0)
+        return true;
+    err_set(err, "the stream server has the producer %s at %s, but this bridge had published up to "
+                 "%s: the server has lost data or is another one",
+            bridge->settings->slot, lsn_format(bridge->published.lsn, text[0]),
+            lsn_format(bridge->replica_lsn, text[1]));
+    return err_hint(err, "start the stream server with the --data folder it had");
+}
+
+static bool check_fresh(struct bridge *bridge, struct err *err)
+{
+    if (bridge->published.lsn == 0)
+        return true;
+    err_set(err, "the stream server already holds streams of the producer %s, but the state folder "
+                 "%s does not",
+            bridge->settings->slot, bridge->settings->state);
+    return err_hint(err, "use the --state folder that goes with these streams; to start over, use "
+                         "another --slot and an empty stream server");
+}
+
+static enum bridge_end check_slot(struct bridge *bridge, struct pg_connection *connection,
+                                  struct err *err)
+{
+    const char *slot = bridge->settings->slot;
+    struct pg_rows *rows =
+        pg_query(connection, err,
+                 "SELECT coalesce(confirmed_flush_lsn, '0/0') FROM pg_replication_slots"
+                 " WHERE slot_name = $1",
+                 1, &slot);
+    if (!rows)
+        return BRIDGE_RETRY;
+    uint64_t confirmed = 0;
+    bool exists = pg_rows_count(rows) == 1 && lsn_parse(pg_rows_slice(rows, 0, 0), &confirmed);
+    pg_rows_free(rows);
+    if (exists && confirmed <= bridge->replica_lsn)
+        return BRIDGE_DONE;
+    char text[2][LSN_TEXT_SIZE];
+    if (exists)
+        err_set(err, "slot %s has been confirmed up to %s, but the replica in %s ends at %s: the "
+                     "folder is an older copy",
+                slot, lsn_format(confirmed, text[0]), bridge->settings->state,
+                lsn_format(bridge->replica_lsn, text[1]));
+    else
+        err_set(err, "replication slot %s of the replica in %s does not exist in this database",
+                slot, bridge->settings->state);
+    err_hint(err, "start over with an empty --state folder, another --slot and new streams");
+    return BRIDGE_FAILED;
+}
+
+static bool check_catalog(struct bridge *bridge, struct err *err)
+{
+    struct buffer description = BUFFER_INIT;
+    catalog_describe(bridge->catalog, &description);
+    bool same = slice_eq(replica_meta(bridge->replica, "catalog"), buffer_slice(&description));
+    buffer_release(&description);
+    if (same)
+        return true;
+    err_set(err, "the published tables or their columns have changed since the replica in %s was "
+                 "made, which cannot be followed yet",
+            bridge->settings->state);
+    return err_hint(err, "start over with an empty --state folder, another --slot and new streams");
+}
+
+/* The catalog and the compiled rules, for the rows that the replica has. */
+static enum bridge_end prepare(struct bridge *bridge, struct err *err)
+{
+    struct pg_connection *connection = NULL;
+    enum pg_reach reach = pg_try_connect(bridge->settings->db, &connection, err);
+    if (reach != PG_CONNECTED)
+        return reach == PG_UNREACHABLE ? BRIDGE_RETRY : BRIDGE_FAILED;
+    enum bridge_end end = check_slot(bridge, connection, err);
+    if (end == BRIDGE_DONE && !bridge->catalog) {
+        bridge->catalog = catalog_load(connection, bridge->settings->publication, err);
+        if (!bridge->catalog)
+            end = pg_is_broken(connection) ? BRIDGE_RETRY : BRIDGE_FAILED;
+        else if (!check_catalog(bridge, err))
+            end = BRIDGE_FAILED;
+    }
+    pg_close(connection);
+    if (end != BRIDGE_DONE || bridge->rules)
+        return end;
+    bridge->rule_table = (struct rule_table){.catalog = bridge->catalog,
+                                             .replica = bridge->replica,
+                                             .conninfo = bridge->settings->db};
+    struct state state = {bridge->replica, NULL};
+    if (!rule_table_compile(&bridge->rule_table, &state, &bridge->rules, err))
+        return bridge->rule_table.lost_connection ? BRIDGE_RETRY : BRIDGE_FAILED;
+    rule_table_report(&bridge->rule_table, bridge->rules);
+    transaction_init(&bridge->transaction, bridge->catalog, bridge->replica);
+    return BRIDGE_DONE;
+}
+
+/* One way from wherever the replica stands towards following. */
+static enum bridge_end advance(struct bridge *bridge, struct err *err)
+{
+    enum bridge_end end = BRIDGE_DONE;
+    enum replica_phase phase = meta_phase(bridge->replica);
+    if (phase == PHASE_NEW || phase == PHASE_LOADING) {
+        if (!check_fresh(bridge, err))
+            return BRIDGE_FAILED;
+        return bridge_load(bridge, err);
+    }
+    if ((end = prepare(bridge, err)) != BRIDGE_DONE)
+        return end;
+    return phase == PHASE_PUBLISHING ? bridge_publish_first(bridge, err)
+                                     : bridge_follow(bridge, err);
+}
+
+/* The claim is made once: another bridge that claims later fences this one, for good. */
+static enum bridge_end run(struct bridge *bridge, struct err *err)
+{
+    uint64_t delay_ms = RETRY_FIRST_MS;
+    bool is_claimed = false;
+    for (;;) {
+        uint64_t started = clock_monotonic_ms();
+        enum bridge_end end;
+        if (!is_claimed) {
+            end = claim(bridge, err);
+            if (end == BRIDGE_DONE) {
+                is_claimed = true;
+                outbox_init(&bridge->outbox, bridge->publisher, bridge->settings->batch_size,
+                            bridge->published);
+                if (!check_positions(bridge, err))
+                    return BRIDGE_FAILED;
+            }
+        } else {
+            end = advance(bridge, err);
+        }
+        replication_close(bridge->replication);
+        bridge->replication = NULL;
+        transaction_clear(&bridge->transaction);
+        if (end == BRIDGE_FAILED || end == BRIDGE_STOPPED || *bridge->stop)
+            return end == BRIDGE_FAILED ? end : BRIDGE_STOPPED;
+        if (end == BRIDGE_DONE || clock_monotonic_ms() - started > RETRY_MAX_MS)
+            delay_ms = RETRY_FIRST_MS;
+        if (end == BRIDGE_RETRY) {
+            log_err(LOG_WARN, "waiting", err);
+            bridge_wait(bridge, delay_ms);
+            delay_ms = delay_ms * 2 < RETRY_MAX_MS ? delay_ms * 2 : RETRY_MAX_MS;
+        }
+    }
+}
+
+static bool open_bridge(struct bridge *bridge, struct err *err)
+{
+    const struct bridge_settings *settings = bridge->settings;
+    struct replica_settings replica = {settings->state, settings->replica_limit};
+    struct publisher_settings publisher = {.streams_url = settings->streams,
+                                           .producer = settings->slot,
+                                           .token = settings->token,
+                                           .queue_limit = QUEUED_BATCHES};
+    bridge->replica = replica_open(&replica, err);
+    if (!bridge->replica)
+        return false;
+    bridge->replica_lsn = bridge->applied_lsn = meta_lsn(bridge->replica);
+    bridge->publisher = publisher_open(&publisher, bridge->wake_fd, err);
+    if (!bridge->publisher)
+        return false;
+    bridge->sink = outbox_sink(&bridge->outbox);
+    bridge->difference = difference_new(&bridge->sink);
+    bridge->decoder = change_decoder_new();
+    return true;
+}
+
+static void close_bridge(struct bridge *bridge)
+{
+    replication_close(bridge->replication);
+    difference_free(bridge->difference);
+    change_decoder_free(bridge->decoder);
+    if (bridge->transaction.catalog)
+        transaction_release(&bridge->transaction);
+    ruleset_free(bridge->rules);
+    rule_table_release(&bridge->rule_table);
+    catalog_free(bridge->catalog);
+    outbox_release(&bridge->outbox);
+    publisher_close(bridge->publisher);
+    replica_close(bridge->replica);
+}
+
+bool bridge_run(const struct bridge_settings *settings, int stop_fd,
+                const volatile sig_atomic_t *stop, struct err *err)
+{
+    struct bridge bridge = {.settings = settings, .stop = stop, .wake_fd = stop_fd};
+    enum bridge_end end = open_bridge(&bridge, err) ? run(&bridge, err) : BRIDGE_FAILED;
+    close_bridge(&bridge);
+    return end == BRIDGE_STOPPED;
+}

@@ -1,0 +1,92 @@
+/* What the parts of a running bridge share. Inside src/bridge only.
+ *
+ *   phase       the replica says             on start
+ *   loading     nothing is complete          drop the slot, wipe, load again
+ *   publishing  all rows as of lsn           deliver them, from the server's progress on
+ *   following   all rows as of lsn           follow the slot from lsn
+ */
+#pragma once
+
+#include "catalog.h"
+#include "outbox.h"
+#include "rule_table.h"
+#include "transaction.h"
+
+#include "weir/bridge/bridge.h"
+#include "weir/postgres/replication.h"
+
+struct bridge {
+    const struct bridge_settings *settings;
+    const volatile sig_atomic_t *stop;
+    int wake_fd; /* written to by signals and the publisher */
+
+    struct replica *replica;
+    struct publisher *publisher;
+    struct outbox outbox;
+    struct event_sink sink;
+    struct difference *difference;
+    struct catalog *catalog;
+    struct rule_table rule_table;
+    struct ruleset *rules;
+    struct transaction transaction;
+    struct change_decoder *decoder;
+    struct replication *replication;
+
+    uint64_t replica_lsn; /* durable in the replica: what may be confirmed */
+    uint64_t applied_lsn; /* in the replica, perhaps not durable yet */
+    struct progress published; /* the server had this when this process claimed the producer */
+    uint64_t server_lsn;  /* Postgres has sent everything before it */
+
+    bool in_transaction;
+    bool skips_transaction; /* applied already */
+    uint32_t xid;
+    struct event_headers headers;
+
+    uint64_t dirty_since_ms;      /* 0: nothing applied since the last checkpoint */
+    uint64_t last_checkpoint_ms;
+    uint64_t last_feedback_ms;
+    uint64_t last_message_ms;
+    uint64_t last_flush_ms;
+    uint64_t transactions;
+};
+
+/* How a stage ended. */
+enum bridge_end {
+    BRIDGE_DONE,
+    BRIDGE_STOPPED, /* the operator wants it */
+    BRIDGE_RETRY,   /* the connection to Postgres is gone, or something is in the way; err says */
+    BRIDGE_FAILED,  /* waiting does not help; err says */
+};
+
+/* load.c: a new slot and its snapshot into an empty replica. */
+enum bridge_end bridge_load(struct bridge *bridge, struct err *err) WEIR_MUST_CHECK;
+
+/* first.c: every row that is loaded to everybody who may see it. */
+enum bridge_end bridge_publish_first(struct bridge *bridge, struct err *err) WEIR_MUST_CHECK;
+
+/* follow.c: the slot, until something ends it. */
+enum bridge_end bridge_follow(struct bridge *bridge, struct err *err) WEIR_MUST_CHECK;
+
+/* checkpoint.c */
+
+/* Submits the batch in hand, waiting for room; answers keep-alives meanwhile. */
+enum bridge_end bridge_submit(struct bridge *bridge, struct err *err) WEIR_MUST_CHECK;
+
+/* Everything up to lsn stored by the server, then in the replica, then confirmed to Postgres. */
+enum bridge_end bridge_checkpoint(struct bridge *bridge, uint64_t lsn, struct err *err)
+    WEIR_MUST_CHECK;
+
+/* Tells Postgres what is durable, if that was not done within the last second. False: no connection. */
+bool bridge_feedback(struct bridge *bridge, bool at_once, struct err *err) WEIR_MUST_CHECK;
+
+/* Waits for wake_fd, at most timeout_ms. */
+void bridge_wait(struct bridge *bridge, uint64_t timeout_ms);
+
+/* meta.c: the replica's notes about itself */
+enum replica_phase { PHASE_NEW, PHASE_LOADING, PHASE_PUBLISHING, PHASE_FOLLOWING };
+
+enum replica_phase meta_phase(struct replica *replica);
+bool meta_set_phase(struct replica *replica, enum replica_phase phase, struct err *err)
+    WEIR_MUST_CHECK;
+uint64_t meta_lsn(struct replica *replica);
+bool meta_set_lsn(struct replica *replica, uint64_t lsn, struct err *err) WEIR_MUST_CHECK;

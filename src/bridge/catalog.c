@@ -1,0 +1,450 @@
+#include "catalog.h"
+
+#include "weir/base/check.h"
+#include "weir/base/json.h"
+#include "weir/base/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Tables of schema weir other than the rules are Weir's own and never followed. */
+static const char tables_sql[] =
+    "SELECT c.oid, n.nspname, c.relname, c.relkind, c.relreplident, pt.rowfilter IS NOT NULL,"
+    "       greatest(c.reltuples, 0), pr.prattrs IS NOT NULL,"
+    "       (SELECT array_to_string(i.indkey::int2[], ' ') FROM pg_index i"
+    "         WHERE i.indrelid = c.oid AND i.indisprimary),"
+    "       coalesce((SELECT i.indimmediate FROM pg_index i"
+    "         WHERE i.indrelid = c.oid AND i.indisprimary), true),"
+    "       coalesce((SELECT i.indisprimary FROM pg_index i"
+    "         WHERE i.indrelid = c.oid AND i.indisreplident), false)"
+    "  FROM pg_publication_tables pt"
+    "  JOIN pg_publication p ON p.pubname = pt.pubname"
+    "  JOIN pg_namespace n ON n.nspname = pt.schemaname"
+    "  JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = pt.tablename"
+    "  LEFT JOIN pg_publication_rel pr ON pr.prpubid = p.oid AND pr.prrelid = c.oid"
+    " WHERE pt.pubname = $1 AND NOT (n.nspname = 'weir' AND c.relname <> 'rules')"
+    " ORDER BY n.nspname, c.relname";
+
+static const char columns_sql[] =
+    "SELECT a.attrelid, a.attnum, a.attname, a.atttypid, a.attnotnull,"
+    "       coalesce(co.collisdeterministic, true)"
+    "  FROM pg_publication p"
+    "  JOIN pg_attribute a ON a.attrelid = ANY ($2::oid[])"
+    "  LEFT JOIN pg_publication_rel pr ON pr.prpubid = p.oid AND pr.prrelid = a.attrelid"
+    "  LEFT JOIN pg_collation co ON co.oid = a.attcollation"
+    " WHERE p.pubname = $1 AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated <> 'v'"
+    "   AND (pr.prattrs IS NULL OR a.attnum = ANY (pr.prattrs::int2[]))"
+    " ORDER BY a.attrelid, a.attnum";
+
+/* The columns' types with all they are made of: base types, elements, fields. */
+static const char types_sql[] =
+    "WITH RECURSIVE needed(oid) AS ("
+    "  SELECT DISTINCT unnest($1::oid[])"
+    "  UNION"
+    "  SELECT part.oid FROM needed JOIN pg_type t ON t.oid = needed.oid,"
+    "  LATERAL (SELECT t.typbasetype WHERE t.typtype = 'd'"
+    "           UNION ALL SELECT t.typelem WHERE t.typelem <> 0 AND t.typlen = -1"
+    "             AND t.typcategory = 'A'"
+    "           UNION ALL SELECT a.atttypid FROM pg_attribute a WHERE t.typtype = 'c'"
+    "             AND a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped) part(oid))"
+    "SELECT t.oid, t.typtype, t.typbasetype,"
+    "       CASE WHEN t.typlen = -1 AND t.typcategory = 'A' AND t.oid NOT IN (22, 30)"
+    "            THEN t.typelem ELSE 0 END,"
+    "       t.typdelim, format_type(t.oid, NULL)"
+    "  FROM needed JOIN pg_type t ON t.oid = needed.oid ORDER BY t.oid";
+
+static const char fields_sql[] =
+    "SELECT t.oid, a.attname, a.atttypid FROM pg_type t"
+    "  JOIN pg_attribute a ON a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped"
+    " WHERE t.typtype = 'c' AND t.oid = ANY ($1::oid[]) ORDER BY t.oid, a.attnum";
+
+struct loading {
+    struct catalog *catalog;
+    struct pg_connection *connection;
+    const char *publication;
+    struct arena *arena;
+    struct value_type *types;
+    size_t type_count;
+};
+
+static uint32_t oid_at(const struct pg_rows *rows, size_t row, size_t column)
+{
+    return (uint32_t)strtoul(pg_rows_str(rows, row, column), NULL, 10);
+}
+
+static bool bool_at(const struct pg_rows *rows, size_t row, size_t column)
+{
+    return pg_rows_str(rows, row, column)[0] == 't';
+}
+
+static struct slice copy_at(struct arena *arena, const struct pg_rows *rows, size_t row,
+                            size_t column)
+{
+    return arena_copy(arena, pg_rows_slice(rows, row, column));
+}
+
+static struct slice json_name_of(struct arena *arena, struct slice name)
+{
+    struct buffer token = BUFFER_INIT;
+    json_add_string(&token, name);
+    struct slice copy = arena_copy(arena, buffer_slice(&token));
+    buffer_release(&token);
+    return copy;
+}
+
+static const char *quoted_name(struct arena *arena, const char *schema, const char *table)
+{
+    return arena_printf(arena, "%s.%s", pg_quote_identifier(arena, schema),
+                        pg_quote_identifier(arena, table));
+}
+
+/* One reason at a time: each names the table and how to mend it. */
+static bool check_table(struct loading *loading, const struct pg_rows *rows, size_t row,
+                        struct err *err)
+{
+    const char *name = quoted_name(loading->arena, pg_rows_str(rows, row, 1),
+                                   pg_rows_str(rows, row, 2));
+    const char *publication = pg_quote_identifier(loading->arena, loading->publication);
+    char identity = pg_rows_str(rows, row, 4)[0];
+    if (pg_rows_str(rows, row, 3)[0] != 'r') {
+        err_set(err, "table %s is partitioned and published by its root, which is not supported",
+                name);
+        return err_hint(err, "ALTER PUBLICATION %s SET (publish_via_partition_root = false)",
+                        publication);
+    }
+    if (pg_rows_is_null(rows, row, 8)) {
+        err_set(err, "table %s has no primary key, so its rows cannot be followed", name);
+        return err_hint(err, "ALTER TABLE %s ADD PRIMARY KEY (...), or ALTER PUBLICATION %s DROP "
+                             "TABLE %s", name, publication, name);
+    }
+    if (!bool_at(rows, row, 9) && identity != 'f') {
+        err_set(err, "the primary key of table %s is deferrable, so updates carry no identity",
+                name);
+        return err_hint(err, "ALTER TABLE %s REPLICA IDENTITY FULL", name);
+    }
+    if (identity == 'n' || (identity == 'i' && !bool_at(rows, row, 10))) {
+        err_set(err, "table %s has REPLICA IDENTITY %s, so updates do not carry its primary key",
+                name, identity == 'n' ? "NOTHING" : "USING another INDEX");
+        return err_hint(err, "ALTER TABLE %s REPLICA IDENTITY DEFAULT", name);
+    }
+    if (bool_at(rows, row, 5)) {
+        err_set(err, "table %s has a row filter in publication %s, which is not supported", name,
+                publication);
+        return err_hint(err, "publish the whole table and put the condition into its rules");
+    }
+    return true;
+}
+
+static bool load_tables(struct loading *loading, struct pg_rows **keys, struct err *err)
+{
+    const char *parameters[] = {loading->publication};
+    struct pg_rows *rows = pg_query(loading->connection, err, tables_sql, 1, parameters);
+    if (!rows)
+        return err_prefix(err, "cannot read publication %s", loading->publication);
+    struct catalog *catalog = loading->catalog;
+    size_t count = pg_rows_count(rows);
+    catalog->relations.relations = arena_calloc(loading->arena, count + 1, sizeof(void *));
+    catalog->row_estimates = arena_calloc(loading->arena, count + 1, sizeof(double));
+    catalog->has_column_list = arena_calloc(loading->arena, count + 1, sizeof(bool));
+    for (size_t i = 0; i < count; i++) {
+        if (!check_table(loading, rows, i, err)) {
+            pg_rows_free(rows);
+            return false;
+        }
+        struct relation *relation = arena_calloc(loading->arena, 1, sizeof *relation);
+        relation->oid = oid_at(rows, i, 0);
+        relation->schema = copy_at(loading->arena, rows, i, 1);
+        relation->name = copy_at(loading->arena, rows, i, 2);
+        catalog->row_estimates[i] = strtod(pg_rows_str(rows, i, 6), NULL);
+        catalog->has_column_list[i] = bool_at(rows, i, 7);
+        catalog->relations.relations[catalog->relations.count++] = relation;
+    }
+    *keys = rows;
+    return true;
+}
+
+static const char *oid_array(struct arena *arena, const uint32_t *oids, size_t count)
+{
+    struct buffer text = BUFFER_INIT;
+    buffer_add_char(&text, '{');
+    for (size_t i = 0; i < count; i++) {
+        if (i)
+            buffer_add_char(&text, ',');
+        buffer_add_uint(&text, oids[i]);
+    }
+    buffer_add_char(&text, '}');
+    const char *copy = arena_copy(arena, buffer_slice(&text)).data;
+    buffer_release(&text);
+    return copy;
+}
+
+static enum value_kind kind_of(uint32_t base_oid, char type_kind)
+{
+    switch (base_oid) {
+    case 16:
+        return VALUE_BOOL;
+    case 20:
+    case 21:
+    case 23:
+        return VALUE_INTEGER;
+    case 1700:
+        return VALUE_NUMERIC;
+    case 700:
+    case 701:
+        return VALUE_FLOAT;
+    case 19:
+    case 25:
+    case 1043:
+        return VALUE_TEXT;
+    case 1042:
+        return VALUE_CHAR;
+    case 2950:
+        return VALUE_UUID;
+    case 1082:
+        return VALUE_DATE;
+    case 1114:
+        return VALUE_TIMESTAMP;
+    case 1184:
+        return VALUE_TIMESTAMPTZ;
+    case 17:
+        return VALUE_BYTEA;
+    case 114:
+    case 3802:
+        return VALUE_JSON;
+    default:
+        break;
+    }
+    if (type_kind == 'e')
+        return VALUE_ENUM;
+    return type_kind == 'c' ? VALUE_COMPOSITE : VALUE_OTHER;
+}
+
+static struct value_type *find_type(const struct loading *loading, uint32_t oid)
+{
+    for (size_t i = 0; i < loading->type_count; i++) {
+        if (loading->types[i].oid == oid)
+            return &loading->types[i];
+    }
+    return NULL;
+}
+
+/* Domains take over everything from the type under them. */
+static void resolve_domains(struct loading *loading, const struct pg_rows *rows)
+{
+    for (size_t i = 0; i < loading->type_count; i++) {
+        struct value_type *type = &loading->types[i];
+        uint32_t base = oid_at(rows, i, 2);
+        const struct value_type *under = base ? find_type(loading, base) : NULL;
+        while (under && under->is_domain)
+            under = find_type(loading, oid_at(rows, (size_t)(under - loading->types), 2));
+        if (!under)
+            continue;
+        type->base_oid = under->oid;
+        type->kind = under->kind;
+        type->element = under->element;
+        type->fields = under->fields;
+        type->field_count = under->field_count;
+    }
+}
+
+static bool load_fields(struct loading *loading, const char *oids, struct err *err)
+{
+    struct pg_rows *rows = pg_query(loading->connection, err, fields_sql, 1, &oids);
+    if (!rows)
+        return false;
+    for (size_t i = 0; i < pg_rows_count(rows);) {
+        struct value_type *type = find_type(loading, oid_at(rows, i, 0));
+        size_t start = i;
+        while (i < pg_rows_count(rows) && oid_at(rows, i, 0) == type->oid)
+            i++;
+        struct value_field *fields =
+            arena_calloc(loading->arena, i - start, sizeof *fields);
+        for (size_t j = start; j < i; j++) {
+            fields[j - start].json_name =
+                json_name_of(loading->arena, pg_rows_slice(rows, j, 1));
+            fields[j - start].type = find_type(loading, oid_at(rows, j, 2));
+            check(fields[j - start].type != NULL);
+        }
+        type->fields = fields;
+        type->field_count = i - start;
+    }
+    pg_rows_free(rows);
+    return true;
+}
+
+static bool load_types(struct loading *loading, const struct pg_rows *columns, struct err *err)
+{
+    size_t count = pg_rows_count(columns);
+    uint32_t *oids = arena_calloc(loading->arena, count + 1, sizeof *oids);
+    for (size_t i = 0; i < count; i++)
+        oids[i] = oid_at(columns, i, 3);
+    const char *parameter = oid_array(loading->arena, oids, count);
+    struct pg_rows *rows = pg_query(loading->connection, err, types_sql, 1, &parameter);
+    if (!rows)
+        return false;
+    count = pg_rows_count(rows);
+    loading->types = arena_calloc(loading->arena, count + 1, sizeof *loading->types);
+    loading->type_count = count;
+    oids = arena_calloc(loading->arena, count + 1, sizeof *oids);
+    for (size_t i = 0; i < count; i++) {
+        struct value_type *type = &loading->types[i];
+        char type_kind = pg_rows_str(rows, i, 1)[0];
+        type->oid = type->base_oid = oids[i] = oid_at(rows, i, 0);
+        type->is_domain = type_kind == 'd';
+        type->kind = kind_of(type->oid, type_kind);
+        type->delimiter = pg_rows_str(rows, i, 4)[0];
+        type->name = arena_strdup(loading->arena, pg_rows_str(rows, i, 5));
+    }
+    for (size_t i = 0; i < count; i++) {
+        uint32_t element = oid_at(rows, i, 3);
+        if (!element || loading->types[i].kind != VALUE_OTHER)
+            continue;
+        loading->types[i].kind = VALUE_ARRAY;
+        loading->types[i].element = find_type(loading, element);
+        check(loading->types[i].element != NULL);
+    }
+    bool ok = load_fields(loading, oid_array(loading->arena, oids, count), err);
+    if (ok)
+        resolve_domains(loading, rows);
+    pg_rows_free(rows);
+    return ok;
+}
+
+static bool set_key(struct loading *loading, struct relation *relation, const int *attnums,
+                    const char *indkey, struct err *err)
+{
+    uint16_t *key = arena_calloc(loading->arena, RELATION_KEY_MAX, sizeof *key);
+    while (*indkey) {
+        char *end;
+        long attnum = strtol(indkey, &end, 10);
+        size_t column = 0;
+        while (column < relation->column_count && attnums[column] != attnum)
+            column++;
+        if (column == relation->column_count) {
+            err_set(err, "the column list of table %.*s.%.*s leaves out a primary key column",
+                    SLICE_ARG(relation->schema), SLICE_ARG(relation->name));
+            return err_hint(err, "include the whole primary key in the column list");
+        }
+        check(relation->key_count < RELATION_KEY_MAX);
+        key[relation->key_count++] = (uint16_t)column;
+        indkey = *end ? end + 1 : end;
+    }
+    relation->key = key;
+    return true;
+}
+
+static bool set_columns(struct loading *loading, struct relation *relation,
+                        const struct pg_rows *columns, const char *indkey, struct err *err)
+{
+    struct column *all = arena_calloc(loading->arena, RELATION_COLUMNS_MAX, sizeof *all);
+    int *attnums = arena_calloc(loading->arena, RELATION_COLUMNS_MAX, sizeof *attnums);
+    for (size_t i = 0; i < pg_rows_count(columns); i++) {
+        if (oid_at(columns, i, 0) != relation->oid)
+            continue;
+        struct column *column = &all[relation->column_count];
+        attnums[relation->column_count++] = atoi(pg_rows_str(columns, i, 1));
+        column->name = copy_at(loading->arena, columns, i, 2);
+        column->json_name = json_name_of(loading->arena, column->name);
+        column->type = find_type(loading, oid_at(columns, i, 3));
+        check(column->type != NULL);
+        column->is_not_null = bool_at(columns, i, 4);
+        column->is_deterministic = bool_at(columns, i, 5);
+    }
+    relation->columns = all;
+    return set_key(loading, relation, attnums, indkey, err);
+}
+
+static bool load_columns(struct loading *loading, const struct pg_rows *tables, struct err *err)
+{
+    struct relation_set *relations = &loading->catalog->relations;
+    uint32_t *oids = arena_calloc(loading->arena, relations->count + 1, sizeof *oids);
+    for (size_t i = 0; i < relations->count; i++)
+        oids[i] = relations->relations[i]->oid;
+    const char *parameters[] = {loading->publication,
+                                oid_array(loading->arena, oids, relations->count)};
+    struct pg_rows *columns = pg_query(loading->connection, err, columns_sql, 2, parameters);
+    bool ok = columns && load_types(loading, columns, err);
+    for (size_t i = 0; ok && i < relations->count; i++)
+        ok = set_columns(loading, relations->relations[i], columns, pg_rows_str(tables, i, 8),
+                         err);
+    pg_rows_free(columns);
+    return ok;
+}
+
+static bool check_publication(struct loading *loading, struct err *err)
+{
+    const char *sql = "SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate"
+                      "  FROM pg_publication WHERE pubname = $1";
+    struct pg_rows *rows = pg_query(loading->connection, err, sql, 1, &loading->publication);
+    if (!rows)
+        return false;
+    bool exists = pg_rows_count(rows) == 1, is_whole = exists && bool_at(rows, 0, 0);
+    pg_rows_free(rows);
+    if (!exists) {
+        err_set(err, "publication %s does not exist", loading->publication);
+        return err_hint(err, "weir install --db ... makes publication weir and the rule table");
+    }
+    if (!is_whole) {
+        err_set(err, "publication %s leaves out some operations, which is not supported",
+                loading->publication);
+        return err_hint(err,
+                        "ALTER PUBLICATION %s SET (publish = 'insert, update, delete, truncate')",
+                        pg_quote_identifier(loading->arena, loading->publication));
+    }
+    return true;
+}
+
+static bool find_rules(struct loading *loading, struct err *err)
+{
+    struct catalog *catalog = loading->catalog;
+    catalog->rules = relation_set_find(&catalog->relations, SLICE("weir"), SLICE("rules"));
+    if (catalog->rules)
+        return true;
+    err_set(err, "publication %s does not hold the rule table weir.rules", loading->publication);
+    return err_hint(err, "run weir install, or ALTER PUBLICATION %s ADD TABLE weir.rules",
+                    pg_quote_identifier(loading->arena, loading->publication));
+}
+
+struct catalog *catalog_load(struct pg_connection *connection, const char *publication,
+                             struct err *err)
+{
+    struct catalog *catalog = calloc(1, sizeof *catalog);
+    check(catalog != NULL);
+    struct loading loading = {.catalog = catalog,
+                              .connection = connection,
+                              .publication = publication,
+                              .arena = &catalog->arena};
+    struct pg_rows *tables = NULL;
+    bool ok = check_publication(&loading, err) && load_tables(&loading, &tables, err) &&
+              find_rules(&loading, err) && load_columns(&loading, tables, err);
+    pg_rows_free(tables);
+    if (ok)
+        return catalog;
+    catalog_free(catalog);
+    return NULL;
+}
+
+void catalog_free(struct catalog *catalog)
+{
+    if (!catalog)
+        return;
+    arena_release(&catalog->arena);
+    free(catalog);
+}
+
+void catalog_describe(const struct catalog *catalog, struct buffer *out)
+{
+    for (size_t i = 0; i < catalog->relations.count; i++) {
+        const struct relation *relation = catalog->relations.relations[i];
+        buffer_printf(out, "%u %.*s.%.*s (", relation->oid, SLICE_ARG(relation->schema),
+                      SLICE_ARG(relation->name));
+        for (size_t j = 0; j < relation->column_count; j++)
+            buffer_printf(out, "%s%.*s %u", j ? ", " : "",
+                          SLICE_ARG(relation->columns[j].json_name),
+                          relation->columns[j].type->oid);
+        buffer_add_str(out, ") key");
+        for (size_t j = 0; j < relation->key_count; j++)
+            buffer_printf(out, " %u", relation->key[j]);
+        buffer_add_char(out, '\n');
+    }
+}

@@ -1,0 +1,86 @@
+/* confirmed LSN <= replica LSN <= published LSN: the one order in which progress is made durable. */
+#include "bridge_internal.h"
+
+#include "weir/base/clock.h"
+#include "weir/base/log.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+enum { FEEDBACK_INTERVAL_MS = 1000, STOP_PATIENCE_MS = 10000 };
+
+void bridge_wait(struct bridge *bridge, uint64_t timeout_ms)
+{
+    struct pollfd wake = {.fd = bridge->wake_fd, .events = POLLIN};
+    uint64_t ignored;
+    if (poll(&wake, 1, (int)timeout_ms) == 1 &&
+        read(bridge->wake_fd, &ignored, sizeof ignored) < 0)
+        return; /* somebody else has read it: then what it announced is there to be seen */
+}
+
+bool bridge_feedback(struct bridge *bridge, bool at_once, struct err *err)
+{
+    uint64_t now = clock_monotonic_ms();
+    if (!bridge->replication ||
+        (!at_once && now - bridge->last_feedback_ms < FEEDBACK_INTERVAL_MS))
+        return true;
+    bridge->last_feedback_ms = now;
+    return replication_confirm(bridge->replication, bridge->replica_lsn, false, err);
+}
+
+/* Waits for the publisher, answering keep-alives. When the operator wants to stop and the server
+ * does not answer, the wait ends: what is not stored is sent again by the next start. */
+static enum bridge_end wait_for_publisher(struct bridge *bridge, uint64_t *stopping_since,
+                                          struct err *err)
+{
+    if (!publisher_is_alive(bridge->publisher, err))
+        return BRIDGE_FAILED;
+    if (*bridge->stop) {
+        uint64_t now = clock_monotonic_ms();
+        if (!*stopping_since)
+            *stopping_since = now;
+        if (now - *stopping_since > STOP_PATIENCE_MS) {
+            err_set(err, "the stream server did not store the last batch");
+            return BRIDGE_STOPPED;
+        }
+    }
+    bridge_wait(bridge, FEEDBACK_INTERVAL_MS);
+    return bridge_feedback(bridge, false, err) ? BRIDGE_DONE : BRIDGE_RETRY;
+}
+
+enum bridge_end bridge_submit(struct bridge *bridge, struct err *err)
+{
+    uint64_t stopping_since = 0;
+    while (!outbox_submit(&bridge->outbox)) {
+        enum bridge_end end = wait_for_publisher(bridge, &stopping_since, err);
+        if (end != BRIDGE_DONE)
+            return end;
+    }
+    return BRIDGE_DONE;
+}
+
+static enum bridge_end wait_until_stored(struct bridge *bridge, struct err *err)
+{
+    uint64_t stopping_since = 0;
+    enum bridge_end end = bridge_submit(bridge, err);
+    while (end == BRIDGE_DONE && !outbox_is_stored(&bridge->outbox))
+        end = wait_for_publisher(bridge, &stopping_since, err);
+    return end;
+}
+
+enum bridge_end bridge_checkpoint(struct bridge *bridge, uint64_t lsn, struct err *err)
+{
+    outbox_advance(&bridge->outbox, (struct progress){lsn, 0});
+    enum bridge_end end = wait_until_stored(bridge, err);
+    if (end != BRIDGE_DONE)
+        return end;
+    if (!meta_set_lsn(bridge->replica, lsn, err) || !replica_commit(bridge->replica, err))
+        return BRIDGE_FAILED;
+    bridge->replica_lsn = lsn;
+    if (bridge->applied_lsn < lsn)
+        bridge->applied_lsn = lsn;
+    bridge->dirty_since_ms = 0;
+    bridge->last_checkpoint_ms = clock_monotonic_ms();
+    log_event(LOG_DEBUG, "checkpoint", LOG_LSN("lsn", lsn));
+    return bridge_feedback(bridge, true, err) ? BRIDGE_DONE : BRIDGE_RETRY;
+}

@@ -1,0 +1,82 @@
+/* The first publication: the difference from nothing to the loaded rows.
+ *
+ * Rows are walked in the replica's order, which does not change until it is done; how many are
+ * through is the progress' step, so a bridge that comes back goes on where the server's progress
+ * says. */
+#include "bridge_internal.h"
+
+#include "progress_line.h"
+
+#include "weir/base/check.h"
+#include "weir/base/log.h"
+
+struct walk {
+    struct bridge *bridge;
+    struct progress_line line;
+    uint64_t lsn;
+    uint64_t step;      /* rows looked at */
+    uint64_t published; /* of which the server has these */
+};
+
+static enum bridge_end send_if_full(struct walk *walk, struct err *err)
+{
+    struct outbox *outbox = &walk->bridge->outbox;
+    if (!outbox_is_full(outbox))
+        return BRIDGE_DONE;
+    outbox_end(outbox, (struct progress){walk->lsn, walk->step});
+    return bridge_submit(walk->bridge, err);
+}
+
+static enum bridge_end walk_relation(struct walk *walk, const struct relation *relation,
+                                     struct err *err)
+{
+    struct bridge *bridge = walk->bridge;
+    struct replica_range range;
+    struct slice key;
+    struct row row;
+    enum bridge_end end = BRIDGE_DONE;
+    if (!ruleset_has_channels(bridge->rules, relation))
+        return BRIDGE_DONE;
+    replica_range_begin(&range, bridge->replica, relation, NULL, SLICE_NONE);
+    while (end == BRIDGE_DONE && replica_range_next(&range, &key, &row)) {
+        walk->step++;
+        progress_line_show(&walk->line, walk->step);
+        if (walk->step <= walk->published)
+            continue;
+        difference_first(bridge->difference, bridge->replica, bridge->rules, relation, row,
+                         &bridge->headers);
+        end = *bridge->stop ? BRIDGE_STOPPED : send_if_full(walk, err);
+    }
+    replica_range_end(&range);
+    return end;
+}
+
+enum bridge_end bridge_publish_first(struct bridge *bridge, struct err *err)
+{
+    struct walk walk = {.bridge = bridge, .lsn = bridge->replica_lsn};
+    const struct relation_set *relations = &bridge->catalog->relations;
+    if (bridge->published.lsn == walk.lsn)
+        walk.published = bridge->published.step;
+    double total = 0;
+    for (size_t i = 0; i < relations->count; i++)
+        total += bridge->catalog->row_estimates[i];
+    event_headers_set(&bridge->headers, 0, replica_meta(bridge->replica, "loaded at"));
+    progress_line_begin(&walk.line, "publishing", (uint64_t)total);
+    for (size_t i = 0; i < relations->count; i++) {
+        enum bridge_end end = walk_relation(&walk, relations->relations[i], err);
+        if (end != BRIDGE_DONE)
+            return end;
+    }
+    /* One step behind the last row, so that a server that has everything can be told from one that
+     * lacks the rest. */
+    if (walk.step + 1 > walk.published) {
+        outbox_end(&bridge->outbox, (struct progress){walk.lsn, walk.step + 1});
+        outbox_advance(&bridge->outbox, (struct progress){walk.lsn, walk.step + 1});
+    }
+    if (!meta_set_phase(bridge->replica, PHASE_FOLLOWING, err))
+        return BRIDGE_FAILED;
+    enum bridge_end end = bridge_checkpoint(bridge, walk.lsn, err);
+    if (end == BRIDGE_DONE)
+        progress_line_end(&walk.line, walk.step);
+    return end;
+}

@@ -1,0 +1,214 @@
+/* Following the slot: messages to transactions, transactions to differences, differences to
+ * batches; and when to make it durable. */
+#include "bridge_internal.h"
+
+#include "weir/base/check.h"
+#include "weir/base/clock.h"
+#include "weir/base/json.h"
+#include "weir/base/log.h"
+
+#include <stdio.h>
+
+enum {
+    TICK_MS = 250,
+    IDLE_CHECKPOINT_MS = 1000,    /* nothing came for so long: a good moment for a checkpoint */
+    FLUSH_AHEAD_MS = 500,
+    CHECKPOINT_WAL_BYTES = 512 * 1024 * 1024,
+};
+
+static void begin_transaction(struct bridge *bridge, const struct change *change)
+{
+    struct buffer scratch = BUFFER_INIT;
+    struct slice timestamp = SLICE_NONE;
+    if (change->timestamp.len)
+        timestamp = json_text(change->timestamp, &scratch);
+    bridge->in_transaction = true;
+    bridge->skips_transaction = change->next_lsn <= bridge->applied_lsn;
+    event_headers_set(&bridge->headers, change->xid, timestamp);
+    buffer_release(&scratch);
+}
+
+/* The rules as they are after the transaction: the same ones unless it touched the rule table. */
+static bool rules_after(struct bridge *bridge, struct ruleset **rules, struct err *err)
+{
+    const struct change_set *changes = &bridge->transaction.changes;
+    struct state after = {bridge->replica, &bridge->transaction.changes};
+    *rules = bridge->rules;
+    return !change_set_of(changes, bridge->catalog->rules) ||
+           rule_table_compile(&bridge->rule_table, &after, rules, err);
+}
+
+static enum bridge_end finish_changes(struct bridge *bridge, uint64_t end_lsn, struct err *err)
+{
+    struct change_set *changes = &bridge->transaction.changes;
+    struct ruleset *rules;
+    if (!rules_after(bridge, &rules, err))
+        return bridge->rule_table.lost_connection ? BRIDGE_RETRY : BRIDGE_FAILED;
+    struct progress progress = {end_lsn, 0};
+    if (progress_cmp(progress, bridge->published) > 0) {
+        difference_run(bridge->difference, bridge->replica, changes, bridge->rules, rules,
+                       &bridge->headers);
+        outbox_end(&bridge->outbox, progress);
+    }
+    if (!change_set_apply(changes, bridge->replica, err))
+        return BRIDGE_FAILED;
+    if (rules != bridge->rules) {
+        ruleset_free(bridge->rules);
+        bridge->rules = rules;
+        rule_table_report(&bridge->rule_table, rules);
+    }
+    if (!bridge->dirty_since_ms)
+        bridge->dirty_since_ms = clock_monotonic_ms();
+    return BRIDGE_DONE;
+}
+
+static enum bridge_end finish_transaction(struct bridge *bridge, const struct change *change,
+                                          struct err *err)
+{
+    bridge->in_transaction = false;
+    if (bridge->skips_transaction)
+        return BRIDGE_DONE;
+    enum bridge_end end = BRIDGE_DONE;
+    if (bridge->transaction.changes.entry_count)
+        end = finish_changes(bridge, change->next_lsn, err);
+    transaction_clear(&bridge->transaction);
+    if (end != BRIDGE_DONE)
+        return end;
+    bridge->applied_lsn = change->next_lsn;
+    bridge->transactions++;
+    return outbox_is_full(&bridge->outbox) ? bridge_submit(bridge, err) : BRIDGE_DONE;
+}
+
+static enum bridge_end handle_message(struct bridge *bridge, struct slice message,
+                                      struct err *err)
+{
+    struct change change;
+    if (!change_decode(bridge->decoder, message, &change, err))
+        return BRIDGE_FAILED;
+    switch (change.kind) {
+    case CHANGE_BEGIN:
+        begin_transaction(bridge, &change);
+        return BRIDGE_DONE;
+    case CHANGE_COMMIT:
+        return finish_transaction(bridge, &change, err);
+    default:
+        if (bridge->skips_transaction || !bridge->in_transaction ||
+            transaction_add(&bridge->transaction, &change, err))
+            return BRIDGE_DONE;
+        return BRIDGE_FAILED;
+    }
+}
+
+/* Makes durable what has been applied; or, where nothing has, lets an idle publication on a busy
+ * server go on, so that it does not hold back WAL. */
+static enum bridge_end checkpoint_if_due(struct bridge *bridge, struct err *err)
+{
+    uint64_t now = clock_monotonic_ms();
+    uint64_t interval = bridge->settings->checkpoint_interval;
+    uint64_t since_last = now - bridge->last_checkpoint_ms;
+    if (bridge->in_transaction)
+        return BRIDGE_DONE;
+    if (bridge->dirty_since_ms) {
+        bool is_idle = now - bridge->last_message_ms >= IDLE_CHECKPOINT_MS &&
+                       since_last >= IDLE_CHECKPOINT_MS;
+        if (is_idle || now - bridge->dirty_since_ms >= interval ||
+            bridge->applied_lsn - bridge->replica_lsn >= CHECKPOINT_WAL_BYTES)
+            return bridge_checkpoint(bridge, bridge->applied_lsn, err);
+        if (now - bridge->last_flush_ms >= FLUSH_AHEAD_MS) {
+            replica_flush_ahead(bridge->replica);
+            bridge->last_flush_ms = now;
+        }
+        return BRIDGE_DONE;
+    }
+    uint64_t seen = bridge->server_lsn > bridge->applied_lsn ? bridge->server_lsn
+                                                             : bridge->applied_lsn;
+    if (seen > bridge->replica_lsn && since_last >= interval)
+        return bridge_checkpoint(bridge, seen, err);
+    return BRIDGE_DONE;
+}
+
+static enum bridge_end step(struct bridge *bridge, struct err *err)
+{
+    struct replication_input input;
+    bool can_submit =
+        outbox_has_batch(&bridge->outbox) && publisher_has_room(bridge->publisher);
+    switch (replication_receive(bridge->replication, bridge->wake_fd, can_submit ? 0 : TICK_MS,
+                                &input, err)) {
+    case REPLICATION_MESSAGE:
+        bridge->last_message_ms = clock_monotonic_ms();
+        return handle_message(bridge, input.message, err);
+    case REPLICATION_KEEPALIVE:
+        if (!bridge->in_transaction)
+            bridge->server_lsn = input.server_lsn;
+        return bridge_feedback(bridge, input.reply_requested, err) ? BRIDGE_DONE : BRIDGE_RETRY;
+    case REPLICATION_IDLE:
+        break;
+    case REPLICATION_ENDED:
+        err_set(err, "Postgres ended the replication stream");
+        return BRIDGE_RETRY;
+    case REPLICATION_FAILED:
+        return BRIDGE_RETRY;
+    }
+    bridge_wait(bridge, 0);
+    if (can_submit && !outbox_submit(&bridge->outbox))
+        return BRIDGE_DONE;
+    return publisher_is_alive(bridge->publisher, err) ? BRIDGE_DONE : BRIDGE_FAILED;
+}
+
+/* add-tables wants schema.table with a backslash in front of what its list would take apart. */
+static void add_table_name(struct buffer *out, struct slice name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        if (strchr(" ,.*\\", name.data[i]))
+            buffer_add_char(out, '\\');
+        buffer_add_char(out, name.data[i]);
+    }
+}
+
+static bool start(struct bridge *bridge, bool *is_slot_busy, struct err *err)
+{
+    struct buffer tables = BUFFER_INIT;
+    for (size_t i = 0; i < bridge->catalog->relations.count; i++) {
+        const struct relation *relation = bridge->catalog->relations.relations[i];
+        if (i)
+            buffer_add_char(&tables, ',');
+        add_table_name(&tables, relation->schema);
+        buffer_add_char(&tables, '.');
+        add_table_name(&tables, relation->name);
+    }
+    struct replication_option options[] = {
+        {"format-version", "2"},    {"include-types", "0"},     {"include-xids", "1"},
+        {"include-lsn", "1"},       {"include-timestamp", "1"}, {"include-transaction", "1"},
+        {"add-tables", buffer_str(&tables)},
+    };
+    bool ok = replication_start(bridge->replication, bridge->settings->slot, bridge->replica_lsn,
+                                options, sizeof options / sizeof *options, is_slot_busy, err);
+    buffer_release(&tables);
+    return ok;
+}
+
+enum bridge_end bridge_follow(struct bridge *bridge, struct err *err)
+{
+    bool is_slot_busy = false;
+    bridge->replication = replication_connect(bridge->settings->db, err);
+    if (!bridge->replication)
+        return BRIDGE_RETRY;
+    if (!start(bridge, &is_slot_busy, err))
+        return is_slot_busy ? BRIDGE_RETRY : BRIDGE_FAILED;
+    log_event(LOG_INFO, "following", LOG_STR("slot", bridge->settings->slot),
+              LOG_LSN("lsn", bridge->replica_lsn));
+    bridge->in_transaction = false;
+    bridge->last_message_ms = clock_monotonic_ms();
+    enum bridge_end end = BRIDGE_DONE;
+    while (end == BRIDGE_DONE && !*bridge->stop) {
+        end = step(bridge, err);
+        if (end == BRIDGE_DONE)
+            end = checkpoint_if_due(bridge, err);
+    }
+    if (end != BRIDGE_DONE)
+        return end;
+    /* A transaction that has only half arrived is dropped; the slot sends it again. */
+    transaction_clear(&bridge->transaction);
+    end = bridge_checkpoint(bridge, bridge->applied_lsn, err);
+    return end == BRIDGE_DONE ? BRIDGE_STOPPED : end;
+}

@@ -1,0 +1,32 @@
+#include "bridge_internal.h"
+
+#include "weir/base/check.h"
+
+static const char *const phase_names[] = {"", "loading", "publishing", "following"};
+
+enum replica_phase meta_phase(struct replica *replica)
+{
+    struct slice phase = replica_meta(replica, "phase");
+    for (int i = PHASE_LOADING; i <= PHASE_FOLLOWING; i++) {
+        if (slice_eq_str(phase, phase_names[i]))
+            return (enum replica_phase)i;
+    }
+    return PHASE_NEW;
+}
+
+bool meta_set_phase(struct replica *replica, enum replica_phase phase, struct err *err)
+{
+    return replica_set_meta(replica, "phase", slice_from_str(phase_names[phase]), err);
+}
+
+uint64_t meta_lsn(struct replica *replica)
+{
+    struct slice lsn = replica_meta(replica, "lsn");
+    return lsn.len == sizeof(uint64_t) ? load_u64(lsn.data) : 0;
+}
+
+bool meta_set_lsn(struct replica *replica, uint64_t lsn, struct err *err)
+{
+    return replica_set_meta(replica, "lsn", slice_of((const char *)&lsn, sizeof lsn), err);
+}
+

@@ -1,0 +1,41 @@
+/* struct outbox: from delivered events to batches, and how far they have come.
+ *
+ * The sink of a difference. Events of whole transactions gather in one batch until it is worth
+ * sending: when nothing else is waiting, or when it is large. Progress is what the stream server
+ * has stored, and what it will have stored when everything submitted is. One thread. */
+#pragma once
+
+#include "weir/events/difference.h"
+#include "weir/publish/publisher.h"
+
+struct outbox {
+    struct publisher *publisher;
+    struct batch *batch;
+    size_t batch_size;
+    struct progress gathered;  /* the last transaction in the batch */
+    struct progress submitted; /* the last that the publisher has taken over */
+    uint64_t batches, deliveries;
+};
+
+/* Takes over where the server's progress stands. */
+void outbox_init(struct outbox *outbox, struct publisher *publisher, size_t batch_size,
+                 struct progress progress);
+void outbox_release(struct outbox *outbox);
+
+struct event_sink outbox_sink(struct outbox *outbox);
+
+/* Ends a transaction, or a step of the first publication: its events belong to `progress`. */
+void outbox_end(struct outbox *outbox, struct progress progress);
+
+/* Whether something waits to be submitted. */
+bool outbox_has_batch(const struct outbox *outbox);
+bool outbox_is_full(const struct outbox *outbox);
+
+/* Submits the batch if the publisher has room; false if it has none. */
+bool outbox_submit(struct outbox *outbox);
+
+/* Lets the next submission move progress to this, though no event goes with it. */
+void outbox_advance(struct outbox *outbox, struct progress progress);
+
+/* Whether the server has stored everything up to what was gathered. */
+bool outbox_is_stored(struct outbox *outbox);

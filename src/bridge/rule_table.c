@@ -1,0 +1,182 @@
+#include "rule_table.h"
+
+#include "weir/base/check.h"
+#include "weir/base/json.h"
+#include "weir/base/log.h"
+
+#include <stdlib.h>
+
+void rule_table_release(struct rule_table *table)
+{
+    pg_close(table->connection);
+    table->connection = NULL;
+}
+
+static struct pg_connection *connection_of(struct rule_table *table, struct err *err)
+{
+    if (table->connection && pg_is_broken(table->connection)) {
+        pg_close(table->connection);
+        table->connection = NULL;
+    }
+    if (!table->connection)
+        table->connection = pg_connect(table->conninfo, err);
+    return table->connection;
+}
+
+/* The literal as a value of the type, in the text form that rows have. */
+static bool canonical_literal(void *context, const struct value_type *type, struct slice literal,
+                              struct buffer *out, struct err *err)
+{
+    struct rule_table *table = context;
+    struct pg_connection *connection = connection_of(table, err);
+    if (!connection) {
+        table->lost_connection = true;
+        return false;
+    }
+    struct arena arena = ARENA_INIT;
+    const char *sql = arena_printf(&arena, "SELECT ($1::text::%s)::text", type->name);
+    const char *parameter = arena_copy(&arena, literal).data;
+    struct pg_rows *rows = pg_query(connection, err, sql, 1, &parameter);
+    if (rows)
+        buffer_add_slice(out, pg_rows_slice(rows, 0, 0));
+    else if (pg_is_broken(connection))
+        table->lost_connection = true;
+    pg_rows_free(rows);
+    arena_release(&arena);
+    return rows != NULL;
+}
+
+static struct slice text_column(const struct rule_table *table, struct row row, const char *name,
+                                struct arena *arena)
+{
+    const struct relation *relation = table->catalog->rules;
+    int column = relation_find_column(relation, slice_from_str(name));
+    if (column < 0)
+        return SLICE_NONE;
+    struct slice json = row_column(relation, row, (size_t)column);
+    if (json.data[0] != '"')
+        return SLICE_NONE;
+    struct buffer scratch = BUFFER_INIT;
+    struct slice text = arena_copy(arena, json_text(json, &scratch));
+    buffer_release(&scratch);
+    return text;
+}
+
+static struct slice json_column(const struct rule_table *table, struct row row, const char *name,
+                                struct arena *arena)
+{
+    const struct relation *relation = table->catalog->rules;
+    int column = relation_find_column(relation, slice_from_str(name));
+    return column < 0 ? SLICE("null")
+                      : arena_copy(arena, row_column(relation, row, (size_t)column));
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const struct rule_definition *x = a, *y = b;
+    return slice_cmp(x->name, y->name);
+}
+
+bool rule_table_compile(struct rule_table *table, const struct state *state,
+                        struct ruleset **rules, struct err *err)
+{
+    struct arena arena = ARENA_INIT;
+    struct rule_definition *definitions = NULL;
+    size_t count = 0;
+    struct access all = {.kind = ACCESS_ALL, .relation = table->catalog->rules};
+    struct state_read read;
+    struct row row;
+    state_read_begin(&read, state, &all, SLICE_NONE);
+    while (state_read_next(&read, &row)) {
+        definitions = realloc(definitions, (count + 1) * sizeof *definitions);
+        check(definitions != NULL);
+        definitions[count++] = (struct rule_definition){
+            .name = text_column(table, row, "name", &arena),
+            .relation = text_column(table, row, "relation", &arena),
+            .audience = text_column(table, row, "audience", &arena),
+            .columns = json_column(table, row, "columns", &arena),
+            .type = text_column(table, row, "type", &arena),
+            .stream = text_column(table, row, "stream", &arena),
+        };
+    }
+    state_read_end(&read);
+    if (count)
+        qsort(definitions, count, sizeof *definitions, by_name);
+    struct rule_literals literals = {canonical_literal, table};
+    table->lost_connection = false;
+    bool ok = ruleset_compile(definitions, count, &table->catalog->relations, table->replica,
+                              &literals, rules, err);
+    if (ok && table->lost_connection) {
+        ruleset_free(*rules);
+        *rules = NULL;
+        ok = err_set(err, "the connection to Postgres was lost while rules were compiled");
+    }
+    free(definitions);
+    arena_release(&arena);
+    return ok;
+}
+
+static void log_refusals(const struct ruleset *rules)
+{
+    size_t refused = 0;
+    for (size_t i = 0; i < ruleset_rule_count(rules); i++) {
+        struct rule_status status = ruleset_rule_status(rules, i);
+        if (status.is_active)
+            continue;
+        refused++;
+        log_event(LOG_WARN, "rule refused: it shows no rows to anybody",
+                  LOG_SLICE("rule", status.name), LOG_STR("reason", status.reason),
+                  LOG_STR("hint", status.hint ? status.hint : ""));
+    }
+    log_event(LOG_INFO, "rules compiled", LOG_U("active", ruleset_rule_count(rules) - refused),
+              LOG_U("refused", refused));
+}
+
+/* All statuses as one JSON array, so that one statement makes the table agree with it. */
+static void add_statuses(struct buffer *out, const struct ruleset *rules)
+{
+    buffer_add_char(out, '[');
+    for (size_t i = 0; i < ruleset_rule_count(rules); i++) {
+        struct rule_status status = ruleset_rule_status(rules, i);
+        buffer_add_str(out, i ? ",{\"name\":" : "{\"name\":");
+        json_add_string(out, status.name);
+        buffer_printf(out, ",\"state\":\"%s\",\"reason\":", status.is_active ? "active" : "refused");
+        if (status.is_active) {
+            buffer_add_str(out, "null}");
+            continue;
+        }
+        struct buffer reason = BUFFER_INIT;
+        buffer_add_str(&reason, status.reason);
+        if (status.hint)
+            buffer_printf(&reason, " (hint: %s)", status.hint);
+        json_add_string(out, buffer_slice(&reason));
+        buffer_add_char(out, '}');
+        buffer_release(&reason);
+    }
+    buffer_add_char(out, ']');
+}
+
+void rule_table_report(struct rule_table *table, const struct ruleset *rules)
+{
+    static const char sql[] =
+        "WITH status AS (SELECT * FROM jsonb_to_recordset($1::jsonb)"
+        "    AS s(name text, state text, reason text)),"
+        " gone AS (DELETE FROM weir.rule_status r"
+        "    WHERE NOT EXISTS (SELECT 1 FROM status s WHERE s.name = r.name))"
+        " INSERT INTO weir.rule_status AS r (name, state, reason, updated_at)"
+        " SELECT name, state, reason, now() FROM status"
+        " ON CONFLICT (name) DO UPDATE"
+        "    SET state = excluded.state, reason = excluded.reason, updated_at = now()"
+        "    WHERE (r.state, r.reason) IS DISTINCT FROM (excluded.state, excluded.reason)";
+    log_refusals(rules);
+    struct err err = {.message = ""};
+    struct buffer statuses = BUFFER_INIT;
+    add_statuses(&statuses, rules);
+    const char *parameter = buffer_str(&statuses);
+    struct pg_connection *connection = connection_of(table, &err);
+    struct pg_rows *rows = connection ? pg_query(connection, &err, sql, 1, &parameter) : NULL;
+    if (!rows)
+        log_err(LOG_WARN, "cannot write weir.rule_status", &err);
+    pg_rows_free(rows);
+    buffer_release(&statuses);
+}

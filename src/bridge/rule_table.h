@@ -1,0 +1,24 @@
+/* weir.rules as the replica holds it: read, compiled, and reported on in weir.rule_status. */
+#pragma once
+
+#include "catalog.h"
+
+#include "weir/rules/ruleset.h"
+
+struct rule_table {
+    const struct catalog *catalog;
+    struct replica *replica;
+    const char *conninfo;
+    struct pg_connection *connection; /* for literals and reports; opened when needed */
+    bool lost_connection;             /* of the last compile: it says nothing about the rules */
+};
+
+void rule_table_release(struct rule_table *table);
+
+/* Compiles the rules as they are in the state. False when the replica or Postgres fails. */
+bool rule_table_compile(struct rule_table *table, const struct state *state,
+                        struct ruleset **rules, struct err *err) WEIR_MUST_CHECK;
+
+/* Writes to weir.rule_status and the log which rules are refused and why. What fails here is logged
+ * and otherwise passed over: rows are shown or not by the rules, not by the report. */
+void rule_table_report(struct rule_table *table, const struct ruleset *rules);

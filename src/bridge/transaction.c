@@ -1,0 +1,305 @@
+#include "transaction.h"
+
+#include "weir/base/check.h"
+#include "weir/events/convert.h"
+
+#include <stdlib.h>
+
+void transaction_init(struct transaction *transaction, const struct catalog *catalog,
+                      struct replica *replica)
+{
+    *transaction = (struct transaction){.catalog = catalog, .replica = replica};
+    transaction->columns = calloc(RELATION_COLUMNS_MAX, sizeof *transaction->columns);
+    transaction->columns_in_values =
+        calloc(RELATION_COLUMNS_MAX, sizeof *transaction->columns_in_values);
+    check(transaction->columns && transaction->columns_in_values);
+    change_set_init(&transaction->changes);
+}
+
+void transaction_release(struct transaction *transaction)
+{
+    change_set_release(&transaction->changes);
+    buffer_release(&transaction->values);
+    buffer_release(&transaction->record);
+    buffer_release(&transaction->key);
+    buffer_release(&transaction->scratch);
+    arena_release(&transaction->arena);
+    free(transaction->columns);
+    free(transaction->columns_in_values);
+}
+
+void transaction_clear(struct transaction *transaction)
+{
+    change_set_clear(&transaction->changes);
+}
+
+static bool token_is(struct slice token, struct slice name, struct buffer *scratch)
+{
+    if (token.len == name.len + 2 && memcmp(token.data + 1, name.data, name.len) == 0)
+        return true;
+    return memchr(token.data, '\\', token.len) && slice_eq(json_text(token, scratch), name);
+}
+
+static const struct relation *find_relation(struct transaction *transaction,
+                                            const struct change *change)
+{
+    const struct relation_set *set = &transaction->catalog->relations;
+    for (size_t i = 0; i < set->count; i++) {
+        size_t at = (transaction->last_relation + i) % set->count;
+        const struct relation *relation = set->relations[at];
+        if (token_is(change->table, relation->name, &transaction->scratch) &&
+            token_is(change->schema, relation->schema, &transaction->scratch)) {
+            transaction->last_relation = at;
+            return relation;
+        }
+    }
+    return NULL;
+}
+
+static bool has_column_list(const struct transaction *transaction)
+{
+    return transaction->catalog->has_column_list[transaction->last_relation];
+}
+
+static bool out_of_step(const struct relation *relation, const char *what, struct err *err)
+{
+    err_set(err, "table %.*s.%.*s: %s, so the replica is out of step with the slot",
+            SLICE_ARG(relation->schema), SLICE_ARG(relation->name), what);
+    return err_hint(err, "start over with an empty --state folder, a new slot and new streams, and "
+                         "please report this");
+}
+
+static bool columns_changed(const struct relation *relation, struct err *err)
+{
+    err_set(err, "table %.*s.%.*s has changed its columns, which cannot be followed yet",
+            SLICE_ARG(relation->schema), SLICE_ARG(relation->name));
+    return err_hint(err, "start over with an empty --state folder, a new slot and new streams");
+}
+
+/* The column that a name token means, tried first at `expected`: they come in order. */
+static int find_column(struct transaction *transaction, const struct relation *relation,
+                       struct slice token, size_t expected)
+{
+    if (expected < relation->column_count &&
+        slice_eq(relation->columns[expected].json_name, token))
+        return (int)expected;
+    return relation_find_column(relation, json_text(token, &transaction->scratch));
+}
+
+static bool convert(struct transaction *transaction, const struct relation *relation,
+                    size_t column, const struct json_value *token, struct slice *value,
+                    size_t *in_values, struct err *err)
+{
+    size_t start = transaction->values.len;
+    if (!convert_token(&transaction->values, relation->columns[column].type, token,
+                       &transaction->scratch, value, err))
+        return err_prefix(err, "column %.*s of %.*s.%.*s",
+                          SLICE_ARG(relation->columns[column].name), SLICE_ARG(relation->schema),
+                          SLICE_ARG(relation->name));
+    *in_values = transaction->values.len > start ? start + 1 : 0;
+    return true;
+}
+
+/* Reads the new row's values into columns; those that are absent stay without data. */
+static bool read_columns(struct transaction *transaction, const struct relation *relation,
+                         const struct change *change, struct err *err)
+{
+    memset(transaction->columns, 0, relation->column_count * sizeof *transaction->columns);
+    memset(transaction->columns_in_values, 0,
+           relation->column_count * sizeof *transaction->columns_in_values);
+    buffer_clear(&transaction->values);
+    size_t expected = 0;
+    for (size_t i = 0; i < change->column_count; i++) {
+        const struct change_column *from = &change->columns[i];
+        int column = find_column(transaction, relation, from->name, expected);
+        if (column < 0) {
+            if (has_column_list(transaction))
+                continue;
+            return columns_changed(relation, err);
+        }
+        expected = (size_t)column + 1;
+        if (!convert(transaction, relation, (size_t)column, &from->value,
+                     &transaction->columns[column], &transaction->columns_in_values[column], err))
+            return false;
+    }
+    /* The buffer no longer grows, so that values in it have their places now. */
+    for (size_t i = 0; i < relation->column_count; i++) {
+        if (transaction->columns_in_values[i])
+            transaction->columns[i].data =
+                transaction->values.data + transaction->columns_in_values[i] - 1;
+    }
+    return true;
+}
+
+static struct slice key_of(struct transaction *transaction, const struct relation *relation)
+{
+    buffer_clear(&transaction->key);
+    arena_clear(&transaction->arena);
+    key_of_values(&transaction->key, replica_hash_key(transaction->replica), relation,
+                  transaction->key_values, &transaction->arena);
+    return buffer_slice(&transaction->key);
+}
+
+/* The key of the row in `columns`; false if a key column is absent from it. */
+static bool new_key(struct transaction *transaction, const struct relation *relation,
+                    struct slice *key)
+{
+    for (size_t i = 0; i < relation->key_count; i++) {
+        transaction->key_values[i] = transaction->columns[relation->key[i]];
+        if (!transaction->key_values[i].data)
+            return false;
+    }
+    *key = key_of(transaction, relation);
+    return true;
+}
+
+/* Reads the old key from identity, which holds the key's columns or the whole row. Sets has_key to
+ * whether it was there. */
+static bool old_key(struct transaction *transaction, const struct relation *relation,
+                    const struct change *change, bool *has_key, struct slice *key,
+                    struct err *err)
+{
+    size_t in_values[RELATION_KEY_MAX];
+    buffer_clear(&transaction->values);
+    memset(transaction->key_values, 0, sizeof transaction->key_values);
+    *has_key = false;
+    for (size_t i = 0; i < change->identity_count; i++) {
+        const struct change_column *from = &change->identity[i];
+        int column = find_column(transaction, relation, from->name, i);
+        for (size_t k = 0; column >= 0 && k < relation->key_count; k++) {
+            if (relation->key[k] == column &&
+                !convert(transaction, relation, (size_t)column, &from->value,
+                         &transaction->key_values[k], &in_values[k], err))
+                return false;
+        }
+    }
+    for (size_t k = 0; k < relation->key_count; k++) {
+        if (!transaction->key_values[k].data)
+            return true;
+        if (in_values[k])
+            transaction->key_values[k].data = transaction->values.data + in_values[k] - 1;
+    }
+    *key = key_of(transaction, relation);
+    *has_key = true;
+    return true;
+}
+
+static struct row build_row(struct transaction *transaction, const struct relation *relation)
+{
+    buffer_clear(&transaction->record);
+    row_build(&transaction->record, relation, transaction->columns);
+    return (struct row){buffer_slice(&transaction->record)};
+}
+
+static bool add_insert(struct transaction *transaction, const struct relation *relation,
+                       const struct change *change, struct err *err)
+{
+    struct slice key;
+    if (!read_columns(transaction, relation, change, err))
+        return false;
+    for (size_t i = 0; i < relation->column_count; i++) {
+        if (!transaction->columns[i].data)
+            return columns_changed(relation, err);
+    }
+    check(new_key(transaction, relation, &key));
+    struct change_entry *entry =
+        change_set_touch(&transaction->changes, transaction->replica, relation, key);
+    if (row_exists(entry->new_row))
+        return out_of_step(relation, "a row was inserted that is there already", err);
+    change_set_put(&transaction->changes, entry, build_row(transaction, relation));
+    return true;
+}
+
+static bool add_update(struct transaction *transaction, const struct relation *relation,
+                       const struct change *change, struct err *err)
+{
+    struct slice key;
+    bool has_old_key;
+    if (!old_key(transaction, relation, change, &has_old_key, &key, err))
+        return false;
+    struct change_entry *old_entry = NULL;
+    if (has_old_key)
+        old_entry = change_set_touch(&transaction->changes, transaction->replica, relation, key);
+    if (!read_columns(transaction, relation, change, err))
+        return false;
+    bool has_new_key = new_key(transaction, relation, &key);
+    if (!has_old_key && !has_new_key)
+        return out_of_step(relation, "an update came without its primary key", err);
+    if (!old_entry)
+        old_entry = change_set_touch(&transaction->changes, transaction->replica, relation, key);
+    if (!row_exists(old_entry->new_row))
+        return out_of_step(relation, "a row was updated that is not there", err);
+
+    /* What is absent is TOAST that did not change. */
+    for (size_t i = 0; i < relation->column_count; i++) {
+        if (!transaction->columns[i].data)
+            transaction->columns[i] = row_column(relation, old_entry->new_row, i);
+    }
+    struct row row = build_row(transaction, relation);
+    check(new_key(transaction, relation, &key));
+    struct change_entry *entry = old_entry;
+    if (!slice_eq(old_entry->key, key)) {
+        change_set_put(&transaction->changes, old_entry, ROW_NONE);
+        entry = change_set_touch(&transaction->changes, transaction->replica, relation, key);
+        if (row_exists(entry->new_row))
+            return out_of_step(relation, "a row took the key of another", err);
+    }
+    change_set_put(&transaction->changes, entry, row);
+    return true;
+}
+
+static bool add_delete(struct transaction *transaction, const struct relation *relation,
+                       const struct change *change, struct err *err)
+{
+    struct slice key;
+    bool has_key;
+    if (!old_key(transaction, relation, change, &has_key, &key, err))
+        return false;
+    if (!has_key)
+        return out_of_step(relation, "a delete came without its primary key", err);
+    struct change_entry *entry =
+        change_set_touch(&transaction->changes, transaction->replica, relation, key);
+    if (!row_exists(entry->new_row))
+        return out_of_step(relation, "a row was deleted that is not there", err);
+    change_set_put(&transaction->changes, entry, ROW_NONE);
+    return true;
+}
+
+static void add_truncate(struct transaction *transaction, const struct relation *relation)
+{
+    struct replica_range range;
+    struct slice key;
+    struct row row;
+    replica_range_begin(&range, transaction->replica, relation, NULL, SLICE_NONE);
+    while (replica_range_next(&range, &key, &row))
+        change_set_touch(&transaction->changes, transaction->replica, relation, key);
+    replica_range_end(&range);
+    const struct changed_relation *changed = change_set_of(&transaction->changes, relation);
+    for (struct change_entry *entry = changed ? changed->first : NULL; entry;
+         entry = entry->next_of_relation)
+        change_set_put(&transaction->changes, entry, ROW_NONE);
+}
+
+bool transaction_add(struct transaction *transaction, const struct change *change,
+                     struct err *err)
+{
+    if (change->kind == CHANGE_MESSAGE)
+        return true;
+    const struct relation *relation = find_relation(transaction, change);
+    if (!relation)
+        return true;
+    switch (change->kind) {
+    case CHANGE_INSERT:
+        return add_insert(transaction, relation, change, err);
+    case CHANGE_UPDATE:
+        return add_update(transaction, relation, change, err);
+    case CHANGE_DELETE:
+        return add_delete(transaction, relation, change, err);
+    case CHANGE_TRUNCATE:
+        add_truncate(transaction, relation);
+        return true;
+    default:
+        check(!"a row change");
+        return false;
+    }
+}

@@ -1,0 +1,35 @@
+/* struct transaction: the row changes of one Postgres transaction, gathered into a change set.
+ *
+ * Turns decoded wal2json changes into rows as the replica stores them: finds the table, converts
+ * the values, fills unchanged TOAST columns in from the row that is there. A change that does not
+ * fit the replica (an update of a row that is not there, a column that is not known) is an error:
+ * the replica would no longer be exact. */
+#pragma once
+
+#include "catalog.h"
+
+#include "weir/replica/change_set.h"
+#include "weir/wal2json/decode.h"
+
+struct transaction {
+    const struct catalog *catalog;
+    struct replica *replica;
+    struct change_set changes;
+    size_t last_relation; /* index; changes come in runs */
+    struct buffer values, record, key, scratch;
+    struct slice *columns;       /* JSON value of each column of the row at hand */
+    size_t *columns_in_values;   /* offset + 1 in values, where the value was converted there */
+    struct slice key_values[RELATION_KEY_MAX];
+    struct arena arena;
+};
+
+void transaction_init(struct transaction *transaction, const struct catalog *catalog,
+                      struct replica *replica);
+void transaction_release(struct transaction *transaction);
+
+/* Adds a row change or TRUNCATE; tables that are not followed are passed over. */
+bool transaction_add(struct transaction *transaction, const struct change *change,
+                     struct err *err) WEIR_MUST_CHECK;
+
+/* Forgets the changes. */
+void transaction_clear(struct transaction *transaction);
