@@ -4,7 +4,9 @@
 
 struct reader reader_of(struct slice bytes)
 {
-    return (struct reader){bytes.data, bytes.data ? bytes.data + bytes.len : NULL, false};
+    /* Never a NULL pointer, to which not even 0 may be added. */
+    const char *at = bytes.data ? bytes.data : "";
+    return (struct reader){at, at + (bytes.data ? bytes.len : 0), false};
 }
 
 struct slice read_bytes(struct reader *reader, size_t len)
