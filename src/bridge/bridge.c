@@ -6,7 +6,7 @@
 #include "weir/base/log.h"
 #include "weir/base/lsn.h"
 
-enum { RETRY_FIRST_MS = 500, RETRY_MAX_MS = 15000, QUEUED_BATCHES = 3 };
+enum { RETRY_FIRST_MS = 500, RETRY_MAX_MS = 5000, QUEUED_BATCHES = 3 };
 
 static enum bridge_end claim(struct bridge *bridge, struct err *err)
 {
