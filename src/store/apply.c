@@ -53,11 +53,13 @@ static struct stream *named_stream(struct store *store, struct reader *reader)
 static void add_message(struct store *store, struct stream *stream, size_t offset, uint32_t len,
                         bool ends_append)
 {
+    check(len <= INT32_MAX);
     stream_add_entry(stream, (struct entry){.frame = store->open,
                                             .position = stream->tail,
                                             .offset = (uint32_t)offset,
-                                            .len = len,
+                                            .len = len & INT32_MAX,
                                             .ends_append = ends_append});
+    store->open->entry_count++;
     stream->tail += len;
 }
 
@@ -219,7 +221,7 @@ void store_apply(struct store *store, size_t from)
             apply_claim(store, &reader);
             break;
         default:
-            check(!"an operation that this version does not know");
+            check(false); /* not an operation */
         }
         check(!reader.failed);
     }

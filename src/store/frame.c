@@ -59,8 +59,9 @@ void frame_sign(struct frame *frame, uint32_t salt)
 
 size_t frame_memory(const struct frame *frame)
 {
+    enum { ENTRY_BYTES = 32 }; /* one in a stream's list, with some of its spare room */
     return sizeof *frame + frame->bytes.capacity +
-           frame->touched_capacity * sizeof *frame->touched;
+           frame->touched_capacity * sizeof *frame->touched + frame->entry_count * ENTRY_BYTES;
 }
 
 bool frame_header_parse(const char *data, uint32_t salt, struct frame_header *header)

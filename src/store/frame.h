@@ -26,6 +26,7 @@ struct frame {
     struct touched *touched;
     size_t touched_count;
     size_t touched_capacity;
+    size_t entry_count; /* messages that streams have in it */
 };
 
 struct frame *frame_new(uint64_t sequence);
@@ -38,7 +39,7 @@ void frame_seal(struct frame *frame);
 /* Fills in the checksums, for the log file with this salt. The commit thread's part. */
 void frame_sign(struct frame *frame, uint32_t salt);
 
-/* Memory that the frame takes, about. */
+/* Memory that the frame takes, with what streams keep about it; about. */
 size_t frame_memory(const struct frame *frame);
 
 struct frame_header {

@@ -13,8 +13,8 @@ struct entry {
     struct frame *frame;
     uint64_t position; /* in the stream */
     uint32_t offset;   /* in the frame's bytes */
-    uint32_t len;
-    bool ends_append;
+    uint32_t len : 31;
+    uint32_t ends_append : 1;
 };
 
 struct producer {
