@@ -9,15 +9,25 @@
 #include <poll.h>
 #include <stdlib.h>
 
-struct replication *replication_connect(const char *conninfo, struct err *err)
+enum pg_reach replication_try_connect(const char *conninfo, struct replication **replication,
+                                      struct err *err)
 {
     PGconn *conn;
-    if (session_open(conninfo, true, &conn, err) != PG_CONNECTED)
-        return NULL;
-    struct replication *replication = calloc(1, sizeof *replication);
-    check(replication != NULL);
-    replication->conn = conn;
-    return replication;
+    *replication = NULL;
+    enum pg_reach reach = session_open(conninfo, true, &conn, err);
+    if (reach != PG_CONNECTED)
+        return reach;
+    *replication = calloc(1, sizeof **replication);
+    check(*replication != NULL);
+    (*replication)->conn = conn;
+    return PG_CONNECTED;
+}
+
+struct replication *replication_connect(const char *conninfo, struct err *err)
+{
+    struct replication *replication;
+    enum pg_reach reach = replication_try_connect(conninfo, &replication, err);
+    return reach == PG_CONNECTED ? replication : NULL;
 }
 
 void replication_close(struct replication *replication)

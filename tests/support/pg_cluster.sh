@@ -5,11 +5,12 @@
 #   pg_cluster.sh stop DIR                          stops it and removes DIR
 #
 # Run as root, the server belongs to the user postgres (initdb refuses root). The data is in
-# DIR/data, the unix socket and the log are in DIR. NAME=VALUE are settings for postgresql.conf.
+# DIR/data, the unix socket and the log are in DIR. NAME=VALUE are settings for postgresql.conf;
+# with ssl=on the server gets a certificate of its own making.
 set -eu
 
 usage() {
-    sed -n '2,8s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,9s/^# \{0,1\}//p' "$0" >&2
     exit 2
 }
 
@@ -71,6 +72,13 @@ start() {
             >>"$dir/data/postgresql.conf" ;;
         esac
     fi
+    case " $* " in
+    *" ssl=on "*)
+        as_postgres openssl req -new -x509 -nodes -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 \
+            -subj /CN=localhost -days 2 -keyout "$dir/data/server.key" -out "$dir/data/server.crt" \
+            2>"$dir/openssl.log" || { cat "$dir/openssl.log" >&2; exit 1; }
+        ;;
+    esac
     as_postgres "$bin/pg_ctl" -D "$dir/data" -l "$dir/postgres.log" -w -t 60 start >/dev/null ||
         { cat "$dir/postgres.log" >&2; exit 1; }
     echo "host=$dir port=$port user=postgres dbname=postgres"
@@ -82,7 +90,7 @@ stop() {
     if [ -e "$dir/data/postmaster.pid" ]; then
         as_postgres "$(bin_dir)/pg_ctl" -D "$dir/data" -m immediate -w stop >/dev/null 2>&1 || true
     fi
-    rm -rf "$dir/data" "$dir"/.s.PGSQL.* "$dir/initdb.log" "$dir/postgres.log"
+    rm -rf "$dir/data" "$dir"/.s.PGSQL.* "$dir/initdb.log" "$dir/openssl.log" "$dir/postgres.log"
     rmdir "$dir" 2>/dev/null || true
 }
 

@@ -4,14 +4,18 @@
  * https://www.postgresql.org/docs/15/protocol-replication.html */
 #pragma once
 
-#include "weir/base/err.h"
-#include "weir/base/slice.h"
+#include "weir/postgres/connection.h"
 
 struct replication;
 
 /* Opens a replication=database connection to the same place (blocking), with the settings of
- * pg_connect() and wal_sender_timeout raised (wal2json sends no keep-alive while it decodes a large
- * filtered transaction). */
+ * pg_try_connect() and wal_sender_timeout raised to 30 minutes (wal2json sends no keep-alive while
+ * it decodes a large filtered transaction). A role without the REPLICATION right is refused, with
+ * the SQL that gives it; no walsender free is PG_UNREACHABLE. */
+enum pg_reach replication_try_connect(const char *conninfo, struct replication **replication,
+                                      struct err *err) WEIR_MUST_CHECK;
+
+/* As replication_try_connect(), for callers that do not retry: NULL on failure. */
 struct replication *replication_connect(const char *conninfo, struct err *err) WEIR_MUST_CHECK;
 void replication_close(struct replication *replication); /* NULL is allowed */
 
@@ -35,7 +39,8 @@ struct replication_option {
 };
 
 /* START_REPLICATION SLOT slot LOGICAL start_lsn (options). "Slot is active" comes back with
- * is_slot_busy set: waiting can help. */
+ * is_slot_busy set: waiting can help. A slot whose WAL is gone is called lost in err; ask
+ * pg_replication_slots.wal_status where it has to be acted upon. */
 bool replication_start(struct replication *replication, const char *slot, uint64_t start_lsn,
                        const struct replication_option *options, size_t option_count,
                        bool *is_slot_busy, struct err *err) WEIR_MUST_CHECK;
@@ -45,7 +50,7 @@ enum replication_event {
     REPLICATION_KEEPALIVE, /* server_lsn: everything before it has been sent */
     REPLICATION_IDLE,      /* timeout_ms passed, or wake_fd became readable */
     REPLICATION_ENDED,     /* server shut down in order: reconnect */
-    REPLICATION_FAILED,    /* err is set */
+    REPLICATION_FAILED,    /* err is set; the connection is of no more use */
 };
 
 struct replication_input {
