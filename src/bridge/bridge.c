@@ -170,10 +170,10 @@ static enum bridge_end run(struct bridge *bridge, struct err *err)
     }
 }
 
-static bool open_bridge(struct bridge *bridge, struct err *err)
+static bool open_bridge(struct bridge *bridge, uint64_t size_least, struct err *err)
 {
     const struct bridge_settings *settings = bridge->settings;
-    struct replica_settings replica = {settings->state, settings->replica_limit};
+    struct replica_settings replica = {settings->state, settings->replica_limit, size_least};
     struct publisher_settings publisher = {.streams_url = settings->streams,
                                            .producer = settings->slot,
                                            .token = settings->token,
@@ -206,11 +206,22 @@ static void close_bridge(struct bridge *bridge)
     replica_close(bridge->replica);
 }
 
+/* A replica that turned out too small for what came between two checkpoints is opened again with
+ * more room: the same way as after a crash. */
 bool bridge_run(const struct bridge_settings *settings, int stop_fd,
                 const volatile sig_atomic_t *stop, struct err *err)
 {
-    struct bridge bridge = {.settings = settings, .stop = stop, .wake_fd = stop_fd};
-    enum bridge_end end = open_bridge(&bridge, err) ? run(&bridge, err) : BRIDGE_FAILED;
-    close_bridge(&bridge);
-    return end == BRIDGE_STOPPED;
+    uint64_t size_least = 0;
+    for (;;) {
+        struct bridge bridge = {.settings = settings, .stop = stop, .wake_fd = stop_fd};
+        bool is_open = open_bridge(&bridge, size_least, err);
+        enum bridge_end end = is_open ? run(&bridge, err) : BRIDGE_FAILED;
+        bool needs_room = is_open && end == BRIDGE_FAILED && replica_is_full(bridge.replica);
+        if (needs_room)
+            size_least = replica_size(bridge.replica) * 2;
+        close_bridge(&bridge);
+        if (!needs_room)
+            return end == BRIDGE_STOPPED;
+        log_event(LOG_INFO, "replica grows", LOG_U("bytes", size_least));
+    }
 }

@@ -12,6 +12,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* The file is as long as its map, most of it a hole. A map much larger than what is in it would be
+ * a trap for those who copy the folder, so it starts small and doubles. */
+static const uint64_t first_size = 256u << 20;
+
 enum { PREFIX_SIZE = 4, CURSOR_POOL_MAX = 64, INDEX_RECORD_SIZE = 4 + 4 + 2 + 2 * INDEX_COLUMNS_MAX };
 
 static const char format_version[] = "weir replica 1";
@@ -23,6 +27,8 @@ struct replica {
     int lock_fd;
     int data_fd;
     bool is_dirty;
+    bool is_full;
+    uint64_t size, size_limit;
     struct hash_key hash;
     struct replica_index **indexes;
     size_t index_count;
@@ -36,6 +42,7 @@ struct replica {
 
 static bool fail(struct replica *replica, int code, const char *what, struct err *err)
 {
+    replica->is_full |= code == MDB_MAP_FULL && replica->size < replica->size_limit;
     err_set(err, "replica %s: %s: %s", replica->directory, what, mdb_strerror(code));
     if (code == MDB_MAP_FULL)
         return err_hint(err, "the replica has reached --replica-limit; restart with a larger one");
@@ -110,13 +117,44 @@ static bool open_databases(struct replica *replica, struct err *err)
     return code == 0 || fail(replica, code, "cannot open", err);
 }
 
-static bool open_environment(struct replica *replica, uint64_t map_size, struct err *err)
+static uint64_t used_bytes(const struct replica *replica)
+{
+    MDB_envinfo info;
+    MDB_stat stat;
+    mdb_env_info(replica->env, &info);
+    mdb_env_stat(replica->env, &stat);
+    return ((uint64_t)info.me_last_pgno + 1) * stat.ms_psize;
+}
+
+/* Between two transactions: keeps as much room free as is used. */
+static bool grow_if_needed(struct replica *replica, struct err *err)
+{
+    uint64_t size = replica->size;
+    while (size < replica->size_limit && used_bytes(replica) > size / 2)
+        size *= 2;
+    if (size > replica->size_limit)
+        size = replica->size_limit;
+    if (size == replica->size)
+        return true;
+    int code = mdb_env_set_mapsize(replica->env, size);
+    if (code != 0)
+        return fail(replica, code, "cannot grow", err);
+    replica->size = size;
+    return true;
+}
+
+static bool open_environment(struct replica *replica, const struct replica_settings *settings,
+                             struct err *err)
 {
     char path[600];
     snprintf(path, sizeof path, "%s/replica.mdb", replica->directory);
     int code = mdb_env_create(&replica->env);
     check(code == 0);
-    mdb_env_set_mapsize(replica->env, map_size);
+    replica->size_limit = settings->size_limit;
+    replica->size = settings->size_least > first_size ? settings->size_least : first_size;
+    if (replica->size > replica->size_limit)
+        replica->size = replica->size_limit;
+    mdb_env_set_mapsize(replica->env, replica->size);
     mdb_env_set_maxdbs(replica->env, 4);
     /* Our own lock keeps other processes out, and one thread does everything. */
     unsigned flags = MDB_NOSUBDIR | MDB_NOLOCK | MDB_WRITEMAP | MDB_NORDAHEAD;
@@ -124,7 +162,7 @@ static bool open_environment(struct replica *replica, uint64_t map_size, struct 
     if (code != 0)
         return fail(replica, code, "cannot open", err);
     mdb_env_get_fd(replica->env, &replica->data_fd);
-    return begin(replica, err) && open_databases(replica, err);
+    return grow_if_needed(replica, err) && begin(replica, err) && open_databases(replica, err);
 }
 
 static bool check_format(struct replica *replica, struct err *err)
@@ -206,7 +244,7 @@ struct replica *replica_open(const struct replica_settings *settings, struct err
     check(replica != NULL);
     replica->lock_fd = -1;
     snprintf(replica->directory, sizeof replica->directory, "%s", settings->directory);
-    if (lock_directory(replica, err) && open_environment(replica, settings->map_size, err) &&
+    if (lock_directory(replica, err) && open_environment(replica, settings, err) &&
         check_format(replica, err) && load_indexes(replica, err))
         return replica;
     replica_close(replica);
@@ -236,7 +274,17 @@ bool replica_commit(struct replica *replica, struct err *err)
     if (code != 0)
         return fail(replica, code, "cannot commit", err);
     replica->is_dirty = false;
-    return begin(replica, err);
+    return grow_if_needed(replica, err) && begin(replica, err);
+}
+
+bool replica_is_full(const struct replica *replica)
+{
+    return replica->is_full;
+}
+
+uint64_t replica_size(const struct replica *replica)
+{
+    return replica->size;
 }
 
 void replica_flush_ahead(struct replica *replica)

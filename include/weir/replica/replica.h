@@ -18,7 +18,8 @@ struct replica;
 
 struct replica_settings {
     const char *directory; /* created if absent */
-    uint64_t map_size;     /* upper bound of the file, which is sparse */
+    uint64_t size_limit;   /* bytes that the file may grow to */
+    uint64_t size_least;   /* room to open with; 0: as much as what is there asks for */
 };
 
 /* Opens and locks the folder: a second process is refused. A folder of another format is refused
@@ -32,6 +33,13 @@ void replica_close(struct replica *replica);
 /* Durable when it returns true. On false nothing since the last commit is kept, and the replica can
  * only be closed. Blocks for the sync. */
 bool replica_commit(struct replica *replica, struct err *err) WEIR_MUST_CHECK;
+
+/* Whether a put failed because the file was as large as it had been opened for. Closing the replica
+ * and opening it with twice replica_size() mends it, and the slot sends again what is lost by that.
+ * The file grows by itself at commits, so this takes more changes between two commits than it had
+ * room for. */
+bool replica_is_full(const struct replica *replica);
+uint64_t replica_size(const struct replica *replica);
 
 /* Starts writing changed pages to the disk without waiting, so that the commit finds little left. */
 void replica_flush_ahead(struct replica *replica);
