@@ -1,0 +1,33 @@
+-- The rule table, and what the bridge makes of it.
+
+CREATE TABLE IF NOT EXISTS weir.rules (
+    name text PRIMARY KEY,
+    relation regclass NOT NULL,
+    audience text NOT NULL,
+    columns name[],
+    type text,
+    stream text NOT NULL DEFAULT 'user/{subject}/data',
+    CONSTRAINT rules_name_check CHECK (name <> ''),
+    CONSTRAINT rules_columns_check CHECK (cardinality(columns) > 0),
+    CONSTRAINT rules_type_check CHECK (type <> ''),
+    CONSTRAINT rules_stream_check CHECK (strpos(stream, '{subject}') > 0)
+);
+-- Updates and deletes of rules reach the bridge by their key.
+ALTER TABLE weir.rules REPLICA IDENTITY DEFAULT;
+
+COMMENT ON TABLE weir.rules IS 'one rule a row: who may see a row of a table. Several rules on a table add up';
+COMMENT ON COLUMN weir.rules.relation IS 'the table whose rows the rule shows';
+COMMENT ON COLUMN weir.rules.audience IS 'a SELECT of subjects, correlated on the row by the table''s own name';
+COMMENT ON COLUMN weir.rules.columns IS 'the columns that are shown; NULL: all';
+COMMENT ON COLUMN weir.rules.type IS 'the type of the events; NULL: the table''s name';
+COMMENT ON COLUMN weir.rules.stream IS 'the path of a subject''s stream, with {subject} in it once';
+
+-- Written by the bridge alone. Not in the publication: the bridge never follows it.
+CREATE TABLE IF NOT EXISTS weir.rule_status (
+    name text PRIMARY KEY,
+    state text NOT NULL,
+    reason text,
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT rule_status_state_check CHECK (state IN ('active', 'refused'))
+);
+COMMENT ON TABLE weir.rule_status IS 'what the bridge last made of each rule: active, or refused and why. A refused rule shows nothing to anybody';

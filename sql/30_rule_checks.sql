@@ -1,0 +1,214 @@
+-- What is wrong with a rule is said when it is written, by Postgres where Postgres knows best.
+--
+-- None of this is SECURITY DEFINER: a rule is planned with the rights of its author, who needs
+-- SELECT on the tables that it reads. Whether the audience is within what the bridge can follow is
+-- for the bridge to say, in weir.rule_status.
+
+-- A table that can be published and whose rows have a key.
+CREATE OR REPLACE FUNCTION weir.check_relation(target regclass) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    kind "char";
+    persistence "char";
+    schema name;
+    has_key boolean;
+BEGIN
+    SELECT c.relkind, c.relpersistence, n.nspname,
+           EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary)
+      INTO kind, persistence, schema, has_key
+      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE c.oid = target;
+    IF kind IS NULL THEN
+        RAISE EXCEPTION 'the table with oid % does not exist any more', target::oid
+            USING HINT = 'give the rule another relation, or delete it';
+    END IF;
+    IF kind NOT IN ('r', 'p') THEN
+        RAISE EXCEPTION '% is not a table', target
+            USING HINT = 'a rule shows rows of a table: name the table whose rows they are';
+    END IF;
+    IF persistence <> 'p' THEN
+        RAISE EXCEPTION 'table % is %, so its changes cannot be followed', target,
+                CASE persistence WHEN 't' THEN 'temporary' ELSE 'unlogged' END
+            USING HINT = CASE persistence WHEN 't' THEN 'name a permanent table'
+                              ELSE format('ALTER TABLE %s SET LOGGED;', target) END;
+    END IF;
+    IF schema IN ('pg_catalog', 'information_schema')
+       OR (schema = 'weir' AND target <> 'weir.rules'::regclass) THEN
+        RAISE EXCEPTION 'table % cannot be published', target
+            USING HINT = 'name a table of your own';
+    END IF;
+    IF NOT has_key THEN
+        RAISE EXCEPTION 'table % has no primary key, so its rows cannot be told apart', target
+            USING HINT = format('ALTER TABLE %s ADD PRIMARY KEY (...);', target);
+    END IF;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION weir.check_columns(target regclass, columns name[]) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    missing text;
+BEGIN
+    IF cardinality(columns) = 0 THEN
+        RAISE EXCEPTION 'columns is empty' USING HINT = 'NULL shows all columns';
+    END IF;
+    SELECT format('"%s"', item) INTO missing
+      FROM unnest(columns) item
+     WHERE NOT EXISTS (SELECT FROM pg_attribute a
+                        WHERE a.attrelid = target AND a.attname = item AND a.attnum > 0
+                          AND NOT a.attisdropped)
+     LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'column % of table % does not exist', missing, target
+            USING ERRCODE = 'undefined_column',
+                  HINT = format('its columns: %s',
+                      (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)
+                         FROM pg_attribute a
+                        WHERE a.attrelid = target AND a.attnum > 0 AND NOT a.attisdropped));
+    END IF;
+END
+$$;
+
+-- The path is split at '/' as it stands; the bridge percent-encodes each segment afterwards.
+CREATE OR REPLACE FUNCTION weir.check_stream(stream text) RETURNS void
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    segments text[] := string_to_array(stream, '/');
+    marked integer := (length(stream) - length(replace(stream, '{subject}', ''))) / length('{subject}');
+BEGIN
+    IF marked <> 1 THEN
+        RAISE EXCEPTION 'stream "%" has {subject} in it % times', stream, marked
+            USING HINT = 'write it once, such as user/{subject}/data';
+    END IF;
+    IF '' = ANY (segments) THEN
+        RAISE EXCEPTION 'stream "%" has an empty segment', stream
+            USING HINT = 'no slash at the beginning or the end, and never two together';
+    END IF;
+    IF '.' = ANY (segments) OR '..' = ANY (segments) THEN
+        RAISE EXCEPTION 'stream "%" has a segment of dots', stream
+            USING HINT = 'clients fold . and .. away: use another name';
+    END IF;
+    -- "{subject}." with the subject "." would be "..".
+    IF EXISTS (SELECT FROM unnest(segments) s WHERE s ~ '^\.*\{subject\}\.*$' AND s <> '{subject}') THEN
+        RAISE EXCEPTION 'stream "%" puts only dots around {subject}', stream
+            USING HINT = 'let {subject} be a segment of its own';
+    END IF;
+    IF segments[1] IN ('__weir', '__ds') THEN
+        RAISE EXCEPTION 'stream "%" begins with the reserved segment %', stream, segments[1]
+            USING HINT = 'begin with another name';
+    END IF;
+    IF stream ~ '[\x01-\x1f\x7f]' THEN
+        RAISE EXCEPTION 'a stream has a control character in it'
+            USING HINT = 'use letters, digits and - . _ ~';
+    END IF;
+END
+$$;
+
+-- Opening a cursor parses exactly one statement; the first fetch plans it and checks the rights.
+CREATE OR REPLACE FUNCTION weir.plan(statement text) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    plan refcursor;
+    line text;
+BEGIN
+    OPEN plan FOR EXECUTE statement;
+    FETCH plan INTO line;
+    CLOSE plan;
+END
+$$;
+
+-- Plans the audience as the bridge reads it: names without a schema are looked up in the schema of
+-- the rule's table, then in public. It stands on lines of its own, so that a comment at its end
+-- ends there. Planned twice, in two places of a statement: as a value, where it must have one
+-- column, and as a table; a text that closes our parenthesis does not fit both.
+CREATE OR REPLACE FUNCTION weir.check_audience(target regclass, audience text) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
+AS $$
+DECLARE
+    relation text;
+    path text;
+BEGIN
+    SELECT format('%I.%I', n.nspname, c.relname), format('%I, public, pg_temp', n.nspname)
+      INTO relation, path
+      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE c.oid = target;
+    IF audience ~ '^\s*$' THEN
+        RAISE EXCEPTION 'the audience is empty'
+            USING HINT = 'a SELECT of subjects, such as SELECT todos.owner_id';
+    END IF;
+    -- Until this function ends, which puts its caller's search_path back.
+    PERFORM set_config('search_path', path, true);
+    PERFORM weir.plan(format(E'EXPLAIN SELECT FROM %s WHERE (\n%s\n) IS NOT NULL', relation, audience));
+    PERFORM weir.plan(format(E'EXPLAIN SELECT weir_audience.subject::pg_catalog.text FROM %s, LATERAL (\n%s\n)'
+                             ' AS weir_audience(subject)', relation, audience));
+END
+$$;
+
+-- Two tables under one type in one stream would overwrite each other's rows. Two sessions at once
+-- can each miss the other's rule here; the bridge then refuses one of them.
+CREATE OR REPLACE FUNCTION weir.check_channel(rule weir.rules, old_name text) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    event_type text;
+    other record;
+BEGIN
+    SELECT coalesce(rule.type, c.relname) INTO event_type FROM pg_class c WHERE c.oid = rule.relation;
+    SELECT r.name, r.relation INTO other
+      FROM weir.rules r JOIN pg_class c ON c.oid = r.relation
+     WHERE r.relation <> rule.relation AND r.stream = rule.stream
+       AND coalesce(r.type, c.relname) = event_type AND r.name <> coalesce(old_name, '')
+     LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'rows of % and of % (rule "%") would both be of type "%" in the same streams',
+                rule.relation, other.relation, other.name, event_type
+            USING HINT = 'give this rule a type of its own';
+    END IF;
+END
+$$;
+
+-- A rule may be written before its table is published: that is worth a word, not a refusal.
+CREATE OR REPLACE FUNCTION weir.notice_unpublished(target regclass) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    publications text[];
+BEGIN
+    SELECT array_agg(quote_ident(p.pubname)) INTO publications
+      FROM pg_publication_tables p WHERE p.schemaname = 'weir' AND p.tablename = 'rules';
+    IF EXISTS (SELECT FROM pg_publication_tables p
+                 JOIN pg_namespace n ON n.nspname = p.schemaname
+                 JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename
+                WHERE c.oid = target AND quote_ident(p.pubname) = ANY (publications)) THEN
+        RETURN;
+    END IF;
+    RAISE NOTICE 'table % is not published yet, so the rule shows nothing', target
+        USING HINT = format('ALTER PUBLICATION %s ADD TABLE %s;', coalesce(publications[1], 'weir'), target);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION weir.check_rule() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    -- What must not be NULL is named by its constraint, which comes after this.
+    IF NEW.name IS NULL OR NEW.relation IS NULL OR NEW.audience IS NULL OR NEW.stream IS NULL THEN
+        RETURN NEW;
+    END IF;
+    IF NEW.name = '' THEN
+        RAISE EXCEPTION 'a rule has the empty name' USING HINT = 'name it after what it allows';
+    END IF;
+    IF NEW.type = '' THEN
+        RAISE EXCEPTION 'type is empty' USING HINT = 'NULL is the name of the table';
+    END IF;
+    PERFORM weir.check_relation(NEW.relation);
+    PERFORM weir.check_columns(NEW.relation, NEW.columns);
+    PERFORM weir.check_stream(NEW.stream);
+    PERFORM weir.check_channel(NEW, CASE TG_OP WHEN 'UPDATE' THEN OLD.name ELSE NEW.name END);
+    PERFORM weir.check_audience(NEW.relation, NEW.audience);
+    PERFORM weir.notice_unpublished(NEW.relation);
+    RETURN NEW;
+END
+$$;
+
+CREATE OR REPLACE TRIGGER check_rule BEFORE INSERT OR UPDATE ON weir.rules
+    FOR EACH ROW EXECUTE FUNCTION weir.check_rule();
