@@ -2,7 +2,8 @@
 // same WAL, decoded with the same options, to a file. Rounds alternate; every round starts from
 // copies of the same slot and of the same folders.
 
-import { cpSync, rmSync, statSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { rmSync, statSync } from 'node:fs'
 import { Child } from '../tests/e2e/lib/process.js'
 import { Marker, Stack } from '../tests/e2e/lib/stack.js'
 import { until } from '../tests/e2e/lib/wait.js'
@@ -12,21 +13,32 @@ import { RULES, SCHEMA, TABLES, changesOf, writeItems } from './workload.js'
 const DEADLINE_MS = 600_000
 const BASE_SLOT = 'prepared'
 
+/** Folders with sparse files of many gigabytes. */
+function copyFolder(from, to) {
+  rmSync(to, { recursive: true, force: true })
+  execFileSync('cp', ['-a', '--sparse=always', from, to])
+}
+
 /** A stack whose bridge has made its snapshot and stopped, and a slot at the same place. */
 export async function prepare(name, size) {
   const stack = await Stack.create(name, { schema: SCHEMA, tables: TABLES, rules: RULES })
-  stack.bridge.start()
-  await stack.settle()
-  const options = await until('the options of the slot', () => optionsInUse(stack))
-  await stack.bridge.stop()
-  await stack.server.stop()
-  for (const dir of [stack.server.dataDir, stack.bridge.stateDir]) cpSync(dir, `${dir}.prepared`, { recursive: true })
-  await stack.db.query('SELECT pg_copy_logical_replication_slot($1, $2)', [stack.bridge.slot, BASE_SLOT])
-  const writer = await stack.connect()
-  await writeItems(writer, size)
-  stack.mark0 = await stack.mark()
-  const { rows } = await stack.db.query('SELECT pg_current_wal_insert_lsn()::text AS lsn')
-  return Object.assign(stack, { options, endLsn: rows[0].lsn })
+  try {
+    stack.bridge.start()
+    await stack.settle()
+    stack.options = await until('the options of the slot', () => optionsInUse(stack))
+    await stack.bridge.stop()
+    await stack.server.stop()
+    for (const dir of [stack.server.dataDir, stack.bridge.stateDir]) copyFolder(dir, `${dir}.prepared`)
+    await stack.db.query('SELECT pg_copy_logical_replication_slot($1, $2)', [stack.bridge.slot, BASE_SLOT])
+    await writeItems(await stack.connect(), size)
+    stack.lastMark = await stack.mark()
+    const { rows } = await stack.db.query('SELECT pg_current_wal_insert_lsn()::text AS lsn')
+    stack.endLsn = rows[0].lsn
+    return stack
+  } catch (error) {
+    await stack.close()
+    throw error
+  }
 }
 
 /** wal2json's options as the bridge gave them: [[name, value], …]. */
@@ -55,10 +67,7 @@ const seconds = (from) => Number(process.hrtime.bigint() - from) / 1e9
 /** {seconds, cpu: {walsender, bridge, server}, mib: {…}} */
 export async function drainWithWeir(stack) {
   await copySlot(stack, stack.bridge.slot)
-  for (const dir of [stack.server.dataDir, stack.bridge.stateDir]) {
-    rmSync(dir, { recursive: true, force: true })
-    cpSync(`${dir}.prepared`, dir, { recursive: true })
-  }
+  for (const dir of [stack.server.dataDir, stack.bridge.stateDir]) copyFolder(`${dir}.prepared`, dir)
   await stack.server.restart()
   const marker = new Marker(stack.server.url)
   const started = process.hrtime.bigint()
@@ -67,7 +76,7 @@ export async function drainWithWeir(stack) {
   await until('the bridge to be through', async () => {
     sender ??= await walsenderPid(stack, stack.bridge.slot)
     if (!stack.bridge.isRunning()) throw Object.assign(new Error(`weir bridge ended:\n${stack.bridge.log()}`), { isFinal: true })
-    return marker.hasArrived(stack.mark0)
+    return marker.hasArrived(stack.lastMark)
   }, { deadlineMs: DEADLINE_MS })
   const result = {
     seconds: seconds(started),

@@ -1,14 +1,16 @@
 // kill -9 of the bridge or the server at random moments of a random history: after it, nothing is
 // lost, nothing comes twice, nothing leaks. WEIR_SEED repeats a run, WEIR_LONG=1 makes it long.
 
+import assert from 'node:assert/strict'
 import test from 'node:test'
 import { RULES, SCHEMA, SUBJECTS, TABLES } from '../lib/application.js'
 import { Oracle } from '../lib/oracle.js'
 import { Random, seedFromEnvironment } from '../lib/random.js'
+import { request } from '../lib/raw_http.js'
 import { Stack } from '../lib/stack.js'
 import { userStream } from '../lib/stream.js'
 import { Traffic } from '../lib/traffic.js'
-import { History } from '../lib/verify.js'
+import { History, verifyFolds } from '../lib/verify.js'
 
 const LONG = process.env.WEIR_LONG === '1'
 const ALL_STREAMS = SUBJECTS.map(userStream)
@@ -38,18 +40,28 @@ async function killDuring(stack, random, { history, oracle, traffic, transaction
   return kills
 }
 
-test('killed daemons lose, repeat and leak nothing', async () => {
-  const seed = seedFromEnvironment()
-  console.log(`seed: WEIR_SEED=${seed}`)
-  const stack = await Stack.create('kill', { schema: SCHEMA, tables: TABLES, rules: RULES })
+async function scene(name, run, { round = 0 } = {}) {
+  const seed = seedFromEnvironment() + round
+  console.log(`${name}: WEIR_SEED=${seed}`)
+  const stack = await Stack.create(name, { schema: SCHEMA, tables: TABLES, rules: RULES })
+  stack.isKilling = true
   try {
-    const random = new Random(seed)
     const oracle = new Oracle(stack.db)
     const traffic = new Traffic(await stack.connect(), new Random(seed + 1))
-    for (let i = 0; i < 200; i++) await traffic.transaction()
-    const history = new History(await oracle.state())
-    stack.isKilling = true
+    for (let i = 0; i < 150; i++) await traffic.transaction()
+    await run(stack, { random: new Random(seed), oracle, traffic, history: new History(await oracle.state()) })
+  } catch (error) {
+    error.message += `\nseed: WEIR_SEED=${seed}\nbridge:\n${stack.bridge.log(40)}\nserver:\n${stack.server.log()}`
+    throw error
+  } finally {
+    await stack.close()
+  }
+}
+
+test('killed daemons lose, repeat and leak nothing', async () => {
+  await scene('kill', async (stack, { random, oracle, traffic, history }) => {
     stack.bridge.start()
+    await stack.settle()
     const rounds = LONG ? 40 : 4
     let kills = 0
     for (let round = 0; round < rounds; round++) {
@@ -58,10 +70,52 @@ test('killed daemons lose, repeat and leak nothing', async () => {
       await history.verify(stack.server.url, ALL_STREAMS)
     }
     console.log(`${kills} kills`)
-  } catch (error) {
-    error.message += `\nseed: WEIR_SEED=${seed}\nbridge:\n${stack.bridge.log(40)}\nserver:\n${stack.server.log()}`
-    throw error
-  } finally {
-    await stack.close()
+  })
+})
+
+test('killed while the first snapshot is loaded and published', async () => {
+  for (let round = 0; round < (LONG ? 20 : 3); round++) {
+    await scene('kill-first', async (stack, { random, oracle, traffic, history }) => {
+      stack.bridge.start()
+      const pace = random.pick([0.5, 0.25, 0.1])
+      const kills = await killDuring(stack, random, { history, oracle, traffic, transactions: 40, pace })
+      await stack.settle()
+      await history.verify(stack.server.url, ALL_STREAMS, { snapshots: Infinity })
+      console.log(`${kills} kills`)
+    }, { round })
   }
+})
+
+/** Lets a random number of requests go by: a moment that no clock decides. */
+async function aMoment(stack, random) {
+  for (let left = random.below(150); left > 0; left--) await request(stack.server.url, '/healthz')
+}
+
+test('killed in the middle of large transactions', async () => {
+  await scene('kill-large', async (stack, { random, oracle }) => {
+    const rows = LONG ? 100_000 : 15_000
+    await stack.db.query(`
+      TRUNCATE todos CASCADE;
+      INSERT INTO users (id) VALUES ('ana'), ('bo'), ('cy') ON CONFLICT DO NOTHING;
+      INSERT INTO projects VALUES (1, 'large', 'ana') ON CONFLICT DO NOTHING;
+      DELETE FROM members WHERE project_id = 1`)
+    stack.bridge.start()
+    await stack.settle()
+    for (const sql of [
+      `INSERT INTO todos (id, project_id, owner_id, title) SELECT i, 1, 'ana', 'row ' || i FROM generate_series(1, ${rows}) i`,
+      `INSERT INTO members VALUES (1, 'bo', 'editor'), (1, 'cy', 'viewer')`,
+      `UPDATE todos SET title = 'changed ' || id, owner_id = CASE WHEN id % 2 = 0 THEN 'bo' ELSE owner_id END`,
+      `UPDATE members SET role = 'banned' WHERE user_id = 'bo' AND project_id = 1`,
+      `DELETE FROM projects WHERE id = 1`,
+    ]) {
+      await stack.db.query(sql)
+      for (let kills = random.between(1, 3); kills > 0; kills--) {
+        await aMoment(stack, random)
+        await killOne(stack, random)
+      }
+    }
+    await stack.settle({ deadlineMs: 120_000 })
+    const events = await verifyFolds(stack.server.url, await oracle.state(), ALL_STREAMS)
+    assert.ok(events >= 5 * rows, `${events} events`)
+  })
 })

@@ -6,62 +6,106 @@ import { difference, describeDifference, flatten, idOf, printableId } from './or
 import { Fold, readStream } from './stream.js'
 
 export class History {
-  #transactions = [] // {txid, streams, what}
-  #streams = new Set()
+  #states // committed states, the first one first
+  #transactions = [] // #transactions[i] leads from #states[i] to #states[i + 1]: {txid, streams, what}
+  #paths = new Set()
 
-  /** initial: the state when the bridge made its snapshot. */
+  /** initial: the state when the bridge was started, or at the latest when it made its snapshot. */
   constructor(initial) {
-    this.initial = initial
-    this.current = initial
-    for (const path of initial.keys()) this.#streams.add(path)
+    this.#states = [initial]
+    for (const path of initial.keys()) this.#paths.add(path)
+  }
+
+  get current() {
+    return this.#states.at(-1)
   }
 
   /** Records that txid brought the state to `after`. `what` describes it in a failure. */
   committed(txid, after, what) {
     const streams = difference(this.current, after)
-    for (const path of streams.keys()) this.#streams.add(path)
-    if (streams.size > 0) this.#transactions.push({ txid, streams, what })
-    this.current = after
+    if (streams.size === 0) return
+    for (const path of streams.keys()) this.#paths.add(path)
+    this.#transactions.push({ txid, streams, what })
+    this.#states.push(after)
   }
 
   /** Reads and checks every stream ever written to, and those of `others`, which nobody may have
-   * written to. Returns the number of events seen. */
-  async verify(server, others = []) {
-    const paths = new Set([...this.#streams, ...others])
+   * written to. The snapshot has to be one of the first `snapshots` states. Returns the number of
+   * events. */
+  async verify(server, others = [], { snapshots = 1 } = {}) {
+    const streams = new Map()
+    for (const path of new Set([...this.#paths, ...others])) streams.set(path, (await readStream(server, path)).events)
+    const first = this.#findSnapshot(streams, snapshots)
     let count = 0
-    for (const path of paths) count += await this.#verifyStream(server, path)
+    for (const [path, events] of streams) {
+      this.#verifyStream(path, events, first)
+      count += events.length
+    }
     return count
   }
 
-  async #verifyStream(server, path) {
-    const { events } = await readStream(server, path)
+  #isTracked(event) {
+    this.known ??= new Set()
+    for (let i = this.known.size; i < this.#transactions.length; i++) this.known.add(this.#transactions[i].txid)
+    return this.known.has(event.txid)
+  }
+
+  /** The events ahead of all tracked transactions are the snapshot's. */
+  #snapshotOf(events) {
+    const end = events.findIndex((event) => this.#isTracked(event))
+    return end < 0 ? events : events.slice(0, end)
+  }
+
+  /** The index of the one state that all streams begin with. */
+  #findSnapshot(streams, candidates) {
+    const folded = new Map()
+    for (const [path, events] of streams) {
+      folded.set(path, inStream(path, () => flatten(new Fold().applyAll(this.#snapshotOf(events)).state)))
+    }
+    let first
+    for (let index = 0; index < Math.min(candidates, this.#states.length); index++) {
+      const wrong = this.#wrongSnapshot(folded, this.#states[index])
+      if (!wrong) return index
+      first ??= wrong
+    }
+    throw new Error(`the snapshot is none of the committed states; compared with the first: ${first}`)
+  }
+
+  #wrongSnapshot(folded, state) {
+    for (const [path, rows] of folded) {
+      const wrong = describeDifference(state.get(path) ?? new Map(), rows)
+      if (wrong) return `stream ${path}:\n${wrong}`
+    }
+    return ''
+  }
+
+  #verifyStream(path, events, first) {
     const fail = (message) => {
       throw new Error(`stream ${path}: ${message}`)
     }
-    const known = new Set(this.#transactions.map((t) => t.txid))
-    const fold = new Fold()
-    let at = 0
-    try {
-      while (at < events.length && !known.has(events[at].txid)) fold.apply(events[at++])
-      const wrong = describeDifference(this.initial.get(path) ?? new Map(), flatten(fold.state))
-      if (wrong) fail(`the snapshot is wrong (${at} events):\n${wrong}`)
-      for (const transaction of this.#transactions) {
-        const expected = transaction.streams.get(path)
-        if (!expected) continue
-        const group = []
-        while (at < events.length && events[at].txid === transaction.txid) group.push(events[at++])
-        const problem = compareGroup(expected, group)
-        if (problem) fail(`transaction ${transaction.txid}: ${problem}\nnext event: ${JSON.stringify(events[at])}\n${transaction.what}`)
-        fold.applyAll(group)
-      }
-      if (at < events.length) fail(`event that no transaction called for: ${JSON.stringify(events[at])}`)
-    } catch (error) {
-      error.message = error.message.startsWith('stream ') ? error.message : `stream ${path}: ${error.message}`
-      throw error
+    const fold = new Fold().applyAll(this.#snapshotOf(events))
+    let at = this.#snapshotOf(events).length
+    for (const transaction of this.#transactions.slice(first)) {
+      const expected = transaction.streams.get(path)
+      if (!expected) continue
+      const group = []
+      while (at < events.length && events[at].txid === transaction.txid) group.push(events[at++])
+      const problem = compareGroup(expected, group)
+      if (problem) fail(`transaction ${transaction.txid}: ${problem}\nnext event: ${JSON.stringify(events[at])}\n${transaction.what}`)
+      inStream(path, () => fold.applyAll(group))
     }
+    if (at < events.length) fail(`event that no transaction called for: ${JSON.stringify(events[at])}`)
     const wrong = describeDifference(this.current.get(path) ?? new Map(), flatten(fold.state))
     if (wrong) fail(`at the end:\n${wrong}`)
-    return events.length
+  }
+}
+
+function inStream(path, work) {
+  try {
+    return work()
+  } catch (error) {
+    error.message = `stream ${path}: ${error.message}`
+    throw error
   }
 }
 
