@@ -45,7 +45,7 @@ struct store {
     size_t dirty_count, dirty_capacity;
     struct checkpoint_job *job; /* cut, under way or to be tried again */
     bool is_job_started;
-    uint64_t checkpoint_due_ms, retry_ms; /* monotonic */
+    uint64_t checkpoint_due_ms, retry_ms, sweep_due_ms; /* monotonic */
 
     struct checkpoint_producer *producers; /* of batches; names are owned */
     size_t producer_count;
@@ -94,6 +94,11 @@ struct checkpoint_producer *store_add_producer(struct store *store, struct slice
 /* As store_read(), up to `until` instead of the durable tail. */
 enum read_result store_read_until(struct store *store, struct stream *stream, uint64_t position,
                                   uint64_t until, size_t limit, struct page *page);
+
+/* ---- expiry: expiry.c ---- */
+
+/* Deletes some expired streams, when it is time to. */
+void store_expire(struct store *store);
 
 /* ---- checkpoints: cut.c ---- */
 

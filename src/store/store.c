@@ -157,6 +157,7 @@ void store_turn(struct store *store)
     if (synced)
         make_durable(store, synced);
     collect_checkpoint(store, false);
+    store_expire(store);
     if (commit_is_idle(store->commit)) {
         if (!frame_is_empty(store->open))
             hand_over(store);

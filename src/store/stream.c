@@ -20,6 +20,8 @@ static char *copy_bytes(struct slice bytes)
 
 struct slice media_type(struct slice content_type)
 {
+    if (content_type.len == 0)
+        return SLICE("");
     const char *semicolon = memchr(content_type.data, ';', content_type.len);
     if (semicolon)
         content_type.len = (size_t)(semicolon - content_type.data);

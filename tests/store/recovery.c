@@ -65,7 +65,7 @@ static void write_log(const struct folder *folder, struct log_copy *copy)
         struct store *store = folder_open(folder, false);
         struct stream *stream = make_stream(store, "a", "application/json");
         for (int i = 0; i < FRAMES; i++) {
-            char text[4];
+            char text[16];
             snprintf(text, sizeof text, "%d", i);
             append_text(store, stream, text);
             store_settle(store);

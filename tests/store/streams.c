@@ -233,6 +233,36 @@ Test(streams, expire_when_unused)
     folder_remove(&folder);
 }
 
+/* Turns until the stream that nobody asks for is deleted; the wall clock of the test stands still. */
+Test(streams, expired_ones_are_swept_away, .timeout = 20)
+{
+    struct folder folder = folder_make();
+    struct stream *stream;
+    test_wall_ms = 1700000000000;
+    clock_replace(NULL, read_test_wall);
+    struct store *store = folder_open(&folder, true);
+    struct create_request request = {.path = SLICE("a"), .has_ttl = true, .ttl_s = 10};
+    cr_assert_eq(store_create(store, &request, &stream), CREATE_NEW);
+    make_stream(store, "b", "text/plain");
+    store_await_checkpoints(store, 1);
+    test_wall_ms += 9999;
+    store_end(store);
+    store = folder_open(&folder, true);
+    store_settle(store);
+    cr_expect_eq(store_counters(store).deletes, 0);
+    store_end(store);
+    /* What is not in the log counts as used for a while longer. */
+    test_wall_ms += 2000;
+    store = folder_open(&folder, true);
+    store_settle(store);
+    cr_expect_eq(store_counters(store).deletes, 1);
+    cr_expect_eq(store_find(store, SLICE("a"), &stream), FIND_MISSING);
+    cr_expect_eq(store_find(store, SLICE("b"), &stream), FIND_OK);
+    store_end(store);
+    clock_replace(NULL, NULL);
+    folder_remove(&folder);
+}
+
 struct batch_text {
     struct buffer body;
 };
