@@ -1,29 +1,29 @@
 -- Schema weir and its version.
 --
 -- The files of this folder, in the order of their names and in one transaction, are what
--- `weir install` does:
+-- `weir install` runs. By hand, as the owner of the database:
 --
 --   psql -1 -v ON_ERROR_STOP=1 -f 10_schema.sql -f 20_tables.sql -f 30_rule_checks.sql -f 40_publication.sql
 --
--- They may be run again at any time, on a database of any earlier version, by the role that ran
--- them first: the owner of the database, or a role with CREATE on it. No superuser, no extension.
+-- Running them again changes nothing, or brings an older version up to this one. They need CREATE on
+-- the database, no superuser and no extension; whoever ran them first runs them again.
 
--- Not over somebody else's schema of that name, and not backwards.
+-- Two installations at once wait for each other.
 DO $$
-DECLARE
-    newest CONSTANT integer := 1;
-    installed integer;
 BEGIN
-    IF pg_catalog.to_regclass('weir.schema_version') IS NOT NULL THEN
-        SELECT max(version) INTO installed FROM weir.schema_version;
-        IF installed > newest THEN
-            RAISE EXCEPTION 'schema weir has version %, and these files make version %', installed, newest
-                USING HINT = 'install with the newer weir that made it';
-        END IF;
-    ELSIF EXISTS (SELECT FROM pg_catalog.pg_class c
-                  WHERE c.relnamespace = pg_catalog.to_regnamespace('weir')) THEN
+    PERFORM pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext('weir install'));
+END
+$$;
+
+-- Not over somebody else's schema of that name.
+DO $$
+BEGIN
+    IF pg_catalog.to_regclass('weir.schema_version') IS NULL
+       AND EXISTS (SELECT FROM pg_catalog.pg_class c
+                    WHERE c.relnamespace = pg_catalog.to_regnamespace('weir')) THEN
         RAISE EXCEPTION 'schema weir exists, and weir has not made it'
-            USING HINT = 'ALTER SCHEMA weir RENAME TO another_name;';
+            USING ERRCODE = 'duplicate_schema',
+                  HINT = 'ALTER SCHEMA weir RENAME TO another_name;';
     END IF;
 END
 $$;
@@ -32,9 +32,26 @@ CREATE SCHEMA IF NOT EXISTS weir;
 COMMENT ON SCHEMA weir IS 'who may see which rows: see the table weir.rules';
 
 CREATE TABLE IF NOT EXISTS weir.schema_version (
-    version integer PRIMARY KEY,
+    is_only boolean PRIMARY KEY DEFAULT true CONSTRAINT schema_version_one_row CHECK (is_only),
+    version integer NOT NULL,
     installed_at timestamptz NOT NULL DEFAULT now()
 );
-COMMENT ON TABLE weir.schema_version IS 'versions of schema weir that were installed here; the highest one counts';
+COMMENT ON TABLE weir.schema_version IS 'the version of schema weir, in one row';
 
-INSERT INTO weir.schema_version (version) VALUES (1) ON CONFLICT DO NOTHING;
+-- Forwards only: what a newer version added, these files know nothing of.
+DO $$
+DECLARE
+    here CONSTANT integer := 1;
+    there CONSTANT integer := (SELECT version FROM weir.schema_version);
+BEGIN
+    IF there > here THEN
+        RAISE EXCEPTION 'schema weir has version %, and these files make version %', there, here
+            USING HINT = 'install with the newer weir that made it';
+    END IF;
+    IF there IS DISTINCT FROM here THEN
+        INSERT INTO weir.schema_version (version) VALUES (here)
+            ON CONFLICT (is_only) DO UPDATE
+            SET version = excluded.version, installed_at = excluded.installed_at;
+    END IF;
+END
+$$;

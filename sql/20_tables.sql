@@ -1,4 +1,5 @@
--- The rule table, and what the bridge makes of it.
+-- The rule table, which people write, and the status of each rule, which the bridge writes.
+-- docs/rules.md explains every column.
 
 CREATE TABLE IF NOT EXISTS weir.rules (
     name text PRIMARY KEY,
@@ -22,12 +23,13 @@ COMMENT ON COLUMN weir.rules.columns IS 'the columns that are shown; NULL: all';
 COMMENT ON COLUMN weir.rules.type IS 'the type of the events; NULL: the table''s name';
 COMMENT ON COLUMN weir.rules.stream IS 'the path of a subject''s stream, with {subject} in it once';
 
--- Written by the bridge alone. Not in the publication: the bridge never follows it.
+-- Written by the bridge alone. Not for the publication; in one FOR ALL TABLES the bridge passes it over.
 CREATE TABLE IF NOT EXISTS weir.rule_status (
     name text PRIMARY KEY,
     state text NOT NULL,
     reason text,
     updated_at timestamptz NOT NULL DEFAULT now(),
-    CONSTRAINT rule_status_state_check CHECK (state IN ('active', 'refused'))
+    CONSTRAINT rule_status_state_check CHECK (state IN ('active', 'refused')),
+    CONSTRAINT rule_status_reason_check CHECK ((state = 'refused') = (reason IS NOT NULL))
 );
 COMMENT ON TABLE weir.rule_status IS 'what the bridge last made of each rule: active, or refused and why. A refused rule shows nothing to anybody';

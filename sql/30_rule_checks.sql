@@ -19,27 +19,30 @@ BEGIN
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE c.oid = target;
     IF kind IS NULL THEN
-        RAISE EXCEPTION 'the table with oid % does not exist any more', target::oid
-            USING HINT = 'give the rule another relation, or delete it';
+        RAISE EXCEPTION 'there is no table with oid % any more', target::oid
+            USING ERRCODE = 'undefined_table',
+                  HINT = 'set relation to the table''s name again, or delete the rule';
     END IF;
     IF kind NOT IN ('r', 'p') THEN
         RAISE EXCEPTION '% is not a table', target
-            USING HINT = 'a rule shows rows of a table: name the table whose rows they are';
+            USING ERRCODE = 'wrong_object_type',
+                  HINT = 'write the rule for the table that holds its rows';
     END IF;
     IF persistence <> 'p' THEN
         RAISE EXCEPTION 'table % is %, so its changes cannot be followed', target,
                 CASE persistence WHEN 't' THEN 'temporary' ELSE 'unlogged' END
-            USING HINT = CASE persistence WHEN 't' THEN 'name a permanent table'
+            USING ERRCODE = 'wrong_object_type',
+                  HINT = CASE persistence WHEN 't' THEN 'use a permanent table'
                               ELSE format('ALTER TABLE %s SET LOGGED;', target) END;
     END IF;
-    IF schema IN ('pg_catalog', 'information_schema')
-       OR (schema = 'weir' AND target <> 'weir.rules'::regclass) THEN
-        RAISE EXCEPTION 'table % cannot be published', target
-            USING HINT = 'name a table of your own';
+    IF schema IN ('pg_catalog', 'information_schema', 'weir') THEN
+        RAISE EXCEPTION 'table % belongs to the system', target
+            USING ERRCODE = 'wrong_object_type', HINT = 'rules show tables of the application';
     END IF;
     IF NOT has_key THEN
         RAISE EXCEPTION 'table % has no primary key, so its rows cannot be told apart', target
-            USING HINT = format('ALTER TABLE %s ADD PRIMARY KEY (...);', target);
+            USING ERRCODE = 'invalid_table_definition',
+                  HINT = format('ALTER TABLE %s ADD PRIMARY KEY (...);', target);
     END IF;
 END
 $$;
@@ -50,9 +53,10 @@ DECLARE
     missing text;
 BEGIN
     IF cardinality(columns) = 0 THEN
-        RAISE EXCEPTION 'columns is empty' USING HINT = 'NULL shows all columns';
+        RAISE EXCEPTION 'columns is empty'
+            USING ERRCODE = 'check_violation', HINT = 'NULL shows all columns';
     END IF;
-    SELECT format('"%s"', item) INTO missing
+    SELECT coalesce(quote_ident(item), 'NULL') INTO missing
       FROM unnest(columns) item
      WHERE NOT EXISTS (SELECT FROM pg_attribute a
                         WHERE a.attrelid = target AND a.attname = item AND a.attnum > 0
@@ -69,37 +73,29 @@ BEGIN
 END
 $$;
 
--- The path is split at '/' as it stands; the bridge percent-encodes each segment afterwards.
+-- A path whatever the subject is, and never one of the stream server's own. It is split at '/' as it
+-- stands; the bridge percent-encodes each segment afterwards.
 CREATE OR REPLACE FUNCTION weir.check_stream(stream text) RETURNS void
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    segments text[] := string_to_array(stream, '/');
-    marked integer := (length(stream) - length(replace(stream, '{subject}', ''))) / length('{subject}');
+    segments CONSTANT text[] := string_to_array(stream, '/');
+    problem text;
 BEGIN
-    IF marked <> 1 THEN
-        RAISE EXCEPTION 'stream "%" has {subject} in it % times', stream, marked
-            USING HINT = 'write it once, such as user/{subject}/data';
-    END IF;
-    IF '' = ANY (segments) THEN
-        RAISE EXCEPTION 'stream "%" has an empty segment', stream
-            USING HINT = 'no slash at the beginning or the end, and never two together';
-    END IF;
-    IF '.' = ANY (segments) OR '..' = ANY (segments) THEN
-        RAISE EXCEPTION 'stream "%" has a segment of dots', stream
-            USING HINT = 'clients fold . and .. away: use another name';
-    END IF;
-    -- "{subject}." with the subject "." would be "..".
-    IF EXISTS (SELECT FROM unnest(segments) s WHERE s ~ '^\.*\{subject\}\.*$' AND s <> '{subject}') THEN
-        RAISE EXCEPTION 'stream "%" puts only dots around {subject}', stream
-            USING HINT = 'let {subject} be a segment of its own';
-    END IF;
-    IF segments[1] IN ('__weir', '__ds') THEN
-        RAISE EXCEPTION 'stream "%" begins with the reserved segment %', stream, segments[1]
-            USING HINT = 'begin with another name';
-    END IF;
-    IF stream ~ '[\x01-\x1f\x7f]' THEN
-        RAISE EXCEPTION 'a stream has a control character in it'
-            USING HINT = 'use letters, digits and - . _ ~';
+    problem := CASE
+        WHEN cardinality(string_to_array(stream, '{subject}')) <> 2
+            THEN 'does not have {subject} in it exactly once'
+        WHEN '' = ANY (segments) THEN 'has an empty segment'
+        -- Clients fold . and .. away; "{subject}." would be ".." for the subject ".".
+        WHEN EXISTS (SELECT FROM unnest(segments) s WHERE replace(s, '{subject}', '') ~ '^\.+$')
+            THEN 'has a segment of dots'
+        WHEN segments[1] IN ('__weir', '__ds') THEN 'begins with a reserved segment'
+        WHEN stream ~ '[[:cntrl:]]' THEN 'has a control character in it'
+        WHEN octet_length(stream) > 500 THEN 'is longer than 500 bytes'
+    END;
+    IF problem IS NOT NULL THEN
+        RAISE EXCEPTION 'stream "%" %', left(stream, 100), problem
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'write a path such as user/{subject}/data, without a slash at either end';
     END IF;
 END
 $$;
@@ -127,22 +123,25 @@ SET search_path = pg_catalog, pg_temp
 SET standard_conforming_strings = on
 AS $$
 DECLARE
-    relation text;
+    table_name text;
     path text;
 BEGIN
     SELECT format('%I.%I', n.nspname, c.relname), format('%I, public, pg_temp', n.nspname)
-      INTO relation, path
+      INTO table_name, path
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE c.oid = target;
     IF audience ~ '^\s*$' THEN
         RAISE EXCEPTION 'the audience is empty'
-            USING HINT = 'a SELECT of subjects, such as SELECT todos.owner_id';
+            USING ERRCODE = 'check_violation',
+                  HINT = format('write a SELECT of subjects, such as SELECT %I.owner_id',
+                      (SELECT c.relname FROM pg_class c WHERE c.oid = target));
     END IF;
     -- Until this function ends, which puts its caller's search_path back.
     PERFORM set_config('search_path', path, true);
-    PERFORM weir.plan(format(E'EXPLAIN SELECT FROM %s WHERE (\n%s\n) IS NOT NULL', relation, audience));
-    PERFORM weir.plan(format(E'EXPLAIN SELECT weir_audience.subject::pg_catalog.text FROM %s, LATERAL (\n%s\n)'
-                             ' AS weir_audience(subject)', relation, audience));
+    PERFORM weir.plan(format(E'EXPLAIN SELECT FROM %s WHERE (\n%s\n) IS NOT NULL',
+        table_name, audience));
+    PERFORM weir.plan(format(E'EXPLAIN SELECT weir_audience.subject::pg_catalog.text'
+        ' FROM %s, LATERAL (\n%s\n) AS weir_audience(subject)', table_name, audience));
 END
 $$;
 
@@ -163,7 +162,7 @@ BEGIN
     IF FOUND THEN
         RAISE EXCEPTION 'rows of % and of % (rule "%") would both be of type "%" in the same streams',
                 rule.relation, other.relation, other.name, event_type
-            USING HINT = 'give this rule a type of its own';
+            USING ERRCODE = 'unique_violation', HINT = 'give one of the two rules another type';
     END IF;
 END
 $$;
@@ -183,7 +182,8 @@ BEGIN
         RETURN;
     END IF;
     RAISE NOTICE 'table % is not published yet, so the rule shows nothing', target
-        USING HINT = format('ALTER PUBLICATION %s ADD TABLE %s;', coalesce(publications[1], 'weir'), target);
+        USING HINT = format('ALTER PUBLICATION %s ADD TABLE %s;',
+            coalesce(publications[1], 'weir'), target);
 END
 $$;
 
@@ -195,10 +195,12 @@ BEGIN
         RETURN NEW;
     END IF;
     IF NEW.name = '' THEN
-        RAISE EXCEPTION 'a rule has the empty name' USING HINT = 'name it after what it allows';
+        RAISE EXCEPTION 'a rule has the empty name'
+            USING ERRCODE = 'check_violation', HINT = 'name it after what it allows';
     END IF;
     IF NEW.type = '' THEN
-        RAISE EXCEPTION 'type is empty' USING HINT = 'NULL is the name of the table';
+        RAISE EXCEPTION 'type is empty'
+            USING ERRCODE = 'check_violation', HINT = 'NULL stands for the name of the table';
     END IF;
     PERFORM weir.check_relation(NEW.relation);
     PERFORM weir.check_columns(NEW.relation, NEW.columns);
