@@ -1,0 +1,179 @@
+// What the demo runs: a Postgres of its own and the two daemons, and their end in the right order.
+
+import { execFile, execFileSync, spawn } from 'node:child_process'
+import { accessSync, chmodSync, closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync, writeFileSync, constants } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { say } from './screen.mjs'
+import { pause } from './stream.mjs'
+
+const run = promisify(execFile)
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+const CLUSTER = join(ROOT, 'tests/support/pg_cluster.sh')
+const MARK = 'made-by-weir-demo'
+const START_DEADLINE_MS = 20_000
+const STOP_DEADLINE_MS = 15_000
+
+export class DemoError extends Error {}
+
+/** Run as root, Postgres belongs to the user postgres, who may not be able to reach the folder. */
+function postgresCanReach(folder) {
+  if (process.getuid() !== 0) return true
+  try {
+    execFileSync('setpriv', ['--reuid=postgres', '--regid=postgres', '--init-groups', 'test', '-x', folder], { stdio: 'ignore' })
+    return true
+  } catch {
+    return false
+  }
+}
+
+function makeFolder(wanted) {
+  let dir = resolve(wanted)
+  if (existsSync(dir) && !existsSync(join(dir, MARK)) && readdirSync(dir).length > 0)
+    throw new DemoError(`${dir} exists and was not made by a demo\nhint: name another folder with --dir`)
+  mkdirSync(dirname(dir), { recursive: true })
+  if (!postgresCanReach(dirname(dir))) {
+    dir = mkdtempSync(join(tmpdir(), 'weir-demo-'))
+    say(`the user postgres cannot reach ${dirname(resolve(wanted))}; using ${dir}`)
+  }
+  mkdirSync(dir, { recursive: true })
+  chmodSync(dir, 0o755)
+  writeFileSync(join(dir, MARK), '')
+  return dir
+}
+
+const tail = (file) => (existsSync(file) ? readFileSync(file, 'utf8').trimEnd().split('\n').slice(-15).join('\n') : '')
+
+/** A loopback port: the wanted one if it is free; any free one otherwise, or for 0. */
+export function findPort(wanted) {
+  return new Promise((done, failed) => {
+    const probe = createServer()
+    probe.on('error', (error) => (wanted === 0 ? failed(error) : done(findPort(0))))
+    probe.listen(wanted, '127.0.0.1', () => {
+      const { port } = probe.address()
+      probe.close(() => done(port))
+    })
+  })
+}
+
+class Daemon {
+  constructor(name, program, args, logFile) {
+    this.name = name
+    this.logFile = logFile
+    const log = openSync(logFile, 'w')
+    // In a process group of its own: Ctrl-C reaches the demo alone, which ends things in order.
+    this.child = spawn(program, args, { stdio: ['ignore', log, log], detached: true })
+    closeSync(log)
+    this.ended = new Promise((done) => {
+      this.child.on('error', (error) => done(error.message))
+      this.child.on('exit', (code, signal) => done(signal ?? `exit code ${code}`))
+    })
+  }
+
+  /** Rejects when the daemon ends by itself. */
+  async failure() {
+    const how = await this.ended
+    throw new DemoError(`weir ${this.name} has ended: ${how}\n${tail(this.logFile)}`)
+  }
+
+  async stop() {
+    this.child.kill('SIGTERM')
+    const timer = setTimeout(() => this.child.kill('SIGKILL'), STOP_DEADLINE_MS)
+    await this.ended
+    clearTimeout(timer)
+  }
+}
+
+export class System {
+  #daemons = []
+  #hasCluster = false
+
+  constructor({ weir, dir, port, pgPort, keep }) {
+    Object.assign(this, { weir, port, pgPort, keep })
+    accessSync(weir, constants.X_OK)
+    this.dir = makeFolder(dir)
+    this.root = `http://127.0.0.1:${port}/v1/stream`
+    this.conninfo = `host=127.0.0.1 port=${pgPort} user=postgres dbname=app`
+    this.psql = `psql -h 127.0.0.1 -p ${pgPort} -U postgres app`
+  }
+
+  /** Postgres with the application in it, then both daemons. */
+  async start() {
+    say(`Postgres on port ${this.pgPort}, in ${this.dir}`)
+    await this.#startPostgres()
+    say('the application: users, projects, members, todos; and weir install')
+    await this.#file('schema.sql')
+    await this.#weirInstall()
+    await this.#file('rules.sql')
+    await this.#file('data.sql')
+    say(`weir serve on port ${this.port}, and weir bridge`)
+    for (const name of ['streams', 'replica']) rmSync(join(this.dir, name), { recursive: true, force: true })
+    this.#launch('serve', ['--listen', `127.0.0.1:${this.port}`, '--data', join(this.dir, 'streams'), '--auth', 'none'])
+    await this.#answers()
+    this.#launch('bridge', ['--db', this.conninfo, '--streams', this.root, '--state', join(this.dir, 'replica')])
+  }
+
+  async #startPostgres() {
+    this.#hasCluster = true
+    try {
+      // No unix socket: its path has a length limit that a folder somewhere may exceed.
+      await run(CLUSTER, ['start', join(this.dir, 'postgres'), String(this.pgPort), "unix_socket_directories=''"])
+    } catch (error) {
+      throw new DemoError(`Postgres does not start\n${error.stderr}`)
+    }
+    await this.sql('CREATE DATABASE app', 'postgres')
+  }
+
+  async #weirInstall() {
+    try {
+      await run(this.weir, ['install', '--db', this.conninfo])
+    } catch (error) {
+      throw new DemoError(`weir install has failed\n${error.stderr}${error.stdout}`)
+    }
+  }
+
+  #file = (name) => this.#psql(['-f', join(ROOT, 'examples/todos', name)])
+
+  /** Runs SQL and gives what it prints. */
+  sql = (text, database = 'app') => this.#psql(['-c', text], database)
+
+  async #psql(args, database = 'app') {
+    try {
+      const options = ['-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1', '-h', '127.0.0.1', '-p', String(this.pgPort), '-U', 'postgres', '-d', database]
+      const { stdout } = await run('psql', [...options, ...args])
+      return stdout.trim()
+    } catch (error) {
+      throw new DemoError(`psql: ${error.stderr ?? error.message}`)
+    }
+  }
+
+  #launch(name, args) {
+    this.#daemons.push(new Daemon(name, this.weir, [name, ...args], join(this.dir, `${name}.log`)))
+  }
+
+  async #answers() {
+    const deadline = Date.now() + START_DEADLINE_MS
+    const isUp = () => fetch(`http://127.0.0.1:${this.port}/healthz`).then((response) => response.ok, () => false)
+    while (!(await Promise.race([isUp(), this.failure()]))) {
+      if (Date.now() > deadline) throw new DemoError(`weir serve does not answer\n${tail(join(this.dir, 'serve.log'))}`)
+      await pause(50)
+    }
+  }
+
+  /** Rejects when a daemon ends by itself; never resolves. */
+  failure() {
+    return Promise.race(this.#daemons.map((daemon) => daemon.failure()))
+  }
+
+  logs = () => this.#daemons.map(({ name, logFile }) => `${name}.log:\n${tail(logFile)}`).join('\n')
+
+  /** Ends what was started, last first; Postgres's data goes with it. */
+  async stop() {
+    for (const daemon of this.#daemons.reverse()) await daemon.stop()
+    if (this.#hasCluster) await run(CLUSTER, ['stop', join(this.dir, 'postgres')])
+    if (!this.keep) rmSync(this.dir, { recursive: true, force: true })
+  }
+}
