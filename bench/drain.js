@@ -5,10 +5,11 @@
 import { execFileSync } from 'node:child_process'
 import { rmSync, statSync } from 'node:fs'
 import { Child } from '../tests/e2e/lib/process.js'
+import { request } from '../tests/e2e/lib/raw_http.js'
 import { Marker, Stack } from '../tests/e2e/lib/stack.js'
 import { until } from '../tests/e2e/lib/wait.js'
 import { cpuSeconds, residentMiB } from './machine.js'
-import { RULES, SCHEMA, TABLES, changesOf, writeItems } from './workload.js'
+import { RULES, SCHEMA, TABLES, USERS, changesOf, writeItems } from './workload.js'
 
 const DEADLINE_MS = 600_000
 const BASE_SLOT = 'prepared'
@@ -31,6 +32,7 @@ export async function prepare(name, size) {
     for (const dir of [stack.server.dataDir, stack.bridge.stateDir]) copyFolder(dir, `${dir}.prepared`)
     await stack.db.query('SELECT pg_copy_logical_replication_slot($1, $2)', [stack.bridge.slot, BASE_SLOT])
     await writeItems(await stack.connect(), size)
+    stack.changes = changesOf(size)
     stack.lastMark = await stack.mark()
     const { rows } = await stack.db.query('SELECT pg_current_wal_insert_lsn()::text AS lsn')
     stack.endLsn = rows[0].lsn
@@ -83,9 +85,26 @@ export async function drainWithWeir(stack) {
     cpu: { walsender: cpuSeconds(sender), bridge: cpuSeconds(stack.bridge.child.pid), server: cpuSeconds(stack.server.child.pid) },
     mib: { bridge: residentMiB(stack.bridge.child.pid), server: residentMiB(stack.server.child.pid) },
   }
+  const events = await countEvents(stack)
+  if (events !== stack.changes) throw new Error(`${events} events in the streams, for ${stack.changes} row changes`)
   await stack.bridge.stop()
   await stack.server.stop()
   return result
+}
+
+/** Events in all users' streams, so that nobody can win by leaving some out. */
+async function countEvents(stack) {
+  let count = 0
+  for (let user = 1; user <= USERS; user++) {
+    for (let offset = '-1', isThrough = false; !isThrough;) {
+      const { status, headers, body } = await request(stack.server.url, `/v1/stream/user/${user}/data?offset=${offset}`)
+      if (status !== 200) throw new Error(`stream of user ${user}: ${status}`)
+      count += body.toString('latin1').split('"operation":').length - 1
+      offset = headers['stream-next-offset']
+      isThrough = headers['stream-up-to-date'] === 'true'
+    }
+  }
+  return count
 }
 
 /** {seconds, bytes} */

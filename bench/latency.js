@@ -6,6 +6,8 @@ import http from 'node:http'
 import { until } from '../tests/e2e/lib/wait.js'
 import { writeOneRow } from './workload.js'
 
+const WRITERS = 8 // connections, so that no row waits for the commit of the one before
+
 /** Follows one stream by SSE; onData gets each data event's text. Returns how to stop. */
 function follow(url, path, onData) {
   const { hostname, port } = new URL(url)
@@ -42,7 +44,9 @@ export async function measureLatencyOf(url, stack, { readers, rate, seconds }) {
       latencies.push(now - at)
     }
   }
-  const row = writeOneRow(stack.db)
+  const rows = []
+  while (rows.length < WRITERS) rows.push(writeOneRow(await stack.connect()))
+  const row = (id, owner) => rows[Math.abs(id) % WRITERS](id, owner)
   const stops = []
   try {
     for (let owner = 1; owner <= readers; owner++) {
