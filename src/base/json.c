@@ -33,17 +33,18 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-/* Whether any of the 8 bytes is a quote, a backslash, a control or not ASCII: the ways a run of
- * plain string bytes can end. The borrow trick may report a byte above a true hit as well, which
- * only costs the slow path. */
-static inline bool word_is_plain(const char *at)
+/* How many of the 8 bytes stand before the first quote, backslash, control or byte that is not
+ * ASCII: the ways a run of plain string bytes can end. The borrow trick may flag a byte above a true
+ * hit as well, never one below. */
+static inline size_t plain_bytes(const char *at)
 {
     uint64_t w = load_u64(at);
     const uint64_t ones = 0x0101010101010101ULL, high = 0x8080808080808080ULL;
     uint64_t quote = w ^ (ones * '"'), backslash = w ^ (ones * '\\');
     uint64_t hit = ((quote - ones) & ~quote) | ((backslash - ones) & ~backslash) |
                    ((w - ones * 0x20) & ~w) | w;
-    return (hit & high) == 0;
+    hit &= high;
+    return hit ? (size_t)__builtin_ctzll(hit) / 8 : 8;
 }
 
 static bool scan_escape(struct json_scan *scan)
@@ -78,8 +79,11 @@ static bool scan_string(struct json_scan *scan)
     const char *start = ++scan->at;
     bool is_ascii = true;
     for (;;) {
-        while (scan->end - scan->at >= 8 && word_is_plain(scan->at))
-            scan->at += 8;
+        size_t plain = 8;
+        while (plain == 8 && scan->end - scan->at >= 8) {
+            plain = plain_bytes(scan->at);
+            scan->at += plain;
+        }
         if (scan->at >= scan->end)
             return false;
         unsigned char c = (unsigned char)*scan->at;
