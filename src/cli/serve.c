@@ -4,6 +4,7 @@
 #include "weir/base/log.h"
 #include "weir/server/server.h"
 
+#include <malloc.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -37,6 +38,8 @@ static const struct option_spec options[] = {
      "a page of data ends at the first append boundary behind so many bytes", false},
     {"cache-size", OPTION_SIZE, FIELD(server.cache_bytes), "128M", "SIZE",
      "recent data kept in memory for readers", false},
+    {"connection-memory", OPTION_SIZE, FIELD(server.connection_bytes), "6K", "SIZE",
+     "memory of a connection: the heads of a request and its answer must fit, else 431", false},
     {"max-connections", OPTION_UINT, FIELD(server.max_connections), "18000", "N",
      "open connections, also bounded by the limit of open files", false},
     {"max-connections-per-address", OPTION_UINT, FIELD(server.max_connections_per_address), "0",
@@ -84,6 +87,8 @@ static bool check_settings(struct serve_settings *settings, struct err *err)
         server->max_connections == 0 || server->long_poll_timeout_ms == 0 ||
         server->sse_lifetime_ms == 0 || server->heartbeat_ms == 0)
         return err_set(err, "a size or a time is zero, or --max-body is over 1G");
+    if (server->connection_bytes < 4096 || server->connection_bytes > 1 << 20)
+        return err_set(err, "--connection-memory is not between 4K and 1M");
     bound_connections(server);
     return true;
 }
@@ -102,6 +107,8 @@ static int serve_main(int argc, char **argv)
     case OPTION_OK:
         if (!check_settings(&settings, &err))
             break;
+        /* Frames and bodies come and go; above this size they go back to the system at once. */
+        mallopt(M_MMAP_THRESHOLD, 256 * 1024);
         if (server_run(&settings.server, &err))
             return 0;
         log_err(LOG_ERROR, "weir serve", &err);

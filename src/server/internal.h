@@ -37,6 +37,8 @@ struct request {
     enum method method;
     bool is_begun;
     bool is_too_large;
+    bool is_crowded_out; /* together with the others it is */
+    size_t body_held;
     struct buffer body;
 
     enum waiting waiting;
@@ -72,6 +74,7 @@ struct server {
     struct timer_list long_polls, heartbeats, lifetimes;
     struct page_cache *pages;
     size_t active_requests;
+    size_t bodies_held; /* bytes, of all requests */
     bool has_woken; /* somebody must run before the loop sleeps */
     bool is_draining;
     uint64_t drain_deadline_ms;

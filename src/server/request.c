@@ -34,6 +34,13 @@ static void leave_list(struct request *request)
     request->list = NULL;
 }
 
+static void release_body(struct request *request)
+{
+    request->server->bodies_held -= request->body_held;
+    request->body_held = 0;
+    buffer_release(&request->body);
+}
+
 void request_done(void *context, struct MHD_Connection *connection, void **own,
                   enum MHD_RequestTerminationCode code)
 {
@@ -52,7 +59,7 @@ void request_done(void *context, struct MHD_Connection *connection, void **own,
     timer_clear(&request->lifetime);
     if (request->response)
         MHD_destroy_response(request->response);
-    buffer_release(&request->body);
+    release_body(request);
     free(request->uri);
     request->magic = 0;
     free(request);
@@ -156,17 +163,31 @@ static bool has_ambiguous_length(const struct request *request)
     return count > 1;
 }
 
+enum { BODIES_HELD = 8 }; /* of the largest size, at the same time */
+
+static bool has_room_for(struct request *request, size_t len)
+{
+    const struct server *server = request->server;
+    if (request->body.len + len > server->settings->max_body)
+        return false;
+    request->is_crowded_out =
+        server->bodies_held + len > server->settings->max_body * BODIES_HELD;
+    return !request->is_crowded_out;
+}
+
 /* A body that is over the bound without having said so is read to its end and dropped, so that the
  * client gets the answer. */
 static void take_body(struct request *request, const char *upload, size_t len)
 {
-    if (request->body.len + len > request->server->settings->max_body)
-        request->is_too_large = true;
-    if (request->is_too_large)
-        buffer_release(&request->body);
-    else
-        buffer_add(&request->body, upload, len);
     request->server->counters.body_bytes_in += len;
+    request->is_too_large = request->is_too_large || !has_room_for(request, len);
+    if (request->is_too_large) {
+        release_body(request);
+        return;
+    }
+    buffer_add(&request->body, upload, len);
+    request->body_held += len;
+    request->server->bodies_held += len;
 }
 
 static enum MHD_Result send_answer(struct request *request)
@@ -182,6 +203,11 @@ static enum MHD_Result send_answer(struct request *request)
 
 static void reply_too_large(struct request *request)
 {
+    if (request->is_crowded_out) {
+        reply_text(request, MHD_HTTP_SERVICE_UNAVAILABLE, "too many large requests at once");
+        reply_header(request, "Retry-After", "1");
+        return;
+    }
     reply_text(request, MHD_HTTP_CONTENT_TOO_LARGE, "the body is larger than this server accepts");
 }
 
@@ -212,6 +238,8 @@ enum MHD_Result request_handle(void *server, struct MHD_Connection *connection, 
         reply_too_large(request);
     else if (!request->response)
         route(request);
+    if (request->response)
+        release_body(request);
     if (request->waiting != WAITING_NOT)
         return MHD_YES;
     check(request->response != NULL);

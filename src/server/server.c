@@ -17,7 +17,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-enum { TICK_MS = 500, POOL_BYTES = 16 * 1024, LISTEN_BACKLOG = 1024 };
+enum { TICK_MS = 500, LISTEN_BACKLOG = 1024 };
 
 /* ---- Listening ---- */
 
@@ -120,7 +120,7 @@ static bool start_daemon(struct server *server, int listener, struct err *err)
         request_handle, server, MHD_OPTION_EXTERNAL_LOGGER, log_daemon, NULL,
         MHD_OPTION_LISTEN_SOCKET, listener, MHD_OPTION_URI_LOG_CALLBACK, request_new, server,
         MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL, MHD_OPTION_NOTIFY_COMPLETED,
-        request_done, server, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES,
+        request_done, server, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)settings->connection_bytes,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)settings->max_connections,
         MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)settings->max_connections_per_address,
         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)((settings->idle_timeout_ms + 999) / 1000),

@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { CHECKPOINT_RETRY_MS = 5000, CHECKPOINT_STREAMS = 100000, OPEN_FRAME_MAX = 64 << 20 };
+enum { CHECKPOINT_RETRY_MS = 5000, CHECKPOINT_STREAMS = 30000, OPEN_FRAME_MAX = 64 << 20 };
 
 struct store_settings store_settings_default(const char *folder)
 {
