@@ -15,15 +15,28 @@ BEGIN
 END
 $$;
 
--- Not over somebody else's schema of that name.
+-- Not without the rights, and not over somebody else's schema of that name.
 DO $$
+DECLARE
+    weir CONSTANT oid := pg_catalog.to_regnamespace('weir');
+    owner CONSTANT oid := (SELECT n.nspowner FROM pg_catalog.pg_namespace n WHERE n.oid = weir);
+    database CONSTANT name := pg_catalog.current_database();
 BEGIN
+    IF NOT pg_catalog.pg_has_role(owner, 'USAGE') THEN
+        RAISE EXCEPTION 'schema weir belongs to role %', pg_catalog.pg_get_userbyid(owner)
+            USING ERRCODE = 'insufficient_privilege', HINT = 'install as that role';
+    END IF;
     IF pg_catalog.to_regclass('weir.schema_version') IS NULL
-       AND EXISTS (SELECT FROM pg_catalog.pg_class c
-                    WHERE c.relnamespace = pg_catalog.to_regnamespace('weir')) THEN
+       AND EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relnamespace = weir) THEN
         RAISE EXCEPTION 'schema weir exists, and weir has not made it'
             USING ERRCODE = 'duplicate_schema',
                   HINT = 'ALTER SCHEMA weir RENAME TO another_name;';
+    END IF;
+    IF NOT pg_catalog.has_database_privilege(database, 'CREATE') THEN
+        RAISE EXCEPTION 'role % may not make a schema in database %', current_user, database
+            USING ERRCODE = 'insufficient_privilege',
+                  HINT = pg_catalog.format('install as the owner of the database, or '
+                      'GRANT CREATE ON DATABASE %I TO %I;', database, current_user);
     END IF;
 END
 $$;

@@ -4,12 +4,23 @@
 --   ALTER PUBLICATION weir ADD TABLE app.todos, app.members;
 
 DO $$
+DECLARE
+    owner CONSTANT oid := (SELECT p.pubowner FROM pg_catalog.pg_publication p WHERE p.pubname = 'weir');
 BEGIN
-    IF NOT EXISTS (SELECT FROM pg_catalog.pg_publication WHERE pubname = 'weir') THEN
+    IF owner IS NULL THEN
         CREATE PUBLICATION weir FOR TABLE weir.rules;
-    ELSIF NOT EXISTS (SELECT FROM pg_catalog.pg_publication_tables
-                      WHERE pubname = 'weir' AND schemaname = 'weir' AND tablename = 'rules') THEN
-        ALTER PUBLICATION weir ADD TABLE weir.rules;
+        RETURN;
     END IF;
+    IF EXISTS (SELECT FROM pg_catalog.pg_publication_tables
+                WHERE pubname = 'weir' AND schemaname = 'weir' AND tablename = 'rules') THEN
+        RETURN;
+    END IF;
+    IF NOT pg_catalog.pg_has_role(owner, 'USAGE') THEN
+        RAISE EXCEPTION 'publication weir exists and belongs to role %',
+                pg_catalog.pg_get_userbyid(owner)
+            USING ERRCODE = 'insufficient_privilege',
+                  HINT = pg_catalog.format('ALTER PUBLICATION weir OWNER TO %I;', current_user);
+    END IF;
+    ALTER PUBLICATION weir ADD TABLE weir.rules;
 END
 $$;

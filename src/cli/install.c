@@ -27,7 +27,7 @@ struct installed {
     int version; /* 0: not installed */
     bool has_publication;
     bool has_rules; /* in the publication */
-    unsigned long table_count; /* others in the publication */
+    unsigned long table_count; /* of the application, in the publication */
     unsigned long rule_count;
     bool is_logical; /* wal_level */
 };
@@ -39,8 +39,9 @@ static const char publication_sql[] =
     "       (SELECT count(*) FROM pg_publication_tables"
     "         WHERE pubname = 'weir' AND schemaname <> 'weir'),"
     "       current_setting('wal_level') = 'logical',"
-    "       to_regclass('weir.schema_version') IS NOT NULL,"
-    "       to_regclass('weir.rules') IS NOT NULL";
+    "       CASE WHEN usable THEN to_regclass('weir.schema_version') IS NOT NULL END,"
+    "       CASE WHEN usable THEN to_regclass('weir.rules') IS NOT NULL END"
+    "  FROM has_schema_privilege(to_regnamespace('weir'), 'USAGE') AS usable";
 
 static bool read_number(struct pg_connection *connection, const char *sql, unsigned long *number,
                         struct err *err)
@@ -99,7 +100,7 @@ static void print_result(const struct installed *before, const struct installed 
     if (!before->has_publication)
         printf("publication weir   made, with weir.rules in it\n");
     else if (!before->has_rules)
-        printf("publication weir   was there; weir.rules added\n");
+        printf("publication weir   was there; weir.rules is in it now\n");
     else
         printf("publication weir   there already, with weir.rules and %lu other table%s\n",
                after->table_count, after->table_count == 1 ? "" : "s");
