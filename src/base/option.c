@@ -233,6 +233,16 @@ void option_help(const struct command *command, FILE *out)
     fprintf(out, "\nEvery option is also an environment variable: --some-name is WEIR_SOME_NAME.\n");
 }
 
+/* A bar would end the table's cell, in code spans too. */
+static void print_cell(const char *text, FILE *out)
+{
+    for (; *text; text++) {
+        if (*text == '|')
+            fputc('\\', out);
+        fputc(*text, out);
+    }
+}
+
 void option_markdown(const struct command *command, FILE *out)
 {
     fprintf(out, "## weir %s\n\n%s.\n\n", command->name, command->summary);
@@ -240,13 +250,16 @@ void option_markdown(const struct command *command, FILE *out)
     for (const struct option_spec *spec = command->options; spec->name; spec++) {
         char name[ENVIRONMENT_NAME_SIZE];
         environment_name(spec->name, name);
-        fprintf(out, "| `--%s%s%s` | `%s` | %s%s%s | %s |\n", spec->name,
-                spec->placeholder ? " " : "", spec->placeholder ? spec->placeholder : "", name,
+        fprintf(out, "| `--%s%s", spec->name, spec->placeholder ? " " : "");
+        print_cell(spec->placeholder ? spec->placeholder : "", out);
+        fprintf(out, "` | `%s` | %s%s%s | ", name,
                 spec->default_value && *spec->default_value ? "`" : "",
                 spec->default_value && *spec->default_value ? spec->default_value
                 : spec->required                            ? "required"
                                                             : "",
-                spec->default_value && *spec->default_value ? "`" : "", spec->help);
+                spec->default_value && *spec->default_value ? "`" : "");
+        print_cell(spec->help, out);
+        fputs(" |\n", out);
     }
     fputc('\n', out);
 }
