@@ -5,7 +5,7 @@
 #include "weir/base/clock.h"
 #include "weir/base/hash.h"
 #include "weir/base/json.h"
-#include "weir/store/path.h"
+#include "weir/base/path.h"
 
 #include <stdlib.h>
 

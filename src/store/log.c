@@ -138,7 +138,28 @@ bool log_replay(struct log *log, uint64_t after, void (*apply)(void *context, st
     return true;
 }
 
-bool log_reserve(struct log *log, uint64_t frame_bytes)
+static void give_up_current(struct log *log)
+{
+    check(log->current == &log->segments[log->count - 1]);
+    segment_remove(log->current, log->folder_fd);
+    log->current = NULL;
+    log->count--;
+}
+
+static bool prepare_next(struct log *log, uint64_t size, uint64_t checkpointed)
+{
+    uint64_t number = log->last_number + 1;
+    bool ok = segment_create(&log->next, log->folder_fd, number, size);
+    if (!ok && log->current && log->current->last_sequence <= checkpointed) {
+        give_up_current(log);
+        ok = segment_create(&log->next, log->folder_fd, number, size);
+    }
+    if (ok)
+        log->last_number = number;
+    return ok;
+}
+
+bool log_reserve(struct log *log, uint64_t frame_bytes, uint64_t checkpointed)
 {
     if (log->current && log->current->size - log->current->used >= frame_bytes)
         return true;
@@ -146,10 +167,7 @@ bool log_reserve(struct log *log, uint64_t frame_bytes)
     if (log->next.fd >= 0)
         return log->next.size >= needed || segment_extend(&log->next, needed);
     uint64_t size = needed > log->segment_bytes ? needed : log->segment_bytes;
-    if (!segment_create(&log->next, log->folder_fd, log->last_number + 1, size))
-        return false;
-    log->last_number++;
-    return true;
+    return prepare_next(log, size, checkpointed);
 }
 
 struct log_place log_place(struct log *log, const struct frame *frame)

@@ -24,8 +24,9 @@ bool log_replay(struct log *log, uint64_t after, void (*apply)(void *context, st
                 void *context, uint64_t *last, struct err *err) WEIR_MUST_CHECK;
 
 /* Makes sure that a frame of so many bytes can be placed. False when the disk is full. May create a
- * file, which takes some milliseconds. */
-bool log_reserve(struct log *log, uint64_t frame_bytes) WEIR_MUST_CHECK;
+ * file, which takes some milliseconds. When there is no room for one, the file in use is given up if
+ * it holds nothing above the sequence `checkpointed`. */
+bool log_reserve(struct log *log, uint64_t frame_bytes, uint64_t checkpointed) WEIR_MUST_CHECK;
 
 struct log_place {
     int fd;

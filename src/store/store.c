@@ -70,7 +70,7 @@ static void hand_over(struct store *store)
 bool store_reserve(struct store *store, size_t operation_bytes)
 {
     size_t needed = store->open->bytes.len + operation_bytes + FRAME_ALIGNMENT;
-    bool has_room = log_reserve(store->log, needed);
+    bool has_room = log_reserve(store->log, needed, store->checkpointed);
     if (store->counters.is_full != !has_room)
         log_event(has_room ? LOG_INFO : LOG_ERROR,
                   has_room ? "there is room on the disk again"
@@ -116,7 +116,8 @@ static bool is_checkpoint_due(const struct store *store)
 {
     if (store->job || store->open->sequence - 1 == store->checkpointed)
         return false;
-    return store->pinned_bytes >= store->settings.checkpoint_bytes ||
+    /* On a full disk a checkpoint may give back what the log takes. */
+    return store->counters.is_full || store->pinned_bytes >= store->settings.checkpoint_bytes ||
            store->dirty_count >= CHECKPOINT_STREAMS ||
            clock_monotonic_ms() >= store->checkpoint_due_ms;
 }
