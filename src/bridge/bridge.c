@@ -8,9 +8,9 @@
 
 enum { RETRY_FIRST_MS = 500, RETRY_MAX_MS = 5000, QUEUED_BATCHES = 3 };
 
-static enum bridge_end claim(struct bridge *bridge, struct err *err)
+static enum bridge_end end_of(enum publisher_claim result)
 {
-    switch (publisher_claim(bridge->publisher, &bridge->published, err)) {
+    switch (result) {
     case PUBLISHER_CLAIMED:
         return BRIDGE_DONE;
     case PUBLISHER_UNREACHABLE:
@@ -19,6 +19,19 @@ static enum bridge_end claim(struct bridge *bridge, struct err *err)
         break;
     }
     return BRIDGE_FAILED;
+}
+
+enum bridge_end bridge_claim(struct bridge *bridge, struct err *err)
+{
+    if (bridge->is_claimed)
+        return BRIDGE_DONE;
+    enum bridge_end end = end_of(publisher_claim(bridge->publisher, &bridge->published, err));
+    if (end != BRIDGE_DONE)
+        return end;
+    bridge->is_claimed = true;
+    outbox_init(&bridge->outbox, bridge->publisher, bridge->settings->batch_size,
+                bridge->published);
+    return BRIDGE_DONE;
 }
 
 /* confirmed <= replica <= published, or something has been lost or restored. */
@@ -119,42 +132,40 @@ static enum bridge_end prepare(struct bridge *bridge, struct err *err)
     return BRIDGE_DONE;
 }
 
+/* Whether the streams and the state folder go together, before anything is changed. */
+static enum bridge_end look(struct bridge *bridge, bool is_fresh, struct err *err)
+{
+    if (bridge->is_claimed)
+        return BRIDGE_DONE;
+    enum bridge_end end = end_of(publisher_look(bridge->publisher, &bridge->published, err));
+    if (end == BRIDGE_DONE &&
+        !(is_fresh ? check_fresh(bridge, err) : check_positions(bridge, err)))
+        end = BRIDGE_FAILED;
+    return end;
+}
+
 /* One way from wherever the replica stands towards following. */
 static enum bridge_end advance(struct bridge *bridge, struct err *err)
 {
-    enum bridge_end end = BRIDGE_DONE;
     enum replica_phase phase = meta_phase(bridge->replica);
-    if (phase == PHASE_NEW || phase == PHASE_LOADING) {
-        if (!check_fresh(bridge, err))
-            return BRIDGE_FAILED;
+    bool is_fresh = phase == PHASE_NEW || phase == PHASE_LOADING;
+    enum bridge_end end = look(bridge, is_fresh, err);
+    if (end != BRIDGE_DONE)
+        return end;
+    if (is_fresh)
         return bridge_load(bridge, err);
-    }
     if ((end = prepare(bridge, err)) != BRIDGE_DONE)
         return end;
     return phase == PHASE_PUBLISHING ? bridge_publish_first(bridge, err)
                                      : bridge_follow(bridge, err);
 }
 
-/* The claim is made once: another bridge that claims later fences this one, for good. */
 static enum bridge_end run(struct bridge *bridge, struct err *err)
 {
     uint64_t delay_ms = RETRY_FIRST_MS;
-    bool is_claimed = false;
     for (;;) {
         uint64_t started = clock_monotonic_ms();
-        enum bridge_end end;
-        if (!is_claimed) {
-            end = claim(bridge, err);
-            if (end == BRIDGE_DONE) {
-                is_claimed = true;
-                outbox_init(&bridge->outbox, bridge->publisher, bridge->settings->batch_size,
-                            bridge->published);
-                if (!check_positions(bridge, err))
-                    return BRIDGE_FAILED;
-            }
-        } else {
-            end = advance(bridge, err);
-        }
+        enum bridge_end end = advance(bridge, err);
         replication_close(bridge->replication);
         bridge->replication = NULL;
         transaction_clear(&bridge->transaction);

@@ -34,6 +34,7 @@ struct bridge {
 
     uint64_t replica_lsn; /* durable in the replica: what may be confirmed */
     uint64_t applied_lsn; /* in the replica, perhaps not durable yet */
+    bool is_claimed;
     struct progress published; /* the server had this when this process claimed the producer */
     uint64_t server_lsn;  /* Postgres has sent everything before it */
 
@@ -66,6 +67,10 @@ enum bridge_end bridge_publish_first(struct bridge *bridge, struct err *err) WEI
 
 /* follow.c: the slot, until something ends it. */
 enum bridge_end bridge_follow(struct bridge *bridge, struct err *err) WEIR_MUST_CHECK;
+
+/* bridge.c: takes the producer's name over, once, when it is sure that this bridge is the one to
+ * publish: another bridge that had it is fenced by that, for good. */
+enum bridge_end bridge_claim(struct bridge *bridge, struct err *err) WEIR_MUST_CHECK;
 
 /* checkpoint.c */
 

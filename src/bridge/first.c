@@ -53,6 +53,9 @@ static enum bridge_end walk_relation(struct walk *walk, const struct relation *r
 
 enum bridge_end bridge_publish_first(struct bridge *bridge, struct err *err)
 {
+    enum bridge_end claimed = bridge_claim(bridge, err);
+    if (claimed != BRIDGE_DONE)
+        return claimed;
     struct walk walk = {.bridge = bridge, .lsn = bridge->replica_lsn};
     const struct relation_set *relations = &bridge->catalog->relations;
     if (bridge->published.lsn == walk.lsn)

@@ -190,16 +190,19 @@ static bool start(struct bridge *bridge, bool *is_slot_busy, struct err *err)
 enum bridge_end bridge_follow(struct bridge *bridge, struct err *err)
 {
     bool is_slot_busy = false;
-    bridge->replication = replication_connect(bridge->settings->db, err);
-    if (!bridge->replication)
-        return BRIDGE_RETRY;
+    enum pg_reach reach = replication_try_connect(bridge->settings->db, &bridge->replication, err);
+    if (reach != PG_CONNECTED)
+        return reach == PG_UNREACHABLE ? BRIDGE_RETRY : BRIDGE_FAILED;
     if (!start(bridge, &is_slot_busy, err))
         return is_slot_busy ? BRIDGE_RETRY : BRIDGE_FAILED;
+    /* Holding the slot, this is the bridge that publishes. */
+    enum bridge_end end = bridge_claim(bridge, err);
+    if (end != BRIDGE_DONE)
+        return end;
     log_event(LOG_INFO, "following", LOG_STR("slot", bridge->settings->slot),
               LOG_LSN("lsn", bridge->replica_lsn));
     bridge->in_transaction = false;
     bridge->last_message_ms = clock_monotonic_ms();
-    enum bridge_end end = BRIDGE_DONE;
     while (end == BRIDGE_DONE && !*bridge->stop) {
         end = step(bridge, err);
         if (end == BRIDGE_DONE)

@@ -241,8 +241,16 @@ enum bridge_end bridge_load(struct bridge *bridge, struct err *err)
     enum bridge_end end = BRIDGE_FAILED;
     switch (pg_try_connect(bridge->settings->db, &load.connection, err)) {
     case PG_CONNECTED:
-        bridge->replication = replication_connect(bridge->settings->db, err);
-        end = bridge->replication ? run(&load, err) : BRIDGE_RETRY;
+        switch (replication_try_connect(bridge->settings->db, &bridge->replication, err)) {
+        case PG_CONNECTED:
+            end = run(&load, err);
+            break;
+        case PG_UNREACHABLE:
+            end = BRIDGE_RETRY;
+            break;
+        case PG_REFUSED:
+            break;
+        }
         break;
     case PG_UNREACHABLE:
         end = BRIDGE_RETRY;

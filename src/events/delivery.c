@@ -1,5 +1,7 @@
 #include "delivery.h"
 
+#include "weir/base/log.h"
+#include "weir/base/path.h"
 #include "weir/base/percent.h"
 
 void delivery_next_row(struct delivery *delivery)
@@ -36,16 +38,30 @@ static uint32_t encoded(struct delivery *delivery, enum event_operation operatio
     return payload;
 }
 
+/* An empty subject, one with control characters, or a very long one: nobody could ask for such a
+ * stream, so nobody misses it. Said now and then, without the subject, which is a value. */
+static void leave_out(struct delivery *delivery, const struct channel *channel)
+{
+    uint64_t n = ++delivery->undeliverable;
+    if ((n & (n - 1)) == 0)
+        log_event(LOG_WARN, "a subject that no stream path can carry was left out",
+                  LOG_SLICE("relation", channel->relation->name), LOG_U("events", n));
+}
+
 void delivery_send(struct delivery *delivery, enum event_operation operation,
                    const struct channel *channel, struct slice subject, struct row row,
                    const uint64_t *columns)
 {
-    uint32_t payload = encoded(delivery, operation, channel, row, columns);
     struct buffer *path = &delivery->path;
     buffer_clear(path);
     buffer_add_slice(path, channel->stream_prefix);
     percent_encode_segment(path, subject);
     buffer_add_slice(path, channel->stream_suffix);
+    if (!path_is_canonical(buffer_slice(path))) {
+        leave_out(delivery, channel);
+        return;
+    }
+    uint32_t payload = encoded(delivery, operation, channel, row, columns);
     delivery->sink->deliver(delivery->sink->context, buffer_slice(path), payload);
     delivery->count++;
 }

@@ -21,6 +21,7 @@ struct delivery {
     struct buffer event, path;
     struct arena scratch;
     uint64_t count;
+    uint64_t undeliverable; /* events for subjects that no stream path can carry */
 };
 
 /* Before the events of another row or row version. */

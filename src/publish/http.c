@@ -101,26 +101,40 @@ static struct curl_slist *make_headers(const struct http *http, const char *cont
     return headers;
 }
 
-bool http_post(struct http *http, const char *url, const char *content_type, struct slice body,
-               uint64_t timeout_ms, long *status, struct slice *answer, struct err *err)
+static bool perform(struct http *http, const char *url, struct curl_slist *headers,
+                    uint64_t timeout_ms, long *status, struct slice *answer, struct err *err)
 {
-    struct curl_slist *headers = make_headers(http, content_type);
     buffer_clear(&http->answer);
     http->reason[0] = '\0';
     SET(CURLOPT_URL, url);
     SET(CURLOPT_HTTPHEADER, headers);
     SET(CURLOPT_TIMEOUT_MS, (long)timeout_ms);
-    SET(CURLOPT_POST, 1L);
-    SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len);
-    SET(CURLOPT_POSTFIELDS, body.len ? body.data : "");
     CURLcode code = curl_easy_perform(http->curl);
     SET(CURLOPT_HTTPHEADER, NULL);
     curl_slist_free_all(headers);
     if (code != CURLE_OK)
         return err_set(err, "%s: %s", url,
                        http->reason[0] ? http->reason : curl_easy_strerror(code));
-    SET(CURLOPT_POSTFIELDS, NULL);
     check(curl_easy_getinfo(http->curl, CURLINFO_RESPONSE_CODE, status) == CURLE_OK);
     *answer = buffer_slice(&http->answer);
     return true;
+}
+
+bool http_get(struct http *http, const char *url, uint64_t timeout_ms, long *status,
+              struct slice *answer, struct err *err)
+{
+    SET(CURLOPT_HTTPGET, 1L);
+    return perform(http, url, make_headers(http, "application/json"), timeout_ms, status, answer,
+                   err);
+}
+
+bool http_post(struct http *http, const char *url, const char *content_type, struct slice body,
+               uint64_t timeout_ms, long *status, struct slice *answer, struct err *err)
+{
+    SET(CURLOPT_POST, 1L);
+    SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len);
+    SET(CURLOPT_POSTFIELDS, body.len ? body.data : "");
+    bool ok = perform(http, url, make_headers(http, content_type), timeout_ms, status, answer, err);
+    SET(CURLOPT_POSTFIELDS, NULL);
+    return ok;
 }

@@ -14,6 +14,10 @@ struct http;
 struct http *http_new(const char *token, const atomic_ullong *abort_at_ms);
 void http_free(struct http *http); /* NULL is allowed */
 
+/* As http_post(), without a body: a GET. */
+bool http_get(struct http *http, const char *url, uint64_t timeout_ms, long *status,
+              struct slice *answer, struct err *err) WEIR_MUST_CHECK;
+
 /* POSTs body and waits for the answer, for at most timeout_ms. False with err when there was none:
  * refused, timed out, cut off. The answer's text stays until the next request. */
 bool http_post(struct http *http, const char *url, const char *content_type, struct slice body,

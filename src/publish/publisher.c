@@ -238,24 +238,56 @@ void publisher_close(struct publisher *publisher)
     free(publisher);
 }
 
-enum publisher_claim publisher_claim(struct publisher *publisher, struct progress *progress,
-                                     struct err *err)
+/* Asks about the producer. The thread has nothing to send, so http is ours until a batch is
+ * submitted. */
+static enum publisher_claim ask(struct publisher *publisher, bool is_claim, struct answer *answer,
+                                struct err *err)
 {
     struct question question = {
         .url = publisher->claim_url, .producer = publisher->producer, .is_claim = true};
-    struct answer answer;
     long status;
     struct slice text;
     pthread_mutex_lock(&publisher->lock);
-    /* The thread has nothing to send, so http is ours until a batch is submitted. */
     check(batch_queue_is_empty(&publisher->queue));
     pthread_mutex_unlock(&publisher->lock);
-    if (!http_post(publisher->http, question.url, "application/json", SLICE_NONE, CLAIM_TIMEOUT_MS,
-                   &status, &text, err))
+    bool answered = is_claim ? http_post(publisher->http, question.url, "application/json",
+                                         SLICE_NONE, CLAIM_TIMEOUT_MS, &status, &text, err)
+                             : http_get(publisher->http, question.url, CLAIM_TIMEOUT_MS, &status,
+                                        &text, err);
+    if (!answered)
         return PUBLISHER_UNREACHABLE;
-    enum answer_kind kind = answer_read(&question, status, text, &answer, err);
-    if (kind != ANSWER_STORED)
-        return kind == ANSWER_RETRY ? PUBLISHER_UNREACHABLE : PUBLISHER_REFUSED;
+    if (!is_claim && status == 404) {
+        *answer = (struct answer){.epoch = 0}; /* never seen */
+        return PUBLISHER_CLAIMED;
+    }
+    switch (answer_read(&question, status, text, answer, err)) {
+    case ANSWER_STORED:
+        return PUBLISHER_CLAIMED;
+    case ANSWER_RETRY:
+        return PUBLISHER_UNREACHABLE;
+    case ANSWER_FATAL:
+        break;
+    }
+    return PUBLISHER_REFUSED;
+}
+
+enum publisher_claim publisher_look(struct publisher *publisher, struct progress *progress,
+                                    struct err *err)
+{
+    struct answer answer;
+    enum publisher_claim result = ask(publisher, false, &answer, err);
+    if (result == PUBLISHER_CLAIMED)
+        *progress = answer.progress;
+    return result;
+}
+
+enum publisher_claim publisher_claim(struct publisher *publisher, struct progress *progress,
+                                     struct err *err)
+{
+    struct answer answer;
+    enum publisher_claim result = ask(publisher, true, &answer, err);
+    if (result != PUBLISHER_CLAIMED)
+        return result;
     pthread_mutex_lock(&publisher->lock);
     publisher->epoch = answer.epoch;
     publisher->submitted = publisher->stored = answer.progress;

@@ -1,7 +1,7 @@
 #include "internal.h"
 
 #include "weir/base/percent.h"
-#include "weir/store/path.h"
+#include "weir/base/path.h"
 
 #include <stdio.h>
 

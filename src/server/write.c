@@ -2,7 +2,7 @@
 #include "internal.h"
 
 #include "weir/base/clock.h"
-#include "weir/store/path.h"
+#include "weir/base/path.h"
 
 static void bad_request(struct request *request, const char *text)
 {

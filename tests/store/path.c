@@ -1,4 +1,4 @@
-#include "weir/store/path.h"
+#include "weir/base/path.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>

@@ -33,6 +33,12 @@ enum publisher_claim {
     PUBLISHER_REFUSED,     /* waiting does not help */
 };
 
+/* Learns the producer's progress without taking its name over, {0,0} when it is new: to find out
+ * whether this bridge goes with the server's streams before it ends another one. Otherwise as
+ * publisher_claim(). */
+enum publisher_claim publisher_look(struct publisher *publisher, struct progress *progress,
+                                    struct err *err) WEIR_MUST_CHECK;
+
 /* Takes the producer's name over with a new epoch and learns its progress ({0,0} when new). Blocks
  * for at most about 10 s. Before the first batch, or when all that were submitted are stored. */
 enum publisher_claim publisher_claim(struct publisher *publisher, struct progress *progress,
