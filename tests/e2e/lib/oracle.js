@@ -3,7 +3,7 @@
 //
 // A state is a Map of stream path to Map of `type NUL key` to canonical value.
 
-import { canonical } from './json.js'
+import { canonical, members } from './json.js'
 import { segment } from './raw_http.js'
 
 const SEPARATOR = '\u0000' // no text in Postgres holds it
@@ -23,13 +23,14 @@ export class Oracle {
     if (rules.length === 0) return state
     const parts = []
     for (const [index, rule] of rules.entries()) parts.push(await this.#partOf(rule, index))
-    const { rows } = await this.db.query({ text: parts.join(' UNION ALL '), rowMode: 'array' })
-    for (const [index, subject, key, value] of rows) {
+    const answer = await this.db.query({ text: parts.join(' UNION ALL '), rowMode: 'array' })
+    for (const [index, subject, key, value] of answer.rows) {
       const rule = rules[index]
       const path = rule.stream.replaceAll('{subject}', segment(subject))
       if (!state.has(path)) state.set(path, new Map())
       const id = rule.type + SEPARATOR + (rule.isComposite ? JSON.stringify(JSON.parse(key)) : key)
-      state.get(path).set(id, canonical(value))
+      const rows = state.get(path)
+      rows.set(id, rows.has(id) ? union(rows.get(id), value) : canonical(value))
     }
     return state
   }
@@ -67,6 +68,12 @@ export class Oracle {
               FROM "${rule.schema}".${name} AS ${name}, LATERAL (${rule.audience}) AS s(subject)
              WHERE s.subject IS NOT NULL`
   }
+}
+
+/** Rules that show different columns of one row in one stream show all of them. */
+function union(a, b) {
+  const columns = new Map([...members(a), ...members(b)])
+  return canonical(`{${[...columns].map(([name, value]) => `${JSON.stringify(name)}:${value}`).join(',')}}`)
 }
 
 /** The events that turn state A into state B: Map of stream to Map of id to {operation, value}. */
