@@ -1,0 +1,247 @@
+// Random protocol operations against a real server and a plain model in memory, with restarts and
+// SIGKILL in between: every answer and every stream must be the same. WEIR_SEED repeats a run.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Daemon } from './daemon.mjs'
+
+const seed = Number(process.env.WEIR_SEED ?? Date.now() % 1000000)
+const operations = Number(process.env.WEIR_OPERATIONS ?? 3000)
+const paths = ['a', 'user/1/data', 'user/a%2Fb/data', 'deep/er/path', '%C3%A9']
+const types = ['application/json', 'text/plain', 'application/octet-stream']
+
+let state = seed
+function draw(below) {
+  state = (Math.imul(state, 1664525) + 1013904223) >>> 0
+  return Math.floor((state / 2 ** 32) * below)
+}
+const pick = (list) => list[draw(list.length)]
+const offsetOf = (position) => `${'0'.repeat(16)}_${String(position).padStart(16, '0')}`
+
+// A stream is its messages in order; `ends` marks those that end an append.
+class Model {
+  streams = new Map()
+  constructor() {
+    this.producers = new Map()
+  }
+
+  find(path) {
+    return this.streams.get(path)
+  }
+
+  remove(path) {
+    const stream = this.find(path)
+    stream.isDeleted = true
+    if (stream.forks) return
+    this.streams.delete(path)
+    const source = stream.source
+    if (source && --source.forks === 0 && source.isDeleted) this.remove(source.path)
+  }
+}
+
+const isJson = (stream) => stream.type === 'application/json'
+const lengthOf = (messages) => messages.reduce((sum, message) => sum + message.text.length, 0)
+
+function newMessages(type, count) {
+  const messages = []
+  for (let i = 0; i < count; i++)
+    messages.push({
+      text: type === 'application/json' ? JSON.stringify({ n: draw(100000) }) : `<${draw(100000)}>`,
+      ends: i + 1 === count,
+    })
+  return messages
+}
+
+const bodyOf = (type, messages) => type === 'application/json'
+  ? `[${messages.map((message) => message.text).join(', ')}]`
+  : messages.map((message) => message.text).join('')
+
+const contentOf = (stream, messages) => isJson(stream)
+  ? `[${messages.map((message) => message.text).join(',')}]`
+  : messages.map((message) => message.text).join('')
+
+async function create(daemon, model, path) {
+  const type = pick(types)
+  const stream = model.find(path)
+  const isClosed = draw(10) === 0
+  const messages = draw(3) === 0 ? newMessages(type, type === types[0] ? 1 + draw(3) : 1) : []
+  const headers = { 'content-type': type, ...(isClosed && { 'stream-closed': 'true' }) }
+  const answer = await daemon.put(path, headers, messages.length ? bodyOf(type, messages) : undefined)
+  if (!stream) {
+    assert.equal(answer.status, 201)
+    assert.equal(answer.headers.get('stream-next-offset'), offsetOf(lengthOf(messages)))
+    model.streams.set(path, { path, type, isClosed, messages, forks: 0, producers: new Map() })
+  } else {
+    const isSame = !stream.isDeleted && !stream.source && stream.type === type &&
+      stream.isClosed === isClosed
+    assert.equal(answer.status, isSame ? 200 : 409)
+  }
+}
+
+// At the end of an append, and some messages or bytes behind it.
+async function fork(daemon, model, path, from) {
+  const source = model.find(from)
+  if (!source || model.find(path)) return
+  let boundary = draw(source.messages.length + 1)
+  while (boundary && !source.messages[boundary - 1].ends) boundary--
+  let behind = boundary
+  while (behind < source.messages.length &&
+    (behind === boundary || !source.messages[behind - 1].ends)) behind++
+  const taken = boundary + draw(behind - boundary + 1)
+  const inherited = source.messages.slice(0, taken).map((message) => ({ ...message }))
+  const offset = lengthOf(source.messages.slice(0, boundary))
+  if (inherited.length) inherited.at(-1).ends = true
+  const answer = await daemon.put(path, {
+    'stream-forked-from': `/v1/stream/${from}`,
+    'stream-fork-offset': offsetOf(offset),
+    'stream-fork-sub-offset': String(isJson(source) ? taken - boundary
+      : lengthOf(inherited) - offset),
+  })
+  assert.equal(answer.status, source.isDeleted ? 409 : 201)
+  if (source.isDeleted) return
+  assert.equal(answer.headers.get('content-type'), source.type)
+  source.forks++
+  model.streams.set(path, { path, type: source.type, isClosed: false, messages: inherited, forks: 0,
+    source, producers: new Map() })
+}
+
+function expectedAppend(stream, { type, closes, seq, producer }, messages) {
+  const known = producer && stream.producers.get(producer.id)
+  if (stream.isClosed) {
+    if (known && producer.epoch < known.epoch) return 403
+    if (known?.closed && producer.epoch === known.epoch && producer.seq === known.seq) return 204
+    return !messages.length && !producer ? 204 : 409
+  }
+  if (messages.length && type !== stream.type) return 409
+  if (known && producer.epoch < known.epoch) return 403
+  if (known && producer.epoch > known.epoch) {
+    if (producer.seq) return 400
+  } else if (producer) {
+    const expected = known ? known.seq + 1 : 0
+    if (producer.seq < expected) return 204
+    if (producer.seq > expected) return 409
+  }
+  if (seq !== undefined && stream.seq !== undefined && seq <= stream.seq) return 409
+  return producer && messages.length ? 200 : 204
+}
+
+async function append(daemon, model, path) {
+  const stream = model.find(path)
+  const type = draw(12) === 0 ? pick(types) : (stream?.type ?? types[0])
+  const closes = draw(25) === 0
+  const messages = closes && draw(2) ? []
+    : newMessages(type, type === types[0] ? 1 + draw(4) : 1)
+  const id = pick(['p', 'q'])
+  const known = stream?.producers.get(id)
+  const producer = draw(3) ? undefined : {
+    id,
+    epoch: Math.max(0, (known?.epoch ?? 0) + draw(8) - 6 + (draw(6) ? 0 : 1)),
+    seq: draw(5) === 0 ? 0 : Math.max(0, (known?.seq ?? -1) + draw(3)),
+  }
+  const seq = draw(6) === 0 ? String(draw(1000)).padStart(4, '0') : undefined
+  const answer = await daemon.post(path, bodyOfAppend(type, messages), {
+    'content-type': type,
+    ...(closes && { 'stream-closed': 'true' }),
+    ...(seq !== undefined && { 'stream-seq': seq }),
+    ...(producer && { 'producer-id': id, 'producer-epoch': `${producer.epoch}`,
+      'producer-seq': `${producer.seq}` }),
+  })
+  if (!stream || stream.isDeleted) {
+    assert.equal(answer.status, stream ? 410 : 404)
+    return
+  }
+  const expected = expectedAppend(stream, { type, closes, seq, producer }, messages)
+  assert.equal(answer.status, expected)
+  const isDuplicate = producer && known && producer.epoch === known.epoch &&
+    producer.seq <= known.seq
+  if (expected > 204 || stream.isClosed || isDuplicate) return
+  stream.messages.push(...messages)
+  stream.isClosed = closes
+  if (seq !== undefined) stream.seq = seq
+  if (producer) stream.producers.set(id, { ...producer, closed: closes })
+  assert.equal(answer.headers.get('stream-next-offset'), offsetOf(lengthOf(stream.messages)))
+  assert.equal(answer.headers.get('stream-closed'), closes ? 'true' : null)
+}
+
+const bodyOfAppend = (type, messages) => (messages.length ? bodyOf(type, messages) : '')
+
+async function remove(daemon, model, path) {
+  const stream = model.find(path)
+  const answer = await fetch(daemon.stream(path), { method: 'DELETE' })
+  assert.equal(answer.status, !stream ? 404 : stream.isDeleted ? 410 : 204)
+  if (stream && !stream.isDeleted) model.remove(path)
+}
+
+// All pages from the end of some append on, each ending at the end of an append.
+async function read(daemon, model, path) {
+  const stream = model.find(path)
+  if (!stream || stream.isDeleted) {
+    assert.equal((await fetch(daemon.stream(path))).status, stream ? 410 : 404)
+    return
+  }
+  let at = draw(stream.messages.length + 1)
+  while (at && !stream.messages[at - 1].ends) at--
+  let position = lengthOf(stream.messages.slice(0, at))
+  for (;;) {
+    const query = at === 0 ? '?offset=-1' : `?offset=${offsetOf(position)}`
+    const answer = await fetch(daemon.stream(path, query))
+    assert.equal(answer.status, 200)
+    assert.equal(answer.headers.get('content-type'), stream.type)
+    const next = Number(answer.headers.get('stream-next-offset').slice(17))
+    const start = at
+    while (position < next) position += stream.messages[at++].text.length
+    assert.equal(position, next)
+    assert.ok(at === 0 || stream.messages[at - 1].ends)
+    assert.equal(await answer.text(), contentOf(stream, stream.messages.slice(start, at)))
+    const isAtTail = at === stream.messages.length
+    assert.equal(answer.headers.get('stream-up-to-date'), isAtTail ? 'true' : null)
+    assert.equal(answer.headers.get('stream-closed'), isAtTail && stream.isClosed ? 'true' : null)
+    const again = await fetch(daemon.stream(path, query), {
+      headers: { 'if-none-match': answer.headers.get('etag') },
+    })
+    assert.equal(again.status, 304)
+    if (isAtTail) return
+  }
+}
+
+async function head(daemon, model, path) {
+  const stream = model.find(path)
+  const answer = await fetch(daemon.stream(path), { method: 'HEAD' })
+  assert.equal(answer.status, !stream ? 404 : stream.isDeleted ? 410 : 200)
+  if (answer.status !== 200) return
+  assert.equal(answer.headers.get('stream-next-offset'), offsetOf(lengthOf(stream.messages)))
+  assert.equal(answer.headers.get('stream-closed'), stream.isClosed ? 'true' : null)
+}
+
+async function restart(daemon) {
+  if (draw(2)) await daemon.kill()
+  else assert.equal(await daemon.stop(), 0)
+  await daemon.start()
+}
+
+async function step(daemon, model) {
+  const path = pick(paths)
+  const kind = draw(1000)
+  if (kind < 100) await create(daemon, model, path)
+  else if (kind < 170) await fork(daemon, model, path, pick(paths))
+  else if (kind < 620) await append(daemon, model, path)
+  else if (kind < 660) await remove(daemon, model, path)
+  else if (kind < 900) await read(daemon, model, path)
+  else if (kind < 990) await head(daemon, model, path)
+  else await restart(daemon)
+}
+
+test(`random operations, WEIR_SEED=${seed}`, async () => {
+  const daemon = await Daemon.make('--page-size', '100', '--cache-size', '4K')
+  const model = new Model()
+  for (let i = 0; i < operations; i++) {
+    try {
+      await step(daemon, model)
+    } catch (error) {
+      error.message = `operation ${i} of WEIR_SEED=${seed}: ${error.message}`
+      throw error
+    }
+  }
+  await restart(daemon)
+  for (const path of paths) await read(daemon, model, path)
+  await daemon.remove()
+})
