@@ -13,7 +13,7 @@ test('canonical JSON keeps digits and forgets order and spaces', () => {
   assert.equal(canonical(' {"b" : 1.10, "a":[1e2, {"x":"\\u00e9\\n"}] } '), '{"a":[100,{"x":"é\\n"}],"b":1.10}')
   assert.equal(canonical('12345678901234567890123.10'), '12345678901234567890123.10')
   assert.notEqual(canonical('1.10'), canonical('1.1'))
-  for (const [number, expected] of [['1.5e1', '15'], ['12e-1', '1.2'], ['0e5', '0'], ['-1.5E-3', '-0.0015'], ['1e+3', '1000'], ['-7', '-7']]) {
+  for (const [number, expected] of [['1.5e1', '15'], ['12e-1', '1.2'], ['0e5', '0'], ['-1.5E-3', '-0.0015'], ['1e+3', '1000'], ['-7', '-7'], ['-0.0', '0.0']]) {
     assert.equal(canonicalNumber(number), expected)
   }
   for (const bad of ['', '{', '{"a":}', '[1,]', '01', '1 2', 'nul', '"\u0001"', "'a'"]) assert.throws(() => canonical(bad), /JSON/, bad)

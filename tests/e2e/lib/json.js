@@ -156,8 +156,9 @@ class Scanner {
   }
 }
 
-/** Writes an exponent out; digits stay as they are. */
+/** Writes an exponent out and takes the sign off a zero; digits stay as they are. */
 export function canonicalNumber(text) {
+  if (/^-[0.]+$/.test(text)) return text.slice(1)
   const match = /^(-?)([0-9]+)(?:\.([0-9]+))?[eE]([+-]?[0-9]+)$/.exec(text)
   if (!match) return text
   const [, sign, whole, fraction = '', power] = match

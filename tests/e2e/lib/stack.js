@@ -45,7 +45,7 @@ export class Stack {
       await admin.query('CREATE DATABASE app')
       await admin.end()
       stack.db = await stack.connect()
-      await stack.db.query(schema + MARKER_SQL)
+      await stack.db.query(`${schema};${MARKER_SQL}`)
       await stack.#install(tables, rules)
       stack.server = await Server.start(stack.workspace, { args: serverArgs })
       stack.bridge = new Bridge(stack.workspace, { conninfo: stack.cluster.conninfo('app'), streamsUrl: stack.server.streamsUrl, args: bridgeArgs })
