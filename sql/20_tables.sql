@@ -16,14 +16,17 @@ CREATE TABLE IF NOT EXISTS weir.rules (
 -- Updates and deletes of rules reach the bridge by their key.
 ALTER TABLE weir.rules REPLICA IDENTITY DEFAULT;
 
-COMMENT ON TABLE weir.rules IS 'one rule a row: who may see a row of a table. Several rules on a table add up';
+COMMENT ON TABLE weir.rules IS
+    'one rule a row: who may see a row of a table. Several rules on a table add up';
 COMMENT ON COLUMN weir.rules.relation IS 'the table whose rows the rule shows';
-COMMENT ON COLUMN weir.rules.audience IS 'a SELECT of subjects, correlated on the row by the table''s own name';
+COMMENT ON COLUMN weir.rules.audience IS
+    'a SELECT of subjects, correlated on the row by the table''s own name';
 COMMENT ON COLUMN weir.rules.columns IS 'the columns that are shown; NULL: all';
 COMMENT ON COLUMN weir.rules.type IS 'the type of the events; NULL: the table''s name';
 COMMENT ON COLUMN weir.rules.stream IS 'the path of a subject''s stream, with {subject} in it once';
 
--- Written by the bridge alone. Not for the publication; in one FOR ALL TABLES the bridge passes it over.
+-- Written by the bridge alone. Not for the publication; in one FOR ALL TABLES the bridge passes it
+-- over.
 CREATE TABLE IF NOT EXISTS weir.rule_status (
     name text PRIMARY KEY,
     state text NOT NULL,
@@ -32,4 +35,5 @@ CREATE TABLE IF NOT EXISTS weir.rule_status (
     CONSTRAINT rule_status_state_check CHECK (state IN ('active', 'refused')),
     CONSTRAINT rule_status_reason_check CHECK ((state = 'refused') = (reason IS NOT NULL))
 );
-COMMENT ON TABLE weir.rule_status IS 'what the bridge last made of each rule: active, or refused and why. A refused rule shows nothing to anybody';
+COMMENT ON TABLE weir.rule_status IS
+    'what the bridge made of each rule; one that is refused shows nothing to anybody';

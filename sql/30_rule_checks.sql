@@ -73,8 +73,8 @@ BEGIN
 END
 $$;
 
--- A path whatever the subject is, and never one of the stream server's own. It is split at '/' as it
--- stands; the bridge percent-encodes each segment afterwards.
+-- A path whatever the subject is, and never one of the stream server's own. It is split at '/' as
+-- it stands; the bridge percent-encodes each segment afterwards.
 CREATE OR REPLACE FUNCTION weir.check_stream(stream text) RETURNS void
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -153,14 +153,16 @@ DECLARE
     event_type text;
     other record;
 BEGIN
-    SELECT coalesce(rule.type, c.relname) INTO event_type FROM pg_class c WHERE c.oid = rule.relation;
+    SELECT coalesce(rule.type, c.relname) INTO event_type
+      FROM pg_class c WHERE c.oid = rule.relation;
     SELECT r.name, r.relation INTO other
       FROM weir.rules r JOIN pg_class c ON c.oid = r.relation
      WHERE r.relation <> rule.relation AND r.stream = rule.stream
        AND coalesce(r.type, c.relname) = event_type AND r.name <> coalesce(old_name, '')
      LIMIT 1;
     IF FOUND THEN
-        RAISE EXCEPTION 'rows of % and of % (rule "%") would both be of type "%" in the same streams',
+        RAISE EXCEPTION
+                'rows of % and of % (rule "%") would both be of type "%" in the same streams',
                 rule.relation, other.relation, other.name, event_type
             USING ERRCODE = 'unique_violation', HINT = 'give one of the two rules another type';
     END IF;

@@ -5,7 +5,8 @@
 
 DO $$
 DECLARE
-    owner CONSTANT oid := (SELECT p.pubowner FROM pg_catalog.pg_publication p WHERE p.pubname = 'weir');
+    owner CONSTANT oid := (
+        SELECT p.pubowner FROM pg_catalog.pg_publication p WHERE p.pubname = 'weir');
 BEGIN
     IF owner IS NULL THEN
         CREATE PUBLICATION weir FOR TABLE weir.rules;
