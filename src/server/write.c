@@ -137,6 +137,9 @@ static void create(struct request *request, const struct create_request *create)
     case CREATE_TYPE_MISMATCH:
         reply_text(request, MHD_HTTP_CONFLICT, "a fork has the content type of its source");
         break;
+    case CREATE_TOO_DEEP:
+        bad_request(request, "the stream is a fork of a fork, and so on, a hundred times already");
+        break;
     case CREATE_BAD_OFFSET:
         bad_request(request, "Stream-Fork-Offset is not an offset of the source");
         break;

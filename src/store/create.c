@@ -151,10 +151,35 @@ static enum create_result create(struct store *store, const struct create_reques
     return CREATE_NEW;
 }
 
+/* Each generation is a step of every read that goes back that far. */
+static bool is_too_deep(struct store *store, const struct stream *source)
+{
+    enum { GENERATIONS_MAX = 100 };
+    int count = 0;
+    while (source->fork.source_id && count < GENERATIONS_MAX) {
+        source = store_stream(store, source->fork.source_id);
+        check(source != NULL);
+        count++;
+    }
+    return count == GENERATIONS_MAX;
+}
+
+static enum create_result decide_fork(struct store *store, const struct create_request *request,
+                                      struct stream *source)
+{
+    struct fork_origin origin;
+    if (request->content_type.len &&
+        !media_type_eq(request->content_type, stream_content_type(source)))
+        return CREATE_TYPE_MISMATCH;
+    if (is_too_deep(store, source))
+        return CREATE_TOO_DEEP;
+    enum create_result result = resolve_fork(store, source, &request->fork, &origin);
+    return result == CREATE_NEW ? create(store, request, source, &origin) : result;
+}
+
 static enum create_result create_fork(struct store *store, const struct create_request *request)
 {
     struct stream *source;
-    struct fork_origin origin;
     switch (store_find(store, request->fork.source, &source)) {
     case FIND_MISSING:
         return CREATE_SOURCE_MISSING;
@@ -163,11 +188,10 @@ static enum create_result create_fork(struct store *store, const struct create_r
     case FIND_OK:
         break;
     }
-    if (request->content_type.len &&
-        !media_type_eq(request->content_type, stream_content_type(source)))
-        return CREATE_TYPE_MISMATCH;
-    enum create_result result = resolve_fork(store, source, &request->fork, &origin);
-    return result == CREATE_NEW ? create(store, request, source, &origin) : result;
+    stream_hold(source);
+    enum create_result result = decide_fork(store, request, source);
+    store_drop(store, source);
+    return result;
 }
 
 enum create_result store_create_unclear(struct store *store, const struct create_request *request,

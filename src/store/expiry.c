@@ -7,6 +7,16 @@
 
 enum { SWEEP_STREAMS = 500, SWEEP_MS = 1000, SWEEP_MORE_MS = 50 };
 
+/* Whoever waits for data uses the stream all the time. */
+bool store_is_expired(struct store *store, struct stream *stream, int64_t wall_ms)
+{
+    if (stream_deadline(stream) > wall_ms)
+        return false;
+    if (stream->has_ttl && stream->watchers)
+        store_touch(store, stream);
+    return stream_deadline(stream) <= wall_ms;
+}
+
 struct sweep {
     uint64_t ids[SWEEP_STREAMS];
     size_t count;
@@ -29,7 +39,7 @@ void store_expire(struct store *store)
     bool has_deleted = false;
     for (size_t i = 0; i < sweep.count; i++) {
         struct stream *stream = store_stream(store, sweep.ids[i]);
-        if (!stream || stream->is_soft_deleted || stream_deadline(stream) > wall_ms)
+        if (!stream || stream->is_soft_deleted || !store_is_expired(store, stream, wall_ms))
             continue;
         if (!store_delete(store, stream))
             break;

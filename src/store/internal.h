@@ -97,6 +97,8 @@ enum read_result store_read_until(struct store *store, struct stream *stream, ui
 
 /* ---- expiry: expiry.c ---- */
 
+bool store_is_expired(struct store *store, struct stream *stream, int64_t wall_ms);
+
 /* Deletes some expired streams, when it is time to. */
 void store_expire(struct store *store);
 

@@ -105,13 +105,9 @@ static struct stream *holder(struct gathering *gathering, struct stream *stream)
     return stream;
 }
 
-enum read_result store_read_until(struct store *store, struct stream *stream, uint64_t position,
-                                  uint64_t until, size_t limit, struct page *page)
+static enum read_result gather(struct store *store, struct stream *stream, uint64_t until,
+                               size_t limit, struct page *page)
 {
-    stream_check(stream);
-    *page = (struct page){.start = position, .end = position};
-    if (position > until)
-        return READ_BEYOND_TAIL;
     enum read_result result = READ_OK;
     struct gathering gathering = {.store = store, .page = page, .limit = limit};
     while (result == READ_OK && !gathering.is_full && page->end < until) {
@@ -121,6 +117,20 @@ enum read_result store_read_until(struct store *store, struct stream *stream, ui
         result = is_in_memory ? gather_memory(&gathering, source)
                               : gather_chunk(&gathering, source);
     }
+    return result;
+}
+
+enum read_result store_read_until(struct store *store, struct stream *stream, uint64_t position,
+                                  uint64_t until, size_t limit, struct page *page)
+{
+    stream_check(stream);
+    *page = (struct page){.start = position, .end = position};
+    if (position > until)
+        return READ_BEYOND_TAIL;
+    /* Loading a fork's ancestors may push unused streams out of memory, but not this one. */
+    stream_hold(stream);
+    enum read_result result = gather(store, stream, until, limit, page);
+    store_drop(store, stream);
     page->messages = store->page;
     page->is_at_tail = page->end == until;
     return result;

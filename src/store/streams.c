@@ -174,7 +174,7 @@ enum find_result store_find(struct store *store, struct slice path, struct strea
     if (stream->is_soft_deleted)
         return FIND_SOFT_DELETED;
     /* Without room for the deletion the stream is gone all the same, for whoever asks. */
-    if (stream_deadline(stream) <= clock_wall_ms()) {
+    if (store_is_expired(store, stream, clock_wall_ms())) {
         bool is_kept = store_delete(store, stream) && stream->is_soft_deleted;
         return is_kept ? FIND_SOFT_DELETED : FIND_MISSING;
     }

@@ -6,6 +6,7 @@
 #include "weir/base/hash.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static struct stream *find(struct store *store, const char *path)
@@ -193,6 +194,32 @@ Test(streams, forks_read_through_to_their_sources)
         cr_expect_eq(store_find(store, SLICE("c"), &stream), FIND_MISSING);
         store_end(store);
         store = folder_open(&folder, true);
+    }
+    store_end(store);
+    folder_remove(&folder);
+}
+
+Test(streams, forks_of_forks_have_a_bound)
+{
+    struct folder folder = folder_make();
+    struct store *store = folder_open(&folder, true);
+    append_text(store, make_stream(store, "0", "text/plain"), "a");
+    char path[12], source[12] = "0", expected[128] = "a";
+    for (int i = 1; i <= 100; i++) {
+        snprintf(path, sizeof path, "%d", i);
+        cr_assert_eq(fork_stream(store, path, source, (uint64_t)i, 0), CREATE_NEW);
+        append_text(store, find(store, path), "b");
+        strcat(expected, "b");
+        strcpy(source, path);
+    }
+    cr_expect_eq(fork_stream(store, "101", source, 0, 0), CREATE_TOO_DEEP);
+    /* More ancestors than unused streams stay in memory. */
+    for (int stored = 0; stored < 2; stored++) {
+        store_await_checkpoints(store, 1);
+        cr_expect_str_eq(read_all(store, find(store, source), 0, 1), expected);
+        store_end(store);
+        store = folder_open(&folder, true);
+        append_text(store, make_stream(store, stored ? "y" : "x", "text/plain"), "z");
     }
     store_end(store);
     folder_remove(&folder);

@@ -131,6 +131,7 @@ enum create_result {
     CREATE_SOURCE_MISSING,
     CREATE_SOURCE_SOFT_DELETED,
     CREATE_TYPE_MISMATCH, /* of a fork and its source */
+    CREATE_TOO_DEEP, /* a fork of a fork of a fork ..., a hundred times */
     CREATE_BAD_OFFSET,
     CREATE_BAD_SUB_OFFSET,
     CREATE_BAD_JSON,
