@@ -44,6 +44,16 @@ static void forget(struct store *store, struct stream *stream)
     stream_free(stream);
 }
 
+/* A stream that somebody holds since it was listed leaves the list only; it comes back when it is
+ * dropped. */
+static void evict_oldest(struct store *store)
+{
+    struct stream *stream = store->oldest_idle;
+    unlist(store, stream);
+    if (stream->references == 0)
+        forget(store, stream);
+}
+
 /* Unused streams stay for a while, as the next request often asks for one of them. */
 static void list_idle(struct store *store, struct stream *stream)
 {
@@ -53,7 +63,7 @@ static void list_idle(struct store *store, struct stream *stream)
     store->newest_idle = stream;
     stream->is_listed = true;
     if (++store->idle_count > store->settings.idle_streams)
-        forget(store, store->oldest_idle);
+        evict_oldest(store);
 }
 
 void store_drop(struct store *store, struct stream *stream)
