@@ -131,7 +131,7 @@ static bool atom_holds(struct evaluation *evaluation, const struct condition *at
     case CONDITION_NOT_NULL:
         return !value_is_null(column_json(evaluation, atom->left));
     default:
-        check(!"an atom");
+        check(false && "an atom");
         return false;
     }
 }
