@@ -18,6 +18,7 @@ ALTER TABLE public.todos ALTER COLUMN body SET STORAGE EXTERNAL;
 CREATE TABLE public.comments (
   id text PRIMARY KEY, todo_id bigint REFERENCES public.todos ON UPDATE CASCADE ON DELETE CASCADE,
   author_id text, body text);
+ALTER TABLE public.comments REPLICA IDENTITY FULL; -- the others have DEFAULT, both are to do
 CREATE TABLE public.countries (code text PRIMARY KEY, name text, area numeric(20, 4));
 CREATE TYPE public.mood AS ENUM ('glad', 'so so', 'sad "quoted"');
 CREATE TYPE public.point3 AS (x int, y numeric, label text);
@@ -57,6 +58,11 @@ export const RULES = [
     audience: `SELECT other.user_id FROM members other WHERE other.project_id = members.project_id AND other.role <> 'banned'`,
   },
   { name: 'oneself', relation: 'users', audience: 'SELECT users.id' },
+  {
+    name: 'profiles', relation: 'users', type: 'profile', columns: ['id', 'name'], stream: 'user/{subject}/data',
+    audience: `SELECT other.id FROM users other WHERE other.is_active`,
+  },
+  { name: 'board', relation: 'projects', type: 'board', stream: 'board/{subject}', audience: 'SELECT projects.id' },
   { name: 'gadgets', relation: 'gadgets', audience: 'SELECT gadgets.owner_id' },
 ]
 
