@@ -196,16 +196,31 @@ void catalog_producers(struct catalog *catalog,
         die("producers", code);
 }
 
-/* The map is address space, not disk: the file grows with what is in it. */
-static int open_environment(MDB_env *env, const char *path)
+static int try_environment(struct catalog *catalog, const char *path, size_t map_bytes)
 {
-    int code = mdb_env_set_maxdbs(env, DATABASE_COUNT);
-    for (size_t terabytes_16th = 16; code == 0 && terabytes_16th; terabytes_16th /= 4) {
-        code = mdb_env_set_mapsize(env, terabytes_16th << 36);
-        if (code == 0)
-            code = mdb_env_open(env, path, MDB_NOSUBDIR | MDB_NOTLS | MDB_NORDAHEAD, 0600);
-        if (code != ENOMEM)
-            break;
+    int code = mdb_env_create(&catalog->env);
+    if (code == 0)
+        code = mdb_env_set_maxdbs(catalog->env, DATABASE_COUNT);
+    if (code == 0)
+        code = mdb_env_set_mapsize(catalog->env, map_bytes);
+    if (code == 0)
+        code = mdb_env_open(catalog->env, path, MDB_NOSUBDIR | MDB_NOTLS | MDB_NORDAHEAD, 0600);
+    if (code && catalog->env) {
+        mdb_env_close(catalog->env);
+        catalog->env = NULL;
+    }
+    return code;
+}
+
+/* The map is address space, not disk: the file grows with what is in it. Where a terabyte of it is
+ * not to be had, less has to do. */
+static int open_environment(struct catalog *catalog, const char *path)
+{
+    size_t map_bytes = (size_t)1 << 40;
+    int code = try_environment(catalog, path, map_bytes);
+    while (code == ENOMEM && map_bytes > (size_t)1 << 34) {
+        map_bytes /= 4;
+        code = try_environment(catalog, path, map_bytes);
     }
     return code;
 }
@@ -270,9 +285,7 @@ struct catalog *catalog_open(const char *folder, struct err *err)
     struct catalog *catalog = calloc(1, sizeof *catalog);
     char *path = NULL;
     check(catalog != NULL && asprintf(&path, "%s/catalog.mdb", folder) > 0);
-    int code = mdb_env_create(&catalog->env);
-    if (code == 0)
-        code = open_environment(catalog->env, path);
+    int code = open_environment(catalog, path);
     free(path);
     bool ok = code == 0 ? prepare(catalog, err) : catalog_fail(err, "open", code);
     if (ok)
