@@ -6,7 +6,7 @@
 #include "weir/base/log.h"
 #include "weir/base/lsn.h"
 
-enum { RETRY_FIRST_MS = 500, RETRY_MAX_MS = 5000, QUEUED_BATCHES = 3 };
+enum { RETRY_FIRST_MS = 500, RETRY_MAX_MS = 5000, QUEUED_BATCHES = 3, RESYNCS_MAX = 5 };
 
 static enum bridge_end end_of(enum publisher_claim result)
 {
@@ -40,7 +40,8 @@ static bool check_positions(struct bridge *bridge, struct err *err)
     struct progress replica = {bridge->replica_lsn, 0};
     char text[2][LSN_TEXT_SIZE];
     if (meta_phase(bridge->replica) != PHASE_FOLLOWING ||
-        progress_cmp(replica, bridge->published) <= 0)
+        progress_cmp(replica, bridge->published) <= 0 ||
+        replica_meta(bridge->replica, "outgoing").len)
         return true;
     err_set(err, "the stream server has the producer %s at %s, but this bridge had published up to "
                  "%s: the server has lost data or is another one",
@@ -89,20 +90,6 @@ static enum bridge_end check_slot(struct bridge *bridge, struct pg_connection *c
     return BRIDGE_FAILED;
 }
 
-static bool check_catalog(struct bridge *bridge, struct err *err)
-{
-    struct buffer description = BUFFER_INIT;
-    catalog_describe(bridge->catalog, &description);
-    bool same = slice_eq(replica_meta(bridge->replica, "catalog"), buffer_slice(&description));
-    buffer_release(&description);
-    if (same)
-        return true;
-    err_set(err, "the published tables or their columns have changed since the replica in %s was "
-                 "made, which cannot be followed yet",
-            bridge->settings->state);
-    return err_hint(err, "start over with an empty --state folder, another --slot and new streams");
-}
-
 /* The catalog and the compiled rules, for the rows that the replica has. */
 static enum bridge_end prepare(struct bridge *bridge, struct err *err)
 {
@@ -112,10 +99,8 @@ static enum bridge_end prepare(struct bridge *bridge, struct err *err)
         return reach == PG_UNREACHABLE ? BRIDGE_RETRY : BRIDGE_FAILED;
     enum bridge_end end = check_slot(bridge, connection, err);
     if (end == BRIDGE_DONE && !bridge->catalog) {
-        bridge->catalog = catalog_load(connection, bridge->settings->publication, err);
+        bridge->catalog = catalog_restore(replica_meta(bridge->replica, "catalog"), err);
         if (!bridge->catalog)
-            end = pg_is_broken(connection) ? BRIDGE_RETRY : BRIDGE_FAILED;
-        else if (!check_catalog(bridge, err))
             end = BRIDGE_FAILED;
     }
     pg_close(connection);
@@ -156,8 +141,19 @@ static enum bridge_end advance(struct bridge *bridge, struct err *err)
         return bridge_load(bridge, err);
     if ((end = prepare(bridge, err)) != BRIDGE_DONE)
         return end;
-    return phase == PHASE_PUBLISHING ? bridge_publish_first(bridge, err)
-                                     : bridge_follow(bridge, err);
+    if (phase == PHASE_PUBLISHING)
+        return bridge_publish_first(bridge, err);
+    return bridge->wants_resync ? bridge_resync(bridge, err) : bridge_follow(bridge, err);
+}
+
+/* A change that does not fit, or another catalog. Tables that never fit would be read for ever. */
+static enum bridge_end want_resync(struct bridge *bridge, struct err *err)
+{
+    if (++bridge->resyncs > RESYNCS_MAX)
+        return BRIDGE_FAILED;
+    log_err(LOG_INFO, "resyncing by difference", err);
+    bridge->wants_resync = true;
+    return BRIDGE_DONE;
 }
 
 static enum bridge_end run(struct bridge *bridge, struct err *err)
@@ -166,6 +162,8 @@ static enum bridge_end run(struct bridge *bridge, struct err *err)
     for (;;) {
         uint64_t started = clock_monotonic_ms();
         enum bridge_end end = advance(bridge, err);
+        if (end == BRIDGE_RESYNC)
+            end = want_resync(bridge, err);
         replication_close(bridge->replication);
         bridge->replication = NULL;
         transaction_clear(&bridge->transaction);

@@ -7,9 +7,19 @@
  */
 #pragma once
 
+/* How a stage ended. */
+enum bridge_end {
+    BRIDGE_DONE,
+    BRIDGE_STOPPED, /* the operator wants it */
+    BRIDGE_RETRY,   /* the connection to Postgres is gone, or something is in the way; err says */
+    BRIDGE_FAILED,  /* waiting does not help; err says */
+    BRIDGE_RESYNC,  /* a table is not what the replica has of it; err says */
+};
+
 #include "catalog.h"
 #include "outbox.h"
 #include "rule_table.h"
+#include "table_reader.h"
 #include "transaction.h"
 
 #include "weir/bridge/bridge.h"
@@ -43,20 +53,18 @@ struct bridge {
     uint32_t xid;
     struct event_headers headers;
 
+    bool wants_resync;             /* the catalog has changed, or: */
+    const struct relation *misfit; /* a change did not fit this table */
+    unsigned resyncs;              /* since a transaction was last applied */
+    uint64_t last_catalog_ms;
+    char catalog_complaint[ERR_MESSAGE_SIZE]; /* said already */
+
     uint64_t dirty_since_ms;      /* 0: nothing applied since the last checkpoint */
     uint64_t last_checkpoint_ms;
     uint64_t last_feedback_ms;
     uint64_t last_message_ms;
     uint64_t last_flush_ms;
     uint64_t transactions;
-};
-
-/* How a stage ended. */
-enum bridge_end {
-    BRIDGE_DONE,
-    BRIDGE_STOPPED, /* the operator wants it */
-    BRIDGE_RETRY,   /* the connection to Postgres is gone, or something is in the way; err says */
-    BRIDGE_FAILED,  /* waiting does not help; err says */
 };
 
 /* load.c: a new slot and its snapshot into an empty replica. */
@@ -67,6 +75,15 @@ enum bridge_end bridge_publish_first(struct bridge *bridge, struct err *err) WEI
 
 /* follow.c: the slot, until something ends it. */
 enum bridge_end bridge_follow(struct bridge *bridge, struct err *err) WEIR_MUST_CHECK;
+
+/* Connects to the slot and starts it from the replica's position. */
+enum bridge_end bridge_start_replication(struct bridge *bridge, struct err *err) WEIR_MUST_CHECK;
+
+/* resync.c: the replica and the streams to a new snapshot of the catalog and what has changed. */
+enum bridge_end bridge_resync(struct bridge *bridge, struct err *err) WEIR_MUST_CHECK;
+
+/* Sends the batch of a resync whose publication a crash has cut off. */
+enum bridge_end bridge_send_outgoing(struct bridge *bridge, struct err *err) WEIR_MUST_CHECK;
 
 /* bridge.c: takes the producer's name over, once, when it is sure that this bridge is the one to
  * publish: another bridge that had it is fenced by that, for good. */

@@ -1,7 +1,8 @@
 #include "catalog.h"
 
+#include "catalog_bytes.h"
+
 #include "weir/base/check.h"
-#include "weir/base/json.h"
 #include "weir/base/log.h"
 
 #include <stdio.h>
@@ -81,15 +82,6 @@ static struct slice copy_at(struct arena *arena, const struct pg_rows *rows, siz
                             size_t column)
 {
     return arena_copy(arena, pg_rows_slice(rows, row, column));
-}
-
-static struct slice json_name_of(struct arena *arena, struct slice name)
-{
-    struct buffer token = BUFFER_INIT;
-    json_add_string(&token, name);
-    struct slice copy = arena_copy(arena, buffer_slice(&token));
-    buffer_release(&token);
-    return copy;
 }
 
 static const char *quoted_name(struct arena *arena, const char *schema, const char *table)
@@ -418,6 +410,8 @@ struct catalog *catalog_load(struct pg_connection *connection, const char *publi
     bool ok = check_publication(&loading, err) && load_tables(&loading, &tables, err) &&
               find_rules(&loading, err) && load_columns(&loading, tables, err);
     pg_rows_free(tables);
+    for (size_t i = 0; ok && i < catalog->relations.count; i++)
+        relation_identify(catalog->relations.relations[i]);
     if (ok)
         return catalog;
     catalog_free(catalog);
@@ -426,25 +420,10 @@ struct catalog *catalog_load(struct pg_connection *connection, const char *publi
 
 void catalog_free(struct catalog *catalog)
 {
-    if (!catalog)
-        return;
-    arena_release(&catalog->arena);
-    free(catalog);
-}
-
-void catalog_describe(const struct catalog *catalog, struct buffer *out)
-{
-    for (size_t i = 0; i < catalog->relations.count; i++) {
-        const struct relation *relation = catalog->relations.relations[i];
-        buffer_printf(out, "%u %.*s.%.*s (", relation->oid, SLICE_ARG(relation->schema),
-                      SLICE_ARG(relation->name));
-        for (size_t j = 0; j < relation->column_count; j++)
-            buffer_printf(out, "%s%.*s %u", j ? ", " : "",
-                          SLICE_ARG(relation->columns[j].json_name),
-                          relation->columns[j].type->oid);
-        buffer_add_str(out, ") key");
-        for (size_t j = 0; j < relation->key_count; j++)
-            buffer_printf(out, " %u", relation->key[j]);
-        buffer_add_char(out, '\n');
+    while (catalog) {
+        struct catalog *older = catalog->older;
+        arena_release(&catalog->arena);
+        free(catalog);
+        catalog = older;
     }
 }

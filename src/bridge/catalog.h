@@ -12,8 +12,9 @@ struct catalog {
     struct arena arena;
     struct relation_set relations;
     const struct relation *rules; /* weir.rules */
-    double *row_estimates;        /* for each relation, for progress */
+    double *row_estimates;        /* for each relation, for progress; none when restored */
     bool *has_column_list;        /* for each relation */
+    struct catalog *older;        /* whose relations this one may still point to */
 };
 
 /* NULL on failure. */
@@ -21,5 +22,19 @@ struct catalog *catalog_load(struct pg_connection *connection, const char *publi
                              struct err *err) WEIR_MUST_CHECK;
 void catalog_free(struct catalog *catalog); /* NULL is allowed */
 
-/* A text that changes when the replica no longer fits the catalog: tables, columns, types, keys. */
-void catalog_describe(const struct catalog *catalog, struct buffer *out);
+/* The catalog as bytes, for the replica, and back: the replica's rows can be read only with the
+ * catalog that they were stored by. NULL with err where the bytes are damaged. */
+void catalog_save(const struct catalog *catalog, struct buffer *out);
+struct catalog *catalog_restore(struct slice bytes, struct err *err) WEIR_MUST_CHECK;
+
+/* Whether both hold the same tables in the same shape. */
+bool catalog_equals(const struct catalog *a, const struct catalog *b);
+
+/* Makes catalog the follower of older, which it takes over: relations of the same shape become one
+ * and the same, others of the same table know each other as predecessor and successor until
+ * catalog_settle(). */
+void catalog_succeed(struct catalog *catalog, struct catalog *older);
+void catalog_settle(struct catalog *catalog);
+
+/* Whether the very relation is in the catalog. */
+bool catalog_holds(const struct catalog *catalog, const struct relation *relation);

@@ -74,7 +74,10 @@ enum bridge_end bridge_checkpoint(struct bridge *bridge, uint64_t lsn, struct er
     enum bridge_end end = wait_until_stored(bridge, err);
     if (end != BRIDGE_DONE)
         return end;
-    if (!meta_set_lsn(bridge->replica, lsn, err) || !replica_commit(bridge->replica, err))
+    bool was_sent = replica_meta(bridge->replica, "outgoing").len == 0 ||
+                    replica_set_meta(bridge->replica, "outgoing", SLICE(""), err);
+    if (!was_sent || !meta_set_lsn(bridge->replica, lsn, err) ||
+        !replica_commit(bridge->replica, err))
         return BRIDGE_FAILED;
     bridge->replica_lsn = lsn;
     if (bridge->applied_lsn < lsn)

@@ -7,12 +7,13 @@
 #include "weir/base/json.h"
 #include "weir/base/log.h"
 
-#include <stdio.h>
+#include <string.h>
 
 enum {
     TICK_MS = 250,
     IDLE_CHECKPOINT_MS = 1000,    /* nothing came for so long: a good moment for a checkpoint */
     FLUSH_AHEAD_MS = 500,
+    CATALOG_INTERVAL_MS = 5000,
     CHECKPOINT_WAL_BYTES = 512 * 1024 * 1024,
 };
 
@@ -76,6 +77,7 @@ static enum bridge_end finish_transaction(struct bridge *bridge, const struct ch
         return end;
     bridge->applied_lsn = change->next_lsn;
     bridge->transactions++;
+    bridge->resyncs = 0;
     return outbox_is_full(&bridge->outbox) ? bridge_submit(bridge, err) : BRIDGE_DONE;
 }
 
@@ -95,7 +97,8 @@ static enum bridge_end handle_message(struct bridge *bridge, struct slice messag
         if (bridge->skips_transaction || !bridge->in_transaction ||
             transaction_add(&bridge->transaction, &change, err))
             return BRIDGE_DONE;
-        return BRIDGE_FAILED;
+        bridge->misfit = bridge->transaction.misfit;
+        return BRIDGE_RESYNC;
     }
 }
 
@@ -125,6 +128,32 @@ static enum bridge_end checkpoint_if_due(struct bridge *bridge, struct err *err)
     if (seen > bridge->replica_lsn && since_last >= interval)
         return bridge_checkpoint(bridge, seen, err);
     return BRIDGE_DONE;
+}
+
+/* Looks whether tables have been added, dropped or altered. What cannot be followed is said once
+ * and left as it was: a new table that has no key shows nothing, and the others go on. */
+static enum bridge_end check_catalog_if_due(struct bridge *bridge, struct err *err)
+{
+    uint64_t now = clock_monotonic_ms();
+    if (bridge->in_transaction || now - bridge->last_catalog_ms < CATALOG_INTERVAL_MS)
+        return BRIDGE_DONE;
+    bridge->last_catalog_ms = now;
+    struct pg_connection *connection = rule_table_connection(&bridge->rule_table, err);
+    struct catalog *catalog =
+        connection ? catalog_load(connection, bridge->settings->publication, err) : NULL;
+    if (!catalog) {
+        if (strcmp(bridge->catalog_complaint, err->message) != 0)
+            log_err(LOG_WARN, "the published tables cannot be looked at again", err);
+        memcpy(bridge->catalog_complaint, err->message, sizeof bridge->catalog_complaint);
+        return BRIDGE_DONE;
+    }
+    bool is_same = catalog_equals(catalog, bridge->catalog);
+    catalog_free(catalog);
+    bridge->catalog_complaint[0] = '\0';
+    if (is_same)
+        return BRIDGE_DONE;
+    err_set(err, "the published tables or their columns have changed");
+    return BRIDGE_RESYNC;
 }
 
 static enum bridge_end step(struct bridge *bridge, struct err *err)
@@ -187,26 +216,27 @@ static bool start(struct bridge *bridge, bool *is_slot_busy, struct err *err)
     return ok;
 }
 
-enum bridge_end bridge_follow(struct bridge *bridge, struct err *err)
+enum bridge_end bridge_start_replication(struct bridge *bridge, struct err *err)
 {
     bool is_slot_busy = false;
-    enum pg_reach reach = replication_try_connect(bridge->settings->db, &bridge->replication, err);
+    enum pg_reach reach =
+        replication_try_connect(bridge->settings->db, &bridge->replication, err);
     if (reach != PG_CONNECTED)
         return reach == PG_UNREACHABLE ? BRIDGE_RETRY : BRIDGE_FAILED;
     if (!start(bridge, &is_slot_busy, err))
         return is_slot_busy ? BRIDGE_RETRY : BRIDGE_FAILED;
-    /* Holding the slot, this is the bridge that publishes. */
-    enum bridge_end end = bridge_claim(bridge, err);
-    if (end != BRIDGE_DONE)
-        return end;
-    log_event(LOG_INFO, "following", LOG_STR("slot", bridge->settings->slot),
-              LOG_LSN("lsn", bridge->replica_lsn));
-    bridge->in_transaction = false;
-    bridge->last_message_ms = clock_monotonic_ms();
+    return BRIDGE_DONE;
+}
+
+static enum bridge_end follow(struct bridge *bridge, struct err *err)
+{
+    enum bridge_end end = BRIDGE_DONE;
     while (end == BRIDGE_DONE && !*bridge->stop) {
         end = step(bridge, err);
         if (end == BRIDGE_DONE)
             end = checkpoint_if_due(bridge, err);
+        if (end == BRIDGE_DONE)
+            end = check_catalog_if_due(bridge, err);
     }
     if (end != BRIDGE_DONE)
         return end;
@@ -214,4 +244,22 @@ enum bridge_end bridge_follow(struct bridge *bridge, struct err *err)
     transaction_clear(&bridge->transaction);
     end = bridge_checkpoint(bridge, bridge->applied_lsn, err);
     return end == BRIDGE_DONE ? BRIDGE_STOPPED : end;
+}
+
+enum bridge_end bridge_follow(struct bridge *bridge, struct err *err)
+{
+    enum bridge_end end = bridge_start_replication(bridge, err);
+    /* Holding the slot, this is the bridge that publishes. */
+    if (end == BRIDGE_DONE)
+        end = bridge_claim(bridge, err);
+    if (end == BRIDGE_DONE)
+        end = bridge_send_outgoing(bridge, err);
+    if (end != BRIDGE_DONE)
+        return end;
+    log_event(LOG_INFO, "following", LOG_STR("slot", bridge->settings->slot),
+              LOG_LSN("lsn", bridge->replica_lsn));
+    bridge->in_transaction = false;
+    bridge->last_message_ms = clock_monotonic_ms();
+    bridge->last_catalog_ms = 0;
+    return follow(bridge, err);
 }

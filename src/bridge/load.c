@@ -4,12 +4,7 @@
 
 #include "progress_line.h"
 
-#include "weir/base/check.h"
-#include "weir/base/clock.h"
 #include "weir/base/log.h"
-#include "weir/events/convert.h"
-
-#include <stdlib.h>
 
 enum { LOCK_TIMEOUT_MS = 30000, COMMIT_ROWS = 200000 };
 
@@ -17,45 +12,17 @@ struct load {
     struct bridge *bridge;
     struct pg_connection *connection;
     struct catalog *catalog;
+    struct table_reader *reader;
     struct progress_line line;
-    struct buffer values, record, key;
-    struct slice *columns;
-    size_t *offsets;
-    struct arena arena;
     uint64_t rows;
 };
 
-static bool build_record(struct load *load, const struct relation *relation,
-                         const struct slice *fields, struct err *err)
+static bool store_row(void *context, const struct relation *relation, struct slice key,
+                      struct row row, struct err *err)
 {
-    buffer_clear(&load->values);
-    for (size_t i = 0; i < relation->column_count; i++) {
-        load->offsets[i] = load->values.len;
-        if (!convert_text(&load->values, relation->columns[i].type, fields[i], err))
-            return err_prefix(err, "column %.*s of %.*s.%.*s",
-                              SLICE_ARG(relation->columns[i].name), SLICE_ARG(relation->schema),
-                              SLICE_ARG(relation->name));
-    }
-    for (size_t i = 0; i < relation->column_count; i++) {
-        size_t end = i + 1 < relation->column_count ? load->offsets[i + 1] : load->values.len;
-        load->columns[i] = slice_of(load->values.data + load->offsets[i], end - load->offsets[i]);
-    }
-    buffer_clear(&load->record);
-    row_build(&load->record, relation, load->columns);
-    return true;
-}
-
-static bool store_row(struct load *load, const struct relation *relation,
-                      const struct slice *fields, struct err *err)
-{
+    struct load *load = context;
     struct replica *replica = load->bridge->replica;
-    if (!build_record(load, relation, fields, err))
-        return false;
-    struct row row = {buffer_slice(&load->record)};
-    buffer_clear(&load->key);
-    arena_clear(&load->arena);
-    key_of_row(&load->key, replica_hash_key(replica), relation, row, &load->arena);
-    if (!replica_put(replica, relation, buffer_slice(&load->key), ROW_NONE, row, err))
+    if (!replica_put(replica, relation, key, ROW_NONE, row, err))
         return false;
     load->rows++;
     /* The phase says that the load is not complete, so what is committed early does no harm; it
@@ -66,54 +33,12 @@ static bool store_row(struct load *load, const struct relation *relation,
     return true;
 }
 
-static const char *copy_sql(struct load *load, const struct relation *relation)
-{
-    struct buffer sql = BUFFER_INIT;
-    buffer_add_str(&sql, "COPY (SELECT ");
-    for (size_t i = 0; i < relation->column_count; i++) {
-        buffer_add_str(&sql, i ? ", " : "");
-        buffer_add_str(&sql, pg_quote_identifier(&load->arena, relation->columns[i].name.data));
-    }
-    buffer_printf(&sql, " FROM ONLY %s.", pg_quote_identifier(&load->arena, relation->schema.data));
-    buffer_printf(&sql, "%s) TO STDOUT", pg_quote_identifier(&load->arena, relation->name.data));
-    const char *copy = arena_copy(&load->catalog->arena, buffer_slice(&sql)).data;
-    buffer_release(&sql);
-    return copy;
-}
-
 static enum bridge_end load_table(struct load *load, const struct relation *relation,
                                   struct err *err)
 {
-    const struct slice *fields;
-    size_t count;
-    if (!pg_copy_begin(load->connection, err, copy_sql(load, relation)))
-        return pg_is_broken(load->connection) ? BRIDGE_RETRY : BRIDGE_FAILED;
-    for (;;) {
-        switch (pg_copy_next(load->connection, &fields, &count, err)) {
-        case PG_COPY_ROW:
-            check(count == relation->column_count);
-            if (!store_row(load, relation, fields, err))
-                return BRIDGE_FAILED;
-            break;
-        case PG_COPY_END:
-            return BRIDGE_DONE;
-        case PG_COPY_FAILED:
-            return pg_is_broken(load->connection) ? BRIDGE_RETRY : BRIDGE_FAILED;
-        }
-        if (*load->bridge->stop)
-            return BRIDGE_STOPPED;
-    }
-}
-
-static bool enter_snapshot(struct load *load, const char *snapshot, struct err *err)
-{
-    struct buffer sql = BUFFER_INIT;
-    buffer_printf(&sql, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
-                        " SET TRANSACTION SNAPSHOT %s",
-                  pg_quote_literal(&load->arena, snapshot));
-    bool ok = pg_execute(load->connection, err, buffer_str(&sql));
-    buffer_release(&sql);
-    return ok;
+    enum bridge_end end =
+        table_read(load->reader, load->connection, relation, store_row, load, err);
+    return end == BRIDGE_DONE && *load->bridge->stop ? BRIDGE_STOPPED : end;
 }
 
 /* The slot of a load that did not finish is of no use: its snapshot is gone. */
@@ -198,17 +123,17 @@ static enum bridge_end load_tables(struct load *load, struct err *err)
 static bool finish(struct load *load, uint64_t lsn, struct err *err)
 {
     struct bridge *bridge = load->bridge;
-    struct buffer description = BUFFER_INIT;
+    struct buffer saved = BUFFER_INIT;
     struct pg_rows *now = pg_query(load->connection, err, "SELECT now()::text", 0, NULL);
-    catalog_describe(load->catalog, &description);
+    catalog_save(load->catalog, &saved);
     bool ok = now &&
-              replica_set_meta(bridge->replica, "catalog", buffer_slice(&description), err) &&
+              replica_set_meta(bridge->replica, "catalog", buffer_slice(&saved), err) &&
               replica_set_meta(bridge->replica, "loaded at", pg_rows_slice(now, 0, 0), err) &&
               meta_set_lsn(bridge->replica, lsn, err) &&
               meta_set_phase(bridge->replica, PHASE_PUBLISHING, err) &&
               replica_commit(bridge->replica, err);
     pg_rows_free(now);
-    buffer_release(&description);
+    buffer_release(&saved);
     bridge->replica_lsn = bridge->applied_lsn = lsn;
     return ok;
 }
@@ -221,7 +146,7 @@ static enum bridge_end run(struct load *load, struct err *err)
         end = create_slot(load, &slot, err);
     if (end != BRIDGE_DONE)
         return end;
-    if (!enter_snapshot(load, slot.snapshot, err))
+    if (!snapshot_enter(load->connection, slot.snapshot, err))
         return BRIDGE_RETRY;
     load->catalog = catalog_load(load->connection, load->bridge->settings->publication, err);
     if (!load->catalog)
@@ -234,10 +159,7 @@ static enum bridge_end run(struct load *load, struct err *err)
 
 enum bridge_end bridge_load(struct bridge *bridge, struct err *err)
 {
-    struct load load = {.bridge = bridge};
-    load.columns = calloc(RELATION_COLUMNS_MAX, sizeof *load.columns);
-    load.offsets = calloc(RELATION_COLUMNS_MAX, sizeof *load.offsets);
-    check(load.columns && load.offsets);
+    struct load load = {.bridge = bridge, .reader = table_reader_new(bridge->replica)};
     enum bridge_end end = BRIDGE_FAILED;
     switch (pg_try_connect(bridge->settings->db, &load.connection, err)) {
     case PG_CONNECTED:
@@ -262,11 +184,6 @@ enum bridge_end bridge_load(struct bridge *bridge, struct err *err)
     bridge->replication = NULL;
     pg_close(load.connection);
     catalog_free(load.catalog);
-    buffer_release(&load.values);
-    buffer_release(&load.record);
-    buffer_release(&load.key);
-    arena_release(&load.arena);
-    free(load.columns);
-    free(load.offsets);
+    table_reader_free(load.reader);
     return end;
 }

@@ -12,7 +12,7 @@ void rule_table_release(struct rule_table *table)
     table->connection = NULL;
 }
 
-static struct pg_connection *connection_of(struct rule_table *table, struct err *err)
+struct pg_connection *rule_table_connection(struct rule_table *table, struct err *err)
 {
     if (table->connection && pg_is_broken(table->connection)) {
         pg_close(table->connection);
@@ -28,7 +28,7 @@ static bool canonical_literal(void *context, const struct value_type *type, stru
                               struct buffer *out, struct err *err)
 {
     struct rule_table *table = context;
-    struct pg_connection *connection = connection_of(table, err);
+    struct pg_connection *connection = rule_table_connection(table, err);
     if (!connection) {
         table->lost_connection = true;
         return false;
@@ -173,7 +173,7 @@ void rule_table_report(struct rule_table *table, const struct ruleset *rules)
     struct buffer statuses = BUFFER_INIT;
     add_statuses(&statuses, rules);
     const char *parameter = buffer_str(&statuses);
-    struct pg_connection *connection = connection_of(table, &err);
+    struct pg_connection *connection = rule_table_connection(table, &err);
     struct pg_rows *rows = connection ? pg_query(connection, &err, sql, 1, &parameter) : NULL;
     if (!rows)
         log_err(LOG_WARN, "cannot write weir.rule_status", &err);

@@ -15,6 +15,9 @@ struct rule_table {
 
 void rule_table_release(struct rule_table *table);
 
+/* The connection for small questions, opened again where it is broken; NULL with err. */
+struct pg_connection *rule_table_connection(struct rule_table *table, struct err *err);
+
 /* Compiles the rules as they are in the state. False when the replica or Postgres fails. */
 bool rule_table_compile(struct rule_table *table, const struct state *state,
                         struct ruleset **rules, struct err *err) WEIR_MUST_CHECK;

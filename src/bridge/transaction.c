@@ -63,17 +63,14 @@ static bool has_column_list(const struct transaction *transaction)
 
 static bool out_of_step(const struct relation *relation, const char *what, struct err *err)
 {
-    err_set(err, "table %.*s.%.*s: %s, so the replica is out of step with the slot",
-            SLICE_ARG(relation->schema), SLICE_ARG(relation->name), what);
-    return err_hint(err, "start over with an empty --state folder, a new slot and new streams, and "
-                         "please report this");
+    return err_set(err, "table %.*s.%.*s: %s", SLICE_ARG(relation->schema),
+                   SLICE_ARG(relation->name), what);
 }
 
 static bool columns_changed(const struct relation *relation, struct err *err)
 {
-    err_set(err, "table %.*s.%.*s has changed its columns, which cannot be followed yet",
-            SLICE_ARG(relation->schema), SLICE_ARG(relation->name));
-    return err_hint(err, "start over with an empty --state folder, a new slot and new streams");
+    return err_set(err, "table %.*s.%.*s has changed its columns", SLICE_ARG(relation->schema),
+                   SLICE_ARG(relation->name));
 }
 
 /* The column that a name token means, tried first at `expected`: they come in order. */
@@ -286,8 +283,10 @@ bool transaction_add(struct transaction *transaction, const struct change *chang
     if (change->kind == CHANGE_MESSAGE)
         return true;
     const struct relation *relation = find_relation(transaction, change);
-    if (!relation)
+    if (!relation || relation == transaction->except ||
+        (transaction->only && !catalog_holds(transaction->only, relation)))
         return true;
+    transaction->misfit = relation;
     switch (change->kind) {
     case CHANGE_INSERT:
         return add_insert(transaction, relation, change, err);

@@ -2,8 +2,8 @@
  *
  * Turns decoded wal2json changes into rows as the replica stores them: finds the table, converts
  * the values, fills unchanged TOAST columns in from the row that is there. A change that does not
- * fit the replica (an update of a row that is not there, a column that is not known) is an error:
- * the replica would no longer be exact. */
+ * fit the replica (a column that is not known, an update of a row that is not there) means that the
+ * table is not what it was: src/bridge/resync.c reads it again. */
 #pragma once
 
 #include "catalog.h"
@@ -13,6 +13,9 @@
 
 struct transaction {
     const struct catalog *catalog;
+    const struct catalog *only;          /* set: relations that it does not hold are passed over, */
+    const struct relation *except;       /* and so is this one */
+    const struct relation *misfit;       /* of the change that did not fit */
     struct replica *replica;
     struct change_set changes;
     size_t last_relation; /* index; changes come in runs */
@@ -27,7 +30,8 @@ void transaction_init(struct transaction *transaction, const struct catalog *cat
                       struct replica *replica);
 void transaction_release(struct transaction *transaction);
 
-/* Adds a row change or TRUNCATE; tables that are not followed are passed over. */
+/* Adds a row change or TRUNCATE; tables that are not followed are passed over. False with err and
+ * misfit where the change does not fit the rows or the columns that are known. */
 bool transaction_add(struct transaction *transaction, const struct change *change,
                      struct err *err) WEIR_MUST_CHECK;
 

@@ -66,24 +66,37 @@ void delivery_send(struct delivery *delivery, enum event_operation operation,
     delivery->count++;
 }
 
-bool delivery_shows_change(const struct relation *relation, struct row a,
-                           const uint64_t *columns_a, struct row b, const uint64_t *columns_b)
+/* The JSON that a version shows; borrowed from the row, or in out. */
+static struct slice shown_json(struct buffer *out, const struct version *version)
 {
-    if (!same_columns(relation, columns_a, columns_b))
-        return true;
-    if (!columns_a)
-        return !slice_eq(row_json(relation, a), row_json(relation, b));
-    for (size_t i = 0; i < relation->column_count; i++) {
-        if (columns_a[i / 64] >> i % 64 & 1 &&
-            !slice_eq(row_column(relation, a, i), row_column(relation, b, i)))
-            return true;
-    }
-    return false;
+    if (!version->columns)
+        return row_json(version->relation, version->row);
+    size_t start = out->len;
+    row_json_of_columns(out, version->relation, version->row, version->columns);
+    return slice_of(NULL, out->len - start);
+}
+
+bool delivery_shows_change(struct delivery *delivery, const struct version *a,
+                           const struct version *b)
+{
+    if (!a->columns && !b->columns)
+        return !slice_eq(row_json(a->relation, a->row), row_json(b->relation, b->row));
+    struct buffer *out = &delivery->compared;
+    buffer_clear(out);
+    struct slice json_a = shown_json(out, a);
+    size_t start_b = out->len;
+    struct slice json_b = shown_json(out, b);
+    if (a->columns)
+        json_a.data = out->data;
+    if (b->columns)
+        json_b.data = out->data + start_b;
+    return !slice_eq(json_a, json_b);
 }
 
 void delivery_release(struct delivery *delivery)
 {
     buffer_release(&delivery->event);
     buffer_release(&delivery->path);
+    buffer_release(&delivery->compared);
     arena_release(&delivery->scratch);
 }

@@ -18,7 +18,7 @@ struct delivery {
     const struct event_headers *headers;
     struct encoded_event forms[ENCODED_FORMS_MAX];
     size_t form_count;
-    struct buffer event, path;
+    struct buffer event, path, compared;
     struct arena scratch;
     uint64_t count;
     uint64_t undeliverable; /* events for subjects that no stream path can carry */
@@ -31,8 +31,15 @@ void delivery_send(struct delivery *delivery, enum event_operation operation,
                    const struct channel *channel, struct slice subject, struct row row,
                    const uint64_t *columns);
 
-/* Whether what columns show of the two versions of a row differs. */
-bool delivery_shows_change(const struct relation *relation, struct row a,
-                           const uint64_t *columns_a, struct row b, const uint64_t *columns_b);
+/* A row in the shape that it has on one side of a difference. */
+struct version {
+    const struct relation *relation;
+    struct row row;
+    const uint64_t *columns; /* of which these are shown; NULL: all */
+};
+
+/* Whether the two versions of a row show anything different. */
+bool delivery_shows_change(struct delivery *delivery, const struct version *a,
+                           const struct version *b);
 
 void delivery_release(struct delivery *delivery);

@@ -67,39 +67,44 @@ static void update_all(struct difference *difference, const struct sides *sides,
                        const struct change_entry *entry)
 {
     struct audience audience;
+    struct delivery *delivery = &difference->delivery;
     audience_of(difference, sides->rules_a, &sides->a, entry->relation, entry->old_row,
                 &audience);
     for (size_t i = 0; i < audience.count; i++) {
         const struct audience_member *member = audience.members[i];
-        if (delivery_shows_change(entry->relation, entry->old_row, member->columns,
-                                  entry->new_row, member->columns))
-            delivery_send(&difference->delivery, EVENT_UPDATE, member->channel, member->subject,
+        struct version was = {entry->relation, entry->old_row, member->columns};
+        struct version is = {entry->relation, entry->new_row, member->columns};
+        if (delivery_shows_change(delivery, &was, &is))
+            delivery_send(delivery, EVENT_UPDATE, member->channel, member->subject,
                           entry->new_row, member->columns);
     }
 }
 
 static void compare_audiences(struct difference *difference, const struct sides *sides,
-                              const struct change_entry *entry)
+                              struct version was, struct version is)
 {
     struct audience before, after;
-    audience_of(difference, sides->rules_a, &sides->a, entry->relation, entry->old_row, &before);
-    audience_of(difference, sides->rules_b, &sides->b, entry->relation, entry->new_row, &after);
+    struct delivery *delivery = &difference->delivery;
+    audience_of(difference, sides->rules_a, &sides->a, was.relation, was.row, &before);
+    audience_of(difference, sides->rules_b, &sides->b, is.relation, is.row, &after);
     for (size_t i = 0; i < before.count; i++) {
-        const struct audience_member *was = before.members[i];
-        const struct audience_member *is = audience_find(&after, was->channel, was->subject);
-        if (!is)
-            delivery_send(&difference->delivery, EVENT_DELETE, was->channel, was->subject,
-                          entry->old_row, NULL);
-        else if (delivery_shows_change(entry->relation, entry->old_row, was->columns,
-                                       entry->new_row, is->columns))
-            delivery_send(&difference->delivery, EVENT_UPDATE, is->channel, is->subject,
-                          entry->new_row, is->columns);
+        const struct audience_member *old = before.members[i];
+        const struct audience_member *new = audience_find(&after, old->channel, old->subject);
+        if (!new) {
+            delivery_send(delivery, EVENT_DELETE, old->channel, old->subject, was.row, NULL);
+            continue;
+        }
+        was.columns = old->columns;
+        is.columns = new->columns;
+        if (delivery_shows_change(delivery, &was, &is))
+            delivery_send(delivery, EVENT_UPDATE, new->channel, new->subject, is.row,
+                          new->columns);
     }
     for (size_t i = 0; i < after.count; i++) {
-        const struct audience_member *is = after.members[i];
-        if (!audience_find(&before, is->channel, is->subject))
-            delivery_send(&difference->delivery, EVENT_INSERT, is->channel, is->subject,
-                          entry->new_row, is->columns);
+        const struct audience_member *new = after.members[i];
+        if (!audience_find(&before, new->channel, new->subject))
+            delivery_send(delivery, EVENT_INSERT, new->channel, new->subject, is.row,
+                          new->columns);
     }
 }
 
@@ -114,13 +119,41 @@ static bool reads_any_change(const struct sides *sides, const struct relation *r
     return false;
 }
 
+/* A table that changes its shape has its rows twice in the change set: the old ones leave by its
+ * predecessor, the new ones come by its successor. Rows with the same key are one row. */
+static void deliver_entry(struct difference *difference, const struct sides *sides,
+                          const struct change_entry *entry)
+{
+    const struct relation *relation = entry->relation;
+    struct version was = {relation, entry->old_row, NULL}, is = {relation, entry->new_row, NULL};
+    const struct change_entry *other = NULL;
+    if (relation->successor)
+        other = change_set_find(sides->changes, relation->successor, entry->key);
+    if (other && row_exists(other->new_row))
+        return; /* it is looked at from the other side */
+    if (relation->predecessor && !row_exists(entry->old_row)) {
+        other = change_set_find(sides->changes, relation->predecessor, entry->key);
+        if (other)
+            was = (struct version){relation->predecessor, other->old_row, NULL};
+    }
+    compare_audiences(difference, sides, was, is);
+}
+
+static bool has_channels(const struct sides *sides, const struct relation *relation)
+{
+    return ruleset_has_channels(sides->rules_a, relation) ||
+           ruleset_has_channels(sides->rules_b, relation) ||
+           (relation->predecessor &&
+            ruleset_has_channels(sides->rules_a, relation->predecessor)) ||
+           (relation->successor && ruleset_has_channels(sides->rules_b, relation->successor));
+}
+
 static void deliver_changed_rows(struct difference *difference, const struct sides *sides)
 {
     const struct changed_relation *changed = sides->changes->relations;
     for (; changed; changed = changed->next) {
         const struct relation *relation = changed->relation;
-        if (!ruleset_has_channels(sides->rules_a, relation) &&
-            !ruleset_has_channels(sides->rules_b, relation))
+        if (!has_channels(sides, relation))
             continue;
         bool reads_changed = reads_any_change(sides, relation);
         for (const struct change_entry *entry = changed->first; entry;
@@ -132,7 +165,7 @@ static void deliver_changed_rows(struct difference *difference, const struct sid
             if (keeps_audience(sides, entry, reads_changed))
                 update_all(difference, sides, entry);
             else
-                compare_audiences(difference, sides, entry);
+                deliver_entry(difference, sides, entry);
             arena_clear(&difference->arena);
         }
     }
@@ -202,8 +235,9 @@ static void deliver_candidate(struct difference *difference, const struct sides 
     else if (is && !was)
         delivery_send(delivery, EVENT_INSERT, candidate->channel, candidate->subject, row,
                       is_columns);
-    else if (is && delivery_shows_change(candidate->channel->relation, row, was_columns, row,
-                                         is_columns))
+    struct version before = {candidate->channel->relation, row, was_columns};
+    struct version after = {candidate->channel->relation, row, is_columns};
+    if (was && is && delivery_shows_change(delivery, &before, &after))
         delivery_send(delivery, EVENT_UPDATE, candidate->channel, candidate->subject, row,
                       is_columns);
 }

@@ -141,9 +141,9 @@ static bool fill_created(const PGresult *result, struct replication_slot *create
     return true;
 }
 
-bool replication_create_slot(struct replication *replication, const char *slot,
-                             uint64_t lock_timeout_ms, struct replication_slot *created,
-                             struct err *err)
+static bool create_slot(struct replication *replication, const char *slot, const char *kind,
+                        uint64_t lock_timeout_ms, struct replication_slot *created,
+                        struct err *err)
 {
     struct buffer sql = BUFFER_INIT;
     char what[160], sqlstate[SQLSTATE_SIZE];
@@ -157,7 +157,7 @@ bool replication_create_slot(struct replication *replication, const char *slot,
         buffer_clear(&sql);
         buffer_add_str(&sql, "CREATE_REPLICATION_SLOT ");
         add_quoted(&sql, slot, '"');
-        buffer_add_str(&sql, " LOGICAL wal2json EXPORT_SNAPSHOT");
+        buffer_printf(&sql, "%s LOGICAL wal2json EXPORT_SNAPSHOT", kind);
         result = session_run(replication->conn, buffer_str(&sql), what, sqlstate, err);
         ok = result ? fill_created(result, created, err)
                     : explain_create(replication->conn, slot, sqlstate, err);
@@ -166,6 +166,20 @@ bool replication_create_slot(struct replication *replication, const char *slot,
     }
     buffer_release(&sql);
     return ok;
+}
+
+bool replication_create_slot(struct replication *replication, const char *slot,
+                             uint64_t lock_timeout_ms, struct replication_slot *created,
+                             struct err *err)
+{
+    return create_slot(replication, slot, "", lock_timeout_ms, created, err);
+}
+
+bool replication_create_temporary_slot(struct replication *replication, const char *slot,
+                                       uint64_t lock_timeout_ms, struct replication_slot *created,
+                                       struct err *err)
+{
+    return create_slot(replication, slot, " TEMPORARY", lock_timeout_ms, created, err);
 }
 
 static bool explain_busy(PGconn *conn, const char *slot, struct err *err)

@@ -1,6 +1,7 @@
 #include "weir/publish/batch.h"
 
 #include "weir/base/hash.h"
+#include "weir/base/reader.h"
 
 #include <stdlib.h>
 
@@ -256,4 +257,37 @@ struct slice batch_encode(struct batch *batch, struct slice producer, uint64_t e
     struct slice whole = slice_of(start, (size_t)(body->data + body->len - start));
     store_u32(start + CRC_OFFSET, crc32c(0, start + CRC_END, whole.len - CRC_END));
     return whole;
+}
+
+/*   4 payloads, 8 bytes of them, payloads as on the wire; 4 streams, paths as on the wire;
+ *   4 appends, appends as on the wire to the end */
+void batch_save(const struct batch *batch, struct buffer *out)
+{
+    check(batch->open_count == 0);
+    buffer_add_u32(out, batch->payload_count);
+    buffer_add_u64(out, batch->payload_end - GAP);
+    buffer_add(out, batch->body.data + GAP, batch->payload_end - GAP);
+    buffer_add_u32(out, batch->stream_count);
+    buffer_add_slice(out, buffer_slice(&batch->paths));
+    buffer_add_u32(out, batch->append_count);
+    buffer_add_slice(out, buffer_slice(&batch->appends));
+}
+
+bool batch_restore(struct batch *batch, struct slice bytes)
+{
+    struct reader reader = reader_of(bytes);
+    batch_clear(batch);
+    batch->payload_count = read_u32(&reader);
+    struct slice payloads = read_bytes(&reader, read_u64(&reader));
+    buffer_add_slice(&batch->body, payloads);
+    batch->payload_end = batch->body.len;
+    uint32_t stream_count = read_u32(&reader);
+    for (uint32_t i = 0; i < stream_count && !reader.failed; i++)
+        batch_add_stream(batch, read_bytes(&reader, read_u16(&reader)));
+    batch->append_count = read_u32(&reader);
+    buffer_add_slice(&batch->appends, read_bytes(&reader, reader_left(&reader)));
+    if (!reader.failed && batch->stream_count == stream_count)
+        return true;
+    batch_clear(batch);
+    return false;
 }

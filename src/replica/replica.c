@@ -16,9 +16,14 @@
  * a trap for those who copy the folder, so it starts small and doubles. */
 static const uint64_t first_size = 256u << 20;
 
-enum { PREFIX_SIZE = 4, CURSOR_POOL_MAX = 64, INDEX_RECORD_SIZE = 4 + 4 + 2 + 2 * INDEX_COLUMNS_MAX };
+enum {
+    ROW_PREFIX_SIZE = 8,
+    INDEX_PREFIX_SIZE = 4,
+    CURSOR_POOL_MAX = 64,
+    INDEX_RECORD_SIZE = 4 + 8 + 2 + 2 * INDEX_COLUMNS_MAX,
+};
 
-static const char format_version[] = "weir replica 1";
+static const char format_version[] = "weir replica 2";
 
 struct replica {
     MDB_env *env;
@@ -59,12 +64,6 @@ static MDB_val val_of(struct slice bytes)
 static struct slice slice_of_val(MDB_val val)
 {
     return slice_of(val.mv_data, val.mv_size);
-}
-
-static void add_u32_big_endian(struct buffer *out, uint32_t value)
-{
-    uint32_t swapped = __builtin_bswap32(value);
-    buffer_add(out, &swapped, sizeof swapped);
 }
 
 struct slice replica_meta(struct replica *replica, const char *name)
@@ -212,12 +211,12 @@ static bool load_indexes(struct replica *replica, struct err *err)
         return err_set(err, "replica %s: the index definitions are damaged", replica->directory);
     for (size_t at = 0; at < all.len; at += INDEX_RECORD_SIZE) {
         struct replica_index index = {.id = load_u32(all.data + at),
-                                      .relation_oid = load_u32(all.data + at + 4),
-                                      .column_count = load_u16(all.data + at + 8)};
+                                      .storage_id = load_u64(all.data + at + 4),
+                                      .column_count = load_u16(all.data + at + 12)};
         if (index.column_count > INDEX_COLUMNS_MAX)
             return err_set(err, "replica %s: the index definitions are damaged",
                            replica->directory);
-        memcpy(index.columns, all.data + at + 10, sizeof index.columns);
+        memcpy(index.columns, all.data + at + 14, sizeof index.columns);
         add_index(replica, &index);
     }
     return true;
@@ -229,7 +228,7 @@ static bool save_indexes(struct replica *replica, struct err *err)
     for (size_t i = 0; i < replica->index_count; i++) {
         const struct replica_index *index = replica->indexes[i];
         buffer_add_u32(&all, index->id);
-        buffer_add_u32(&all, index->relation_oid);
+        buffer_add_u64(&all, index->storage_id);
         buffer_add_u16(&all, index->column_count);
         buffer_add(&all, index->columns, sizeof index->columns);
     }
@@ -321,7 +320,7 @@ static struct slice row_key_of(struct replica *replica, const struct relation *r
                                struct slice key)
 {
     buffer_clear(&replica->scratch);
-    add_u32_big_endian(&replica->scratch, relation->oid);
+    buffer_add_u64(&replica->scratch, __builtin_bswap64(relation->storage_id));
     buffer_add_slice(&replica->scratch, key);
     return buffer_slice(&replica->scratch);
 }
@@ -339,7 +338,7 @@ static void index_key_of(struct replica *replica, const struct replica_index *in
                          struct buffer *out)
 {
     buffer_clear(out);
-    add_u32_big_endian(out, index->id);
+    buffer_add_u32(out, __builtin_bswap32(index->id));
     for (size_t i = 0; i < index->column_count; i++) {
         uint16_t column = index->columns[i];
         key_add_value(out, &replica->hash, relation->columns[column].type,
@@ -383,7 +382,7 @@ static int put_indexes(struct replica *replica, const struct relation *relation,
 {
     for (size_t i = 0; i < replica->index_count; i++) {
         const struct replica_index *index = replica->indexes[i];
-        if (index->relation_oid != relation->oid)
+        if (index->storage_id != relation->storage_id)
             continue;
         bool both = row_exists(old_row) && row_exists(new_row);
         if (both && !index_columns_differ(index, relation, old_row, new_row))
@@ -447,17 +446,37 @@ const struct replica_index *replica_ensure_index(struct replica *replica,
         if (index->id >= next_id)
             next_id = index->id + 1;
         /* An index that starts with the columns serves as well. */
-        if (index->relation_oid == relation->oid && index->column_count >= column_count &&
+        if (index->storage_id == relation->storage_id && index->column_count >= column_count &&
             memcmp(index->columns, columns, column_count * sizeof *columns) == 0)
             return index;
     }
     struct replica_index index = {.id = next_id,
-                                  .relation_oid = relation->oid,
+                                  .storage_id = relation->storage_id,
                                   .column_count = (uint16_t)column_count};
     memcpy(index.columns, columns, column_count * sizeof *columns);
     add_index(replica, &index);
     const struct replica_index *added = replica->indexes[replica->index_count - 1];
     return fill_index(replica, relation, added, err) && save_indexes(replica, err) ? added : NULL;
+}
+
+bool replica_forget_indexes_except(struct replica *replica, const struct relation_set *relations,
+                                   struct err *err)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < replica->index_count; i++) {
+        struct replica_index *index = replica->indexes[i];
+        bool is_used = false;
+        for (size_t j = 0; j < relations->count; j++)
+            is_used = is_used || relations->relations[j]->storage_id == index->storage_id;
+        if (is_used)
+            replica->indexes[kept++] = index;
+        else
+            free(index);
+    }
+    if (kept == replica->index_count)
+        return true;
+    replica->index_count = kept;
+    return save_indexes(replica, err);
 }
 
 static MDB_cursor *take_cursor(struct replica *replica, bool is_index)
@@ -476,17 +495,20 @@ void replica_range_begin(struct replica_range *range, struct replica *replica,
                          const struct relation *relation, const struct replica_index *index,
                          struct slice prefix)
 {
-    check(prefix.len + PREFIX_SIZE <= sizeof range->prefix);
     range->replica = replica;
     range->relation = relation;
     range->index = index;
     range->cursor = take_cursor(replica, index != NULL);
     range->is_started = false;
-    uint32_t id = __builtin_bswap32(index ? index->id : relation->oid);
-    memcpy(range->prefix, &id, PREFIX_SIZE);
+    uint64_t storage_id = __builtin_bswap64(relation->storage_id);
+    uint32_t index_id = index ? __builtin_bswap32(index->id) : 0;
+    range->prefix_len = index ? INDEX_PREFIX_SIZE : ROW_PREFIX_SIZE;
+    memcpy(range->prefix, index ? (const void *)&index_id : (const void *)&storage_id,
+           range->prefix_len);
+    check(range->prefix_len + prefix.len <= sizeof range->prefix);
     if (prefix.len)
-        memcpy(range->prefix + PREFIX_SIZE, prefix.data, prefix.len);
-    range->prefix_len = PREFIX_SIZE + prefix.len;
+        memcpy(range->prefix + range->prefix_len, prefix.data, prefix.len);
+    range->prefix_len += prefix.len;
 }
 
 void replica_range_seek(struct replica_range *range, struct slice behind_key)
@@ -506,7 +528,7 @@ void replica_range_seek(struct replica_range *range, struct slice behind_key)
 /* An index entry ends in the row key, behind its column_count components. */
 static struct slice row_key_in_entry(const struct replica_index *index, struct slice entry)
 {
-    const char *at = entry.data + PREFIX_SIZE, *end = entry.data + entry.len;
+    const char *at = entry.data + INDEX_PREFIX_SIZE, *end = entry.data + entry.len;
     for (size_t i = 0; i < index->column_count; i++) {
         for (;; at++) {
             at = memchr(at, '\0', (size_t)(end - at));
@@ -534,7 +556,8 @@ bool replica_range_next(struct replica_range *range, struct slice *key, struct r
         memcmp(entry.mv_data, range->prefix, range->prefix_len) != 0)
         return false;
     if (!range->index) {
-        *key = slice_of((const char *)entry.mv_data + PREFIX_SIZE, entry.mv_size - PREFIX_SIZE);
+        *key = slice_of((const char *)entry.mv_data + ROW_PREFIX_SIZE,
+                        entry.mv_size - ROW_PREFIX_SIZE);
         row->record = slice_of_val(value);
         return true;
     }

@@ -71,7 +71,7 @@ static const struct relation *find_relation(struct parse_context *context, const
     if (!relation) {
         err_set(context->err, "table %s%s%s is not in the publication, so it cannot be followed",
                 schema ? schema : "", schema && *schema ? "." : "", name);
-        err_hint(context->err, "ALTER PUBLICATION ... ADD TABLE %s%s%s, then restart the bridge",
+        err_hint(context->err, "ALTER PUBLICATION ... ADD TABLE %s%s%s",
                  schema ? schema : "", schema && *schema ? "." : "", name);
     }
     return relation;

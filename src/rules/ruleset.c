@@ -371,7 +371,7 @@ static bool analyse(struct compile_context *context, struct rule *rule,
     rule->relation = find_target(context, rule->definition.relation);
     if (!rule->relation) {
         err_set(err, "table %.*s is not in the publication", SLICE_ARG(rule->definition.relation));
-        return err_hint(err, "ALTER PUBLICATION ... ADD TABLE %.*s, then restart the bridge",
+        return err_hint(err, "ALTER PUBLICATION ... ADD TABLE %.*s",
                         SLICE_ARG(rule->definition.relation));
     }
     *parsing = (struct parse_context){.arena = &context->rules->arena,

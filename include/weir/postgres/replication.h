@@ -33,6 +33,12 @@ bool replication_create_slot(struct replication *replication, const char *slot,
                              uint64_t lock_timeout_ms, struct replication_slot *created,
                              struct err *err) WEIR_MUST_CHECK;
 
+/* The same for a slot that is gone with the connection: only for its snapshot, and the position that
+ * goes with it. */
+bool replication_create_temporary_slot(struct replication *replication, const char *slot,
+                                       uint64_t lock_timeout_ms, struct replication_slot *created,
+                                       struct err *err) WEIR_MUST_CHECK;
+
 struct replication_option {
     const char *name;
     const char *value;

@@ -48,3 +48,8 @@ size_t batch_reference_count(const struct batch *batch);
  * must have ended. */
 struct slice batch_encode(struct batch *batch, struct slice producer, uint64_t epoch,
                           struct progress before, struct progress after);
+
+/* The batch's content as bytes, to be kept beside the state that it belongs to, and back. Every
+ * transaction must have ended. False, with the batch cleared, where the bytes are damaged. */
+void batch_save(const struct batch *batch, struct buffer *out);
+bool batch_restore(struct batch *batch, struct slice bytes) WEIR_MUST_CHECK;

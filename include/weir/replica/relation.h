@@ -57,12 +57,15 @@ enum { RELATION_COLUMNS_MAX = 1600, RELATION_KEY_MAX = 32 };
 
 struct relation {
     uint32_t oid;
+    uint64_t storage_id; /* of oid and shape: rows of another shape are stored apart */
     struct slice schema;
     struct slice name;
     const struct column *columns;
     size_t column_count;
     const uint16_t *key; /* columns of the primary key, in its order */
     size_t key_count;
+    /* While a table changes its shape (or is read again): what it was, and what it becomes. */
+    const struct relation *predecessor, *successor;
 };
 
 /* The column's index, or -1. */

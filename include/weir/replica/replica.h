@@ -6,7 +6,7 @@
  * stay valid until the next put, commit or abort.
  *
  *   meta    name -> bytes (identity, position, the hash key, index definitions)
- *   rows    relation oid (4, big-endian), row key -> record (weir/replica/row.h)
+ *   rows    storage id of the relation (8, big-endian), row key -> record (weir/replica/row.h)
  *   index   index id (4, big-endian), components, row key -> nothing
  */
 #pragma once
@@ -61,7 +61,7 @@ bool replica_set_meta(struct replica *replica, const char *name, struct slice va
  * does not exist. Pointers stay valid until the replica is wiped or closed. */
 struct replica_index {
     uint32_t id;
-    uint32_t relation_oid;
+    uint64_t storage_id; /* of the relation */
     uint16_t columns[INDEX_COLUMNS_MAX];
     uint16_t column_count;
 };
@@ -70,6 +70,10 @@ const struct replica_index *replica_ensure_index(struct replica *replica,
                                                  const struct relation *relation,
                                                  const uint16_t *columns, size_t column_count,
                                                  struct err *err) WEIR_MUST_CHECK;
+
+/* Forgets the indexes of relations that are not in the set. Their rows must be gone. */
+bool replica_forget_indexes_except(struct replica *replica, const struct relation_set *relations,
+                                   struct err *err) WEIR_MUST_CHECK;
 
 /* The row by row key, or ROW_NONE. */
 struct row replica_get(struct replica *replica, const struct relation *relation, struct slice key);

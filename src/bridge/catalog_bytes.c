@@ -1,0 +1,251 @@
+/* The catalog as bytes and back, and which of its relations are the same.
+ *
+ *   catalog   4 count, relations
+ *   relation  4 oid, text schema, text name, 1 has a column list, 4 count, columns,
+ *             4 count, 2 column of the primary key each
+ *   column    text name, 1 not null, 1 deterministic, type
+ *   type      4 oid, 4 base oid, 1 kind, 1 domain, 1 delimiter, text name, 1 has an element,
+ *             type of the element, 4 count, (text JSON name, type) of each field
+ *   text      4 length, bytes
+ */
+#include "catalog_bytes.h"
+
+#include "catalog.h"
+
+#include "weir/base/check.h"
+#include "weir/base/hash.h"
+#include "weir/base/json.h"
+#include "weir/base/reader.h"
+
+#include <stdlib.h>
+
+static void save_text(struct buffer *out, struct slice text)
+{
+    buffer_add_u32(out, (uint32_t)text.len);
+    buffer_add_slice(out, text);
+}
+
+static void save_type(struct buffer *out, const struct value_type *type)
+{
+    buffer_add_u32(out, type->oid);
+    buffer_add_u32(out, type->base_oid);
+    buffer_add_char(out, (char)type->kind);
+    buffer_add_char(out, (char)type->is_domain);
+    buffer_add_char(out, type->delimiter);
+    save_text(out, slice_from_str(type->name));
+    buffer_add_char(out, (char)(type->element != NULL));
+    if (type->element)
+        save_type(out, type->element);
+    buffer_add_u32(out, (uint32_t)type->field_count);
+    for (size_t i = 0; i < type->field_count; i++) {
+        save_text(out, type->fields[i].json_name);
+        save_type(out, type->fields[i].type);
+    }
+}
+
+void relation_save(struct buffer *out, const struct relation *relation)
+{
+    buffer_add_u32(out, relation->oid);
+    save_text(out, relation->schema);
+    save_text(out, relation->name);
+    buffer_add_u32(out, (uint32_t)relation->column_count);
+    for (size_t i = 0; i < relation->column_count; i++) {
+        const struct column *column = &relation->columns[i];
+        save_text(out, column->name);
+        buffer_add_char(out, (char)column->is_not_null);
+        buffer_add_char(out, (char)column->is_deterministic);
+        save_type(out, column->type);
+    }
+    buffer_add_u32(out, (uint32_t)relation->key_count);
+    for (size_t i = 0; i < relation->key_count; i++)
+        buffer_add_u16(out, relation->key[i]);
+}
+
+void relation_identify(struct relation *relation)
+{
+    static const struct hash_key key = {0x7765697220736861ULL, 0x7065206f66207461ULL};
+    struct buffer bytes = BUFFER_INIT;
+    relation_save(&bytes, relation);
+    relation->storage_id = hash64(&key, buffer_slice(&bytes));
+    buffer_release(&bytes);
+}
+
+void catalog_save(const struct catalog *catalog, struct buffer *out)
+{
+    buffer_add_u32(out, (uint32_t)catalog->relations.count);
+    for (size_t i = 0; i < catalog->relations.count; i++) {
+        buffer_add_char(out, (char)catalog->has_column_list[i]);
+        buffer_add_u64(out, catalog->relations.relations[i]->storage_id);
+        relation_save(out, catalog->relations.relations[i]);
+    }
+}
+
+struct restoring {
+    struct reader reader;
+    struct arena *arena;
+    unsigned depth;
+};
+
+static struct slice restore_text(struct restoring *from)
+{
+    return arena_copy(from->arena, read_bytes(&from->reader, read_u32(&from->reader)));
+}
+
+/* How many items follow; none where the bytes cannot hold as many. */
+static size_t restore_count(struct restoring *from, size_t least_size)
+{
+    size_t count = read_u32(&from->reader);
+    if (count > reader_left(&from->reader) / least_size)
+        from->reader.failed = true;
+    return from->reader.failed ? 0 : count;
+}
+
+static const struct value_type *restore_type(struct restoring *from)
+{
+    struct value_type *type = arena_calloc(from->arena, 1, sizeof *type);
+    type->oid = read_u32(&from->reader);
+    type->base_oid = read_u32(&from->reader);
+    type->kind = (enum value_kind)read_u8(&from->reader);
+    type->is_domain = read_u8(&from->reader) != 0;
+    type->delimiter = (char)read_u8(&from->reader);
+    type->name = restore_text(from).data;
+    if (++from->depth > 64)
+        from->reader.failed = true;
+    if (read_u8(&from->reader) && !from->reader.failed)
+        type->element = restore_type(from);
+    type->field_count = restore_count(from, 5);
+    struct value_field *fields =
+        arena_calloc(from->arena, type->field_count + 1, sizeof *fields);
+    for (size_t i = 0; i < type->field_count && !from->reader.failed; i++) {
+        fields[i].json_name = restore_text(from);
+        fields[i].type = restore_type(from);
+    }
+    type->fields = fields;
+    from->depth--;
+    return type;
+}
+
+struct slice json_name_of(struct arena *arena, struct slice name)
+{
+    struct buffer token = BUFFER_INIT;
+    json_add_string(&token, name);
+    struct slice copy = arena_copy(arena, buffer_slice(&token));
+    buffer_release(&token);
+    return copy;
+}
+
+static struct relation *restore_relation(struct restoring *from)
+{
+    struct relation *relation = arena_calloc(from->arena, 1, sizeof *relation);
+    relation->storage_id = read_u64(&from->reader);
+    relation->oid = read_u32(&from->reader);
+    relation->schema = restore_text(from);
+    relation->name = restore_text(from);
+    relation->column_count = restore_count(from, 20);
+    struct column *columns =
+        arena_calloc(from->arena, relation->column_count + 1, sizeof *columns);
+    for (size_t i = 0; i < relation->column_count && !from->reader.failed; i++) {
+        columns[i].name = restore_text(from);
+        columns[i].json_name = json_name_of(from->arena, columns[i].name);
+        columns[i].is_not_null = read_u8(&from->reader) != 0;
+        columns[i].is_deterministic = read_u8(&from->reader) != 0;
+        columns[i].type = restore_type(from);
+    }
+    relation->columns = columns;
+    relation->key_count = restore_count(from, 2);
+    uint16_t *key = arena_calloc(from->arena, relation->key_count + 1, sizeof *key);
+    for (size_t i = 0; i < relation->key_count; i++) {
+        key[i] = read_u16(&from->reader);
+        if (key[i] >= relation->column_count)
+            from->reader.failed = true;
+    }
+    relation->key = key;
+    return relation;
+}
+
+struct catalog *catalog_restore(struct slice bytes, struct err *err)
+{
+    struct catalog *catalog = calloc(1, sizeof *catalog);
+    check(catalog != NULL);
+    struct restoring from = {.reader = reader_of(bytes), .arena = &catalog->arena};
+    size_t count = restore_count(&from, 20);
+    catalog->relations.relations = arena_calloc(from.arena, count + 1, sizeof(void *));
+    catalog->has_column_list = arena_calloc(from.arena, count + 1, sizeof(bool));
+    catalog->row_estimates = arena_calloc(from.arena, count + 1, sizeof(double));
+    for (size_t i = 0; i < count && !from.reader.failed; i++) {
+        catalog->has_column_list[i] = read_u8(&from.reader) != 0;
+        catalog->relations.relations[i] = restore_relation(&from);
+        catalog->relations.count++;
+    }
+    catalog->rules = relation_set_find(&catalog->relations, SLICE("weir"), SLICE("rules"));
+    if (!from.reader.failed && reader_left(&from.reader) == 0 && catalog->rules)
+        return catalog;
+    catalog_free(catalog);
+    err_set(err, "the replica's catalog is damaged");
+    err_hint(err, "start over with an empty --state folder, another --slot and new streams");
+    return NULL;
+}
+
+static struct relation *find_table(const struct catalog *catalog, uint32_t oid)
+{
+    for (size_t i = 0; i < catalog->relations.count; i++) {
+        if (catalog->relations.relations[i]->oid == oid)
+            return catalog->relations.relations[i];
+    }
+    return NULL;
+}
+
+static struct relation *find_same(const struct catalog *catalog, const struct relation *relation)
+{
+    for (size_t i = 0; i < catalog->relations.count; i++) {
+        if (catalog->relations.relations[i]->storage_id == relation->storage_id)
+            return catalog->relations.relations[i];
+    }
+    return NULL;
+}
+
+bool catalog_equals(const struct catalog *a, const struct catalog *b)
+{
+    if (a->relations.count != b->relations.count)
+        return false;
+    for (size_t i = 0; i < a->relations.count; i++) {
+        if (!find_same(b, a->relations.relations[i]))
+            return false;
+    }
+    return true;
+}
+
+void catalog_succeed(struct catalog *catalog, struct catalog *older)
+{
+    check(!catalog->older);
+    catalog->older = older;
+    for (size_t i = 0; i < catalog->relations.count; i++) {
+        struct relation *relation = catalog->relations.relations[i];
+        struct relation *same = find_same(older, relation);
+        if (same) {
+            catalog->relations.relations[i] = same;
+            continue;
+        }
+        struct relation *before = find_table(older, relation->oid);
+        relation->predecessor = before;
+        if (before)
+            before->successor = relation;
+    }
+    catalog->rules = relation_set_find(&catalog->relations, SLICE("weir"), SLICE("rules"));
+}
+
+void catalog_settle(struct catalog *catalog)
+{
+    for (size_t i = 0; i < catalog->relations.count; i++)
+        catalog->relations.relations[i]->predecessor =
+            catalog->relations.relations[i]->successor = NULL;
+}
+
+bool catalog_holds(const struct catalog *catalog, const struct relation *relation)
+{
+    for (size_t i = 0; i < catalog->relations.count; i++) {
+        if (catalog->relations.relations[i] == relation)
+            return true;
+    }
+    return false;
+}

@@ -1,0 +1,283 @@
+/* Bringing the replica up to a snapshot by difference: after a table was added, dropped or altered,
+ * or turned out not to be what the replica holds of it.
+ *
+ * A temporary slot gives a snapshot and its exact position S. The tables that are as they were are
+ * brought to S by the slot's own changes; the others are read from the snapshot. All of it is one
+ * change set, so that what is delivered is the difference of two committed states like any other,
+ * and nothing in between is ever shown.
+ *
+ * The snapshot is gone after a crash, so what is to be published must be kept before it is
+ * published: the batch is committed to the replica together with the rows ("outgoing"), and sent
+ * from there. A crash before that commit starts the whole again from the old state; one behind it
+ * sends the batch again, and the server knows whether it had it. */
+#include "bridge_internal.h"
+
+#include "weir/base/log.h"
+
+#include <stdio.h>
+
+enum { LOCK_TIMEOUT_MS = 5000, SLOT_NAME_SIZE = 64, ASK_INTERVAL_MS = 200 };
+
+struct resync {
+    struct bridge *bridge;
+    struct pg_connection *connection; /* in the snapshot */
+    struct replication *snapshot_holder;
+    struct catalog *catalog; /* as of the snapshot */
+    struct ruleset *rules;
+    uint64_t lsn;
+    struct table_reader *reader;
+    uint64_t rows;
+};
+
+static enum bridge_end take_snapshot(struct resync *resync, struct err *err)
+{
+    struct bridge *bridge = resync->bridge;
+    struct replication_slot slot;
+    char name[SLOT_NAME_SIZE];
+    snprintf(name, sizeof name, "%.50s_resync", bridge->settings->slot);
+    enum pg_reach reach =
+        replication_try_connect(bridge->settings->db, &resync->snapshot_holder, err);
+    if (reach == PG_CONNECTED)
+        reach = pg_try_connect(bridge->settings->db, &resync->connection, err);
+    if (reach != PG_CONNECTED)
+        return reach == PG_UNREACHABLE ? BRIDGE_RETRY : BRIDGE_FAILED;
+    if (!replication_create_temporary_slot(resync->snapshot_holder, name, LOCK_TIMEOUT_MS, &slot,
+                                           err))
+        return BRIDGE_RETRY;
+    resync->lsn = slot.consistent_lsn;
+    if (!snapshot_enter(resync->connection, slot.snapshot, err))
+        return BRIDGE_RETRY;
+    resync->catalog = catalog_load(resync->connection, bridge->settings->publication, err);
+    if (!resync->catalog)
+        return BRIDGE_RETRY; /* what cannot be followed is for people to mend, and then goes on */
+    return BRIDGE_DONE;
+}
+
+/* Gathers what the slot has up to the snapshot for the tables that stay as they are. Sets done when
+ * the first thing behind it has been seen. */
+static enum bridge_end gather_message(struct resync *resync, struct slice message, bool *done,
+                                      struct err *err)
+{
+    struct bridge *bridge = resync->bridge;
+    struct change change;
+    if (!change_decode(bridge->decoder, message, &change, err))
+        return BRIDGE_FAILED;
+    switch (change.kind) {
+    case CHANGE_BEGIN:
+        *done = change.lsn >= resync->lsn;
+        bridge->skips_transaction = change.next_lsn <= bridge->applied_lsn;
+        return BRIDGE_DONE;
+    case CHANGE_COMMIT:
+        return BRIDGE_DONE;
+    default:
+        if (bridge->skips_transaction || transaction_add(&bridge->transaction, &change, err))
+            return BRIDGE_DONE;
+        bridge->misfit = bridge->transaction.misfit;
+        return BRIDGE_RESYNC;
+    }
+}
+
+static enum bridge_end gather(struct resync *resync, struct err *err)
+{
+    struct bridge *bridge = resync->bridge;
+    enum bridge_end end = bridge_start_replication(bridge, err);
+    bool done = false;
+    while (end == BRIDGE_DONE && !done) {
+        struct replication_input input;
+        switch (replication_receive(bridge->replication, -1, ASK_INTERVAL_MS, &input, err)) {
+        case REPLICATION_MESSAGE:
+            end = gather_message(resync, input.message, &done, err);
+            break;
+        case REPLICATION_KEEPALIVE:
+            done = input.server_lsn >= resync->lsn;
+            break;
+        case REPLICATION_IDLE:
+            if (*bridge->stop)
+                end = BRIDGE_STOPPED;
+            else if (!replication_confirm(bridge->replication, bridge->replica_lsn, true, err))
+                end = BRIDGE_RETRY;
+            break;
+        case REPLICATION_ENDED:
+        case REPLICATION_FAILED:
+            end = BRIDGE_RETRY;
+            break;
+        }
+    }
+    replication_close(bridge->replication);
+    bridge->replication = NULL;
+    return end;
+}
+
+/* Everything that the replica has of the table leaves, unless it comes again from the snapshot. */
+static void remove_rows(struct resync *resync, const struct relation *relation)
+{
+    struct bridge *bridge = resync->bridge;
+    struct change_set *changes = &bridge->transaction.changes;
+    struct replica_range range;
+    struct slice key;
+    struct row row;
+    replica_range_begin(&range, bridge->replica, relation, NULL, SLICE_NONE);
+    while (replica_range_next(&range, &key, &row))
+        change_set_put(changes, change_set_touch(changes, bridge->replica, relation, key),
+                       ROW_NONE);
+    replica_range_end(&range);
+}
+
+static bool put_row(void *context, const struct relation *relation, struct slice key,
+                    struct row row, struct err *err)
+{
+    (void)err;
+    struct resync *resync = context;
+    struct change_set *changes = &resync->bridge->transaction.changes;
+    change_set_put(changes,
+                   change_set_touch(changes, resync->bridge->replica, relation, key), row);
+    resync->rows++;
+    return true;
+}
+
+static enum bridge_end read_tables(struct resync *resync, struct err *err)
+{
+    struct bridge *bridge = resync->bridge;
+    const struct relation_set *old = &bridge->catalog->relations;
+    const struct relation_set *new = &resync->catalog->relations;
+    for (size_t i = 0; i < old->count; i++) {
+        const struct relation *relation = old->relations[i];
+        if (!catalog_holds(resync->catalog, relation) || relation == bridge->misfit)
+            remove_rows(resync, relation);
+    }
+    for (size_t i = 0; i < new->count; i++) {
+        const struct relation *relation = new->relations[i];
+        if (catalog_holds(bridge->catalog, relation) && relation != bridge->misfit)
+            continue;
+        log_event(LOG_INFO, "reading a table", LOG_SLICE("schema", relation->schema),
+                  LOG_SLICE("table", relation->name));
+        enum bridge_end end =
+            table_read(resync->reader, resync->connection, relation, put_row, resync, err);
+        if (end != BRIDGE_DONE)
+            return end;
+    }
+    return BRIDGE_DONE;
+}
+
+static bool compile_rules(struct resync *resync, struct err *err)
+{
+    struct bridge *bridge = resync->bridge;
+    struct state after = {bridge->replica, &bridge->transaction.changes};
+    bridge->rule_table.catalog = resync->catalog;
+    bool ok = rule_table_compile(&bridge->rule_table, &after, &resync->rules, err);
+    if (!ok)
+        bridge->rule_table.catalog = bridge->catalog;
+    return ok;
+}
+
+/* Rows, catalog and the batch that tells of them, in one commit. */
+static bool commit(struct resync *resync, struct err *err)
+{
+    struct bridge *bridge = resync->bridge;
+    struct buffer catalog = BUFFER_INIT, outgoing = BUFFER_INIT;
+    catalog_save(resync->catalog, &catalog);
+    batch_save(bridge->outbox.batch, &outgoing);
+    bool ok = change_set_apply(&bridge->transaction.changes, bridge->replica, err) &&
+              replica_forget_indexes_except(bridge->replica, &resync->catalog->relations, err) &&
+              replica_set_meta(bridge->replica, "catalog", buffer_slice(&catalog), err) &&
+              replica_set_meta(bridge->replica, "outgoing", buffer_slice(&outgoing), err) &&
+              meta_set_lsn(bridge->replica, resync->lsn, err) &&
+              replica_commit(bridge->replica, err);
+    buffer_release(&catalog);
+    buffer_release(&outgoing);
+    return ok;
+}
+
+/* From here on the bridge lives in the new catalog. */
+static void adopt(struct resync *resync)
+{
+    struct bridge *bridge = resync->bridge;
+    transaction_clear(&bridge->transaction);
+    catalog_settle(resync->catalog);
+    bridge->catalog = resync->catalog;
+    bridge->transaction.catalog = resync->catalog;
+    resync->catalog = NULL;
+    ruleset_free(bridge->rules);
+    bridge->rules = resync->rules;
+    resync->rules = NULL;
+    bridge->replica_lsn = bridge->applied_lsn = resync->lsn;
+    bridge->wants_resync = false;
+    bridge->misfit = NULL;
+    bridge->dirty_since_ms = 0;
+    rule_table_report(&bridge->rule_table, bridge->rules);
+}
+
+static enum bridge_end bring_up(struct resync *resync, struct err *err)
+{
+    struct bridge *bridge = resync->bridge;
+    if (!compile_rules(resync, err))
+        return bridge->rule_table.lost_connection ? BRIDGE_RETRY : BRIDGE_FAILED;
+    struct pg_rows *now = pg_query(resync->connection, err, "SELECT now()::text", 0, NULL);
+    if (!now)
+        return BRIDGE_RETRY;
+    event_headers_set(&bridge->headers, 0, pg_rows_slice(now, 0, 0));
+    pg_rows_free(now);
+    difference_run(bridge->difference, bridge->replica, &bridge->transaction.changes,
+                   bridge->rules, resync->rules, &bridge->headers);
+    outbox_end(&bridge->outbox, (struct progress){resync->lsn, 0});
+    outbox_advance(&bridge->outbox, (struct progress){resync->lsn, 0});
+    if (!commit(resync, err))
+        return BRIDGE_FAILED;
+    log_event(LOG_INFO, "resynced", LOG_U("rows read", resync->rows), LOG_LSN("lsn", resync->lsn));
+    adopt(resync);
+    return bridge_checkpoint(bridge, bridge->replica_lsn, err);
+}
+
+static enum bridge_end run(struct resync *resync, struct err *err)
+{
+    struct bridge *bridge = resync->bridge;
+    enum bridge_end end = bridge_checkpoint(bridge, bridge->applied_lsn, err);
+    if (end == BRIDGE_DONE)
+        end = take_snapshot(resync, err);
+    if (end != BRIDGE_DONE)
+        return end;
+    if (catalog_equals(resync->catalog, bridge->catalog) && !bridge->misfit) {
+        bridge->wants_resync = false;
+        return BRIDGE_DONE;
+    }
+    catalog_succeed(resync->catalog, bridge->catalog);
+    bridge->transaction.only = resync->catalog;
+    bridge->transaction.except = bridge->misfit;
+    end = gather(resync, err);
+    if (end == BRIDGE_DONE)
+        end = read_tables(resync, err);
+    bridge->transaction.only = NULL;
+    bridge->transaction.except = NULL;
+    return end == BRIDGE_DONE ? bring_up(resync, err) : end;
+}
+
+enum bridge_end bridge_resync(struct bridge *bridge, struct err *err)
+{
+    struct resync resync = {.bridge = bridge, .reader = table_reader_new(bridge->replica)};
+    enum bridge_end end = run(&resync, err);
+    transaction_clear(&bridge->transaction);
+    if (resync.catalog) {
+        catalog_settle(bridge->catalog);
+        resync.catalog->older = NULL; /* which the bridge goes on with */
+        catalog_free(resync.catalog);
+    }
+    ruleset_free(resync.rules);
+    table_reader_free(resync.reader);
+    pg_close(resync.connection);
+    replication_close(resync.snapshot_holder);
+    return end;
+}
+
+enum bridge_end bridge_send_outgoing(struct bridge *bridge, struct err *err)
+{
+    struct slice outgoing = replica_meta(bridge->replica, "outgoing");
+    struct progress progress = {bridge->replica_lsn, 0};
+    if (!outgoing.len || progress_cmp(progress, bridge->published) <= 0)
+        return BRIDGE_DONE;
+    if (!batch_restore(bridge->outbox.batch, outgoing)) {
+        err_set(err, "the batch that is kept in %s is damaged", bridge->settings->state);
+        return BRIDGE_FAILED;
+    }
+    outbox_advance(&bridge->outbox, progress);
+    return bridge_checkpoint(bridge, bridge->replica_lsn, err);
+}

@@ -1,0 +1,123 @@
+#include "bridge_internal.h"
+
+#include "weir/base/check.h"
+#include "weir/events/convert.h"
+
+#include <stdlib.h>
+
+struct table_reader {
+    const struct hash_key *hash;
+    struct buffer values, record, key;
+    struct slice *columns;
+    size_t *offsets;
+    struct arena arena;
+};
+
+struct table_reader *table_reader_new(struct replica *replica)
+{
+    struct table_reader *reader = calloc(1, sizeof *reader);
+    check(reader != NULL);
+    reader->hash = replica_hash_key(replica);
+    reader->columns = calloc(RELATION_COLUMNS_MAX, sizeof *reader->columns);
+    reader->offsets = calloc(RELATION_COLUMNS_MAX, sizeof *reader->offsets);
+    check(reader->columns && reader->offsets);
+    return reader;
+}
+
+void table_reader_free(struct table_reader *reader)
+{
+    if (!reader)
+        return;
+    buffer_release(&reader->values);
+    buffer_release(&reader->record);
+    buffer_release(&reader->key);
+    arena_release(&reader->arena);
+    free(reader->columns);
+    free(reader->offsets);
+    free(reader);
+}
+
+static bool build_record(struct table_reader *reader, const struct relation *relation,
+                         const struct slice *fields, struct err *err)
+{
+    buffer_clear(&reader->values);
+    for (size_t i = 0; i < relation->column_count; i++) {
+        reader->offsets[i] = reader->values.len;
+        if (!convert_text(&reader->values, relation->columns[i].type, fields[i], err))
+            return err_prefix(err, "column %.*s of %.*s.%.*s",
+                              SLICE_ARG(relation->columns[i].name), SLICE_ARG(relation->schema),
+                              SLICE_ARG(relation->name));
+    }
+    for (size_t i = 0; i < relation->column_count; i++) {
+        size_t end = i + 1 < relation->column_count ? reader->offsets[i + 1] : reader->values.len;
+        reader->columns[i] =
+            slice_of(reader->values.data + reader->offsets[i], end - reader->offsets[i]);
+    }
+    buffer_clear(&reader->record);
+    row_build(&reader->record, relation, reader->columns);
+    return true;
+}
+
+static bool hand_over(struct table_reader *reader, const struct relation *relation,
+                      const struct slice *fields, table_row_fn *fn, void *context,
+                      struct err *err)
+{
+    if (!build_record(reader, relation, fields, err))
+        return false;
+    struct row row = {buffer_slice(&reader->record)};
+    buffer_clear(&reader->key);
+    arena_clear(&reader->arena);
+    key_of_row(&reader->key, reader->hash, relation, row, &reader->arena);
+    return fn(context, relation, buffer_slice(&reader->key), row, err);
+}
+
+static void write_copy_sql(struct table_reader *reader, const struct relation *relation,
+                           struct buffer *sql)
+{
+    buffer_add_str(sql, "COPY (SELECT ");
+    for (size_t i = 0; i < relation->column_count; i++) {
+        buffer_add_str(sql, i ? ", " : "");
+        buffer_add_str(sql, pg_quote_identifier(&reader->arena, relation->columns[i].name.data));
+    }
+    buffer_printf(sql, " FROM ONLY %s.",
+                  pg_quote_identifier(&reader->arena, relation->schema.data));
+    buffer_printf(sql, "%s) TO STDOUT", pg_quote_identifier(&reader->arena, relation->name.data));
+}
+
+enum bridge_end table_read(struct table_reader *reader, struct pg_connection *connection,
+                           const struct relation *relation, table_row_fn *fn, void *context,
+                           struct err *err)
+{
+    const struct slice *fields;
+    size_t count;
+    struct buffer sql = BUFFER_INIT;
+    write_copy_sql(reader, relation, &sql);
+    bool ok = pg_copy_begin(connection, err, buffer_str(&sql));
+    buffer_release(&sql);
+    while (ok) {
+        switch (pg_copy_next(connection, &fields, &count, err)) {
+        case PG_COPY_ROW:
+            check(count == relation->column_count);
+            if (!hand_over(reader, relation, fields, fn, context, err))
+                return BRIDGE_FAILED;
+            break;
+        case PG_COPY_END:
+            return BRIDGE_DONE;
+        case PG_COPY_FAILED:
+            ok = false;
+        }
+    }
+    return pg_is_broken(connection) ? BRIDGE_RETRY : BRIDGE_FAILED;
+}
+
+bool snapshot_enter(struct pg_connection *connection, const char *snapshot, struct err *err)
+{
+    struct arena arena = ARENA_INIT;
+    const char *sql = arena_printf(&arena,
+                                   "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
+                                   " SET TRANSACTION SNAPSHOT %s",
+                                   pg_quote_literal(&arena, snapshot));
+    bool ok = pg_execute(connection, err, sql);
+    arena_release(&arena);
+    return ok;
+}
