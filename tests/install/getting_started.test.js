@@ -25,7 +25,7 @@ function script(cluster, port) {
   assert.ok(text.includes(restart))
   const removal = text.indexOf(`psql "$ADMIN" -c "SELECT pg_drop_replication_slot`)
   assert.ok(removal > 0)
-  const endDaemons = 'kill %1 %2\nwait %1 %2\n' // the page: stop both daemons
+  const endDaemons = 'kill %1 %2\nwait\n' // the page: stop both daemons
   return [text.slice(0, removal), endDaemons, text.slice(removal)]
     .join('')
     .replace(restart, `$AS_POSTGRES pg_ctl -D '${cluster.dir}/data' -l '${cluster.dir}/postgres.log' -w restart >/dev/null`)
