@@ -187,6 +187,14 @@ static void apply_claim(struct store *store, struct reader *reader)
     producer->progress.epoch = epoch;
 }
 
+static void apply_set(struct store *store, struct reader *reader)
+{
+    struct slice key = read_short(reader);
+    struct slice value = read_bytes(reader, read_u32(reader));
+    check(!reader->failed);
+    store_remember(store, key, value, true);
+}
+
 static void apply_use(struct store *store, struct reader *reader)
 {
     struct stream *stream = named_stream(store, reader);
@@ -219,6 +227,9 @@ void store_apply(struct store *store, size_t from)
             break;
         case OPERATION_CLAIM:
             apply_claim(store, &reader);
+            break;
+        case OPERATION_SET:
+            apply_set(store, &reader);
             break;
         default:
             check(false); /* not an operation */

@@ -13,6 +13,7 @@ static const char *const database_names[DATABASE_COUNT] = {
     [DATABASE_META] = "meta",         [DATABASE_PATHS] = "paths",
     [DATABASE_STREAMS] = "streams",   [DATABASE_CHUNKS] = "chunks",
     [DATABASE_EXPIRY] = "expiry",     [DATABASE_PRODUCERS] = "producers",
+    [DATABASE_SETTINGS] = "settings",
 };
 
 _Noreturn static void die(const char *what, int code)
@@ -210,6 +211,34 @@ static int try_environment(struct catalog *catalog, const char *path, size_t map
         catalog->env = NULL;
     }
     return code;
+}
+
+void catalog_settings(struct catalog *catalog,
+                      void (*visit)(void *context, struct slice key, struct slice value),
+                      void *context)
+{
+    MDB_cursor *cursor = open_cursor(catalog, DATABASE_SETTINGS);
+    MDB_val key, value;
+    int code;
+    while ((code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0)
+        visit(context, slice_of(key.mv_data, key.mv_size), slice_of(value.mv_data, value.mv_size));
+    mdb_cursor_close(cursor);
+    if (code != MDB_NOTFOUND)
+        die("settings", code);
+}
+
+void catalog_each_stream(struct catalog *catalog, void (*visit)(void *context, uint64_t id,
+                                                                struct slice record),
+                         void *context)
+{
+    MDB_cursor *cursor = open_cursor(catalog, DATABASE_STREAMS);
+    MDB_val key, value;
+    int code;
+    while ((code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0)
+        visit(context, load_u64(key.mv_data), slice_of(value.mv_data, value.mv_size));
+    mdb_cursor_close(cursor);
+    if (code != MDB_NOTFOUND)
+        die("streams", code);
 }
 
 /* The map is address space, not disk: the file grows with what is in it. Where a terabyte of it is

@@ -46,6 +46,12 @@ void catalog_producers(struct catalog *catalog,
                        void (*visit)(void *context, struct slice name,
                                      const struct store_progress *progress),
                        void *context);
+void catalog_settings(struct catalog *catalog,
+                      void (*visit)(void *context, struct slice key, struct slice value),
+                      void *context);
+void catalog_each_stream(struct catalog *catalog, void (*visit)(void *context, uint64_t id,
+                                                                struct slice record),
+                         void *context);
 void catalog_read_end(struct catalog *catalog);
 
 /* Checkpoint thread. False with err leaves the catalog as it was. */

@@ -14,6 +14,7 @@ enum database {
     DATABASE_CHUNKS,    /* id and position to messages */
     DATABASE_EXPIRY,    /* deadline and id to nothing */
     DATABASE_PRODUCERS, /* name to progress */
+    DATABASE_SETTINGS,  /* key to value */
     DATABASE_COUNT,
 };
 

@@ -193,6 +193,17 @@ static void put_number(struct writer *writer, const char *name, uint64_t number)
         catalog_value(&number, sizeof number));
 }
 
+static void put_setting(struct writer *writer, const struct checkpoint_setting *setting)
+{
+    const char *records = writer->job->records.data;
+    MDB_val key = catalog_value(records + setting->key_at, setting->key_len);
+    if (setting->value_len)
+        put(writer, DATABASE_SETTINGS, key,
+            catalog_value(records + setting->value_at, setting->value_len));
+    else
+        del(writer, DATABASE_SETTINGS, key);
+}
+
 /* Deleted streams come first in the job: another stream may have taken over the path of one. */
 static void write_job(struct writer *writer)
 {
@@ -208,6 +219,8 @@ static void write_job(struct writer *writer)
         put(writer, DATABASE_PRODUCERS, catalog_value(producer->name.data, producer->name.len),
             catalog_value(&producer->progress, sizeof producer->progress));
     }
+    for (size_t i = 0; i < job->setting_count; i++)
+        put_setting(writer, &job->settings[i]);
     put_number(writer, "sequence", job->sequence);
     put_number(writer, "last-id", job->last_id);
 }

@@ -21,6 +21,10 @@ struct checkpoint_producer {
     struct store_progress progress;
 };
 
+struct checkpoint_setting {
+    size_t key_at, key_len, value_at, value_len; /* in the job's records; value_len 0: removed */
+};
+
 struct checkpoint_job {
     uint64_t sequence; /* of the last frame that is in it */
     uint64_t last_id;
@@ -31,6 +35,8 @@ struct checkpoint_job {
     size_t entry_count, entry_capacity;
     struct checkpoint_producer *producers;
     size_t producer_count;
+    struct checkpoint_setting *settings;
+    size_t setting_count;
 };
 
 struct checkpoint;

@@ -61,6 +61,7 @@ void store_cut(struct store *store)
         store->dirty[i]->is_dirty = false;
     store->dirty_count = 0;
     add_producers(job, store);
+    store_cut_settings(store, job);
     store->job = job;
     store->is_job_started = false;
 }
@@ -89,6 +90,7 @@ void store_release_job(struct store *store)
     free(job->streams);
     free(job->entries);
     free(job->producers);
+    free(job->settings);
     free(job);
     store->job = NULL;
 }

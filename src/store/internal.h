@@ -18,9 +18,12 @@ enum operation {
     OPERATION_USE, /* renews a sliding expiry */
     OPERATION_BATCH,
     OPERATION_CLAIM,
+    OPERATION_SET,
 };
 
 enum { STORE_PRODUCERS_MAX = 1000, FRAME_BYTES_MAX = 1 << 28 };
+
+struct setting;
 
 struct store {
     struct store_settings settings;
@@ -45,10 +48,14 @@ struct store {
     size_t dirty_count, dirty_capacity;
     struct checkpoint_job *job; /* cut, under way or to be tried again */
     bool is_job_started;
+    bool is_observed;
     uint64_t checkpoint_due_ms, retry_ms, sweep_due_ms; /* monotonic */
 
     struct checkpoint_producer *producers; /* of batches; names are owned */
     size_t producer_count;
+
+    struct setting *settings_kept; /* sorted by key */
+    size_t setting_count, setting_capacity;
 
     struct arena scratch; /* of one call */
     struct batch_skip *skipped;
@@ -94,6 +101,12 @@ struct checkpoint_producer *store_add_producer(struct store *store, struct slice
 /* As store_read(), up to `until` instead of the durable tail. */
 enum read_result store_read_until(struct store *store, struct stream *stream, uint64_t position,
                                   uint64_t until, size_t limit, struct page *page);
+
+/* ---- settings: settings.c ---- */
+
+void store_remember(struct store *store, struct slice key, struct slice value, bool is_dirty);
+void store_cut_settings(struct store *store, struct checkpoint_job *job);
+void store_release_settings(struct store *store);
 
 /* ---- expiry: expiry.c ---- */
 

@@ -36,11 +36,14 @@ static void make_durable(struct store *store, const struct frame *frame)
     for (size_t i = 0; i < frame->touched_count; i++) {
         const struct touched *touched = &frame->touched[i];
         struct stream *stream = touched->stream;
+        uint64_t previous_tail = stream->durable_tail;
         stream->durable_tail = touched->tail;
         stream->is_durably_closed = touched->is_closed;
         stream->is_durably_gone = touched->is_gone;
         if (stream->watchers)
             store->settings.on_change(store->settings.context, stream);
+        if (store->is_observed && stream->durable_tail > previous_tail)
+            store->settings.on_append(store->settings.context, stream, previous_tail);
     }
 }
 
@@ -201,6 +204,11 @@ static void replay_frame(void *context, struct frame *frame)
     make_durable(store, frame);
 }
 
+static void remember_setting(void *context, struct slice key, struct slice value)
+{
+    store_remember(context, key, value, false);
+}
+
 static void remember_producer(void *context, struct slice name,
                               const struct store_progress *progress)
 {
@@ -213,6 +221,7 @@ static bool recover(struct store *store, struct err *err)
     store->checkpointed = store->durable = catalog_sequence(store->catalog);
     store->last_id = catalog_last_id(store->catalog);
     catalog_producers(store->catalog, remember_producer, store);
+    catalog_settings(store->catalog, remember_setting, store);
     if (!log_replay(store->log, store->checkpointed, replay_frame, store, &last, err))
         return false;
     catalog_read_end(store->catalog);
@@ -240,6 +249,7 @@ static void release(struct store *store)
     for (size_t i = 0; i < store->producer_count; i++)
         free((char *)(uintptr_t)store->producers[i].name.data);
     free(store->producers);
+    store_release_settings(store);
     free(store->dirty);
     free(store->skipped);
     free(store->page);

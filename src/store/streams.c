@@ -162,6 +162,43 @@ void store_release_streams(struct store *store)
     table_release(&store->by_id);
 }
 
+void store_observe(struct store *store, bool is_on)
+{
+    check(!is_on || store->settings.on_append);
+    store->is_observed = is_on;
+}
+
+struct walk {
+    struct store *store;
+    void (*visit)(void *context, struct slice path, uint64_t tail);
+    void *context;
+};
+
+static void visit_record(void *context, uint64_t id, struct slice record)
+{
+    const struct walk *walk = context;
+    if (in_memory(walk->store, id))
+        return;
+    struct stream *stream = stream_decode(id, record);
+    check(stream != NULL);
+    if (!stream->is_soft_deleted)
+        walk->visit(walk->context, stream_path(stream), stream->tail);
+    stream_free(stream);
+}
+
+void store_each_stream(struct store *store,
+                       void (*visit)(void *context, struct slice path, uint64_t tail),
+                       void *context)
+{
+    struct walk walk = {store, visit, context};
+    for (size_t i = 0; i < store->by_id.capacity; i++) {
+        const struct stream *stream = store->by_id.slots[i].stream;
+        if (stream && !stream_is_gone(stream))
+            visit(context, stream_path(stream), stream->tail);
+    }
+    catalog_each_stream(store->catalog, visit_record, &walk);
+}
+
 static struct stream *find_any(struct store *store, struct slice path)
 {
     uint64_t id;

@@ -406,6 +406,73 @@ Test(streams, damaged_batches_are_refused_whole)
     folder_remove(&folder);
 }
 
+static void add_setting(void *context, struct slice key, struct slice value)
+{
+    struct buffer *out = context;
+    buffer_add_slice(out, key);
+    buffer_add_char(out, '=');
+    buffer_add_slice(out, value);
+    buffer_add_char(out, ' ');
+}
+
+Test(streams, settings_are_kept)
+{
+    struct folder folder = folder_make();
+    struct store *store = folder_open(&folder, false);
+    struct buffer out = BUFFER_INIT;
+    cr_assert(store_set(store, SLICE("b/2"), SLICE("two")));
+    cr_assert(store_set(store, SLICE("b/1"), SLICE("one")));
+    cr_assert(store_set(store, SLICE("a/1"), SLICE("x")));
+    cr_assert(store_set(store, SLICE("b/3"), SLICE("three")));
+    cr_assert(store_set(store, SLICE("b/2"), SLICE("2")));
+    for (int stored = 0; stored < 3; stored++) {
+        store_end(store);
+        store = folder_open(&folder, stored > 0);
+        buffer_clear(&out);
+        store_each_setting(store, SLICE("b/"), add_setting, &out);
+        cr_expect_str_eq(buffer_str(&out), "b/1=one b/2=2 b/3=three ");
+    }
+    cr_assert(store_set(store, SLICE("b/1"), SLICE("")));
+    for (int stored = 0; stored < 3; stored++) {
+        buffer_clear(&out);
+        store_each_setting(store, SLICE("b/"), add_setting, &out);
+        cr_expect_str_eq(buffer_str(&out), "b/2=2 b/3=three ");
+        store_end(store);
+        store = folder_open(&folder, true);
+    }
+    store_end(store);
+    buffer_release(&out);
+    folder_remove(&folder);
+}
+
+static void add_path(void *context, struct slice path, uint64_t tail)
+{
+    struct buffer *out = context;
+    buffer_add_slice(out, path);
+    buffer_add_uint(out, tail);
+}
+
+Test(streams, all_are_seen_once)
+{
+    struct folder folder = folder_make();
+    struct store *store = folder_open(&folder, true);
+    struct buffer out = BUFFER_INIT;
+    append_text(store, make_stream(store, "a", "text/plain"), "12345");
+    make_stream(store, "gone", "text/plain");
+    store_end(store);
+    store = folder_open(&folder, true);
+    cr_assert(store_delete(store, find(store, "gone")));
+    store_each_stream(store, add_path, &out);
+    cr_expect_str_eq(buffer_str(&out), "a5");
+    append_text(store, find(store, "a"), "6");
+    buffer_clear(&out);
+    store_each_stream(store, add_path, &out);
+    cr_expect_str_eq(buffer_str(&out), "a6");
+    store_end(store);
+    buffer_release(&out);
+    folder_remove(&folder);
+}
+
 Test(streams, a_folder_has_one_owner)
 {
     struct folder folder = folder_make();

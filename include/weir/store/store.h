@@ -31,6 +31,9 @@ struct store_settings {
     /* A stream's durable state has changed and stream_watch() is set. Called from store_turn();
      * may ask about the stream, but not call the store. */
     void (*on_change)(void *context, struct stream *stream);
+    /* Data of a stream has become durable behind previous_tail, and store_observe() is on. The
+     * stream may be held; otherwise as on_change. */
+    void (*on_append)(void *context, struct stream *stream, uint64_t previous_tail);
     void *context;
 };
 
@@ -222,6 +225,30 @@ struct batch_answer {
 
 enum batch_result store_batch(struct store *store, struct slice body,
                               struct batch_answer *answer);
+
+/* ---- Settings ---- */
+
+enum { STORE_KEY_MAX = 400 };
+
+/* A small named value of the server's own, kept in memory and durable; an empty one removes it.
+ * False when there is no room. */
+bool store_set(struct store *store, struct slice key, struct slice value) WEIR_MUST_CHECK;
+
+/* In order of keys; visit must not set anything. */
+void store_each_setting(const struct store *store, struct slice prefix,
+                        void (*visit)(void *context, struct slice key, struct slice value),
+                        void *context);
+
+/* ---- Looking at all streams ---- */
+
+/* Whether on_append is called. */
+void store_observe(struct store *store, bool is_on);
+
+/* Every stream that is not deleted, with its staged tail; visit must not call the store. Walks the
+ * whole catalog, so not for requests that come often. */
+void store_each_stream(struct store *store,
+                       void (*visit)(void *context, struct slice path, uint64_t tail),
+                       void *context);
 
 /* ---- Reading ---- */
 
