@@ -109,6 +109,61 @@ test('all recipes together', async () => {
   await compare()
 })
 
+// What the page's table of supported SQL names, each in one audience.
+const SUPPORTED = [
+  `SELECT DISTINCT m.user_id FROM members m UNION ALL SELECT 'all'`,
+  `SELECT 7`,
+  `SELECT 'note ' || notes.id || '/' || notes.author_id`,
+  `SELECT notes.id::text || 'x'`,
+  `SELECT u.id FROM users u, members m WHERE u.id = m.user_id AND m.project_id = notes.project_id`,
+  `SELECT u.id FROM users u CROSS JOIN projects p WHERE p.id = notes.project_id`,
+  `SELECT other.user_id FROM members m JOIN members other USING (project_id) WHERE m.user_id = notes.author_id`,
+  `SELECT public.users.id FROM public.users WHERE users.is_admin`,
+  `SELECT m.user_id FROM members m WHERE NOT (m.role = 'banned' OR m.project_id <> notes.project_id)`,
+  `SELECT m.user_id FROM members m WHERE m.user_id NOT IN (SELECT b.blocker_id FROM blocks b WHERE b.blocked_id = notes.author_id)`,
+  `SELECT u.id FROM users u WHERE u.id = ANY (SELECT m.user_id FROM members m WHERE m.project_id = notes.project_id)`,
+  `SELECT u.id FROM users u WHERE u.id IN (SELECT m.user_id FROM members m UNION SELECT b.blocker_id FROM blocks b)`,
+  `SELECT u.id FROM users u WHERE EXISTS (SELECT FROM members m WHERE m.user_id = u.id AND NOT EXISTS (SELECT 1 FROM tokens t WHERE t.note_id = notes.id))`,
+  `SELECT u.id FROM users u WHERE u.id IN ('ana', 'bo') AND notes.id NOT IN (2, 99)`,
+  `SELECT u.id FROM users u WHERE u.id = ANY (ARRAY['ana', 'cy'])`,
+  `SELECT u.id FROM users u WHERE notes.id BETWEEN 1 AND 2 AND notes.id <= 2 AND notes.id > 0.5`,
+  `SELECT u.id FROM users u WHERE notes.id NOT BETWEEN 2 AND 3`,
+  `SELECT u.id FROM users u WHERE notes.project_id IS NULL AND notes.author_id IS NOT NULL`,
+  `SELECT u.id FROM users u WHERE u.is_admin IS NOT TRUE AND notes.is_public IS FALSE`,
+  `SELECT notes.author_id WHERE notes.is_public AND NOT notes.id = 7`,
+]
+
+test('what the page says is supported is followed', async () => {
+  await dropRules()
+  await stack.db.query(RESET)
+  for (const [index, audience] of SUPPORTED.entries()) {
+    await stack.db.query('INSERT INTO weir.rules (name, relation, audience, stream) VALUES ($1, $2, $3, $4)', [
+      `supported ${index}`, 'notes', audience, `supported-${index}/{subject}`,
+    ])
+  }
+  await compare()
+  for (const rule of await statuses()) assert.equal(rule.state, 'active', `${rule.name}: ${rule.reason}`)
+  for (const [index, change] of CHANGES.entries()) {
+    await stack.db.query(change)
+    if (index % 3 === 0) await compare()
+  }
+  await compare()
+  const silent = SUPPORTED.filter((_, index) => ![...paths].some((path) => path.startsWith(`supported-${index}/`)))
+  assert.deepEqual(silent, [], 'each of them shows something to somebody')
+})
+
+test('an audience has its bounds, and says so', async () => {
+  await dropRules()
+  const wide = `SELECT u.id FROM users u WHERE ${'(u.id = notes.author_id OR u.is_admin) AND '.repeat(7)} u.id <> 'x'`
+  const long = `SELECT u0.id FROM users u0 ${Array.from({ length: 31 }, (_, i) => `JOIN users u${i + 1} ON u${i + 1}.id = u${i}.id`).join(' ')}`
+  await stack.db.query(`INSERT INTO weir.rules (name, relation, audience) VALUES ('1 wide', 'notes', $1), ('2 long', 'notes', $2)`, [wide, long])
+  await stack.settle()
+  let rows
+  await until('both rules to be reported', async () => (rows = await statuses()).length === 2)
+  assert.match(rows[0].reason, /^the audience has more than 64 alternatives/)
+  assert.match(rows[1].reason, /^more than 31 tables is not supported/)
+})
+
 test('every refusal is made as the page says', async () => {
   await dropRules()
   for (const [index, [audience]] of REFUSALS.entries()) {
