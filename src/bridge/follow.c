@@ -13,9 +13,16 @@ enum {
     TICK_MS = 250,
     IDLE_CHECKPOINT_MS = 1000,    /* nothing came for so long: a good moment for a checkpoint */
     FLUSH_AHEAD_MS = 500,
-    CATALOG_INTERVAL_MS = 5000,
     CHECKPOINT_WAL_BYTES = 512 * 1024 * 1024,
 };
+
+/* Whether the replica is where the streams are. After a crash it is behind, and what leads from the
+ * one to the other has been delivered already: no difference may be taken before that is applied. */
+static bool has_caught_up(const struct bridge *bridge)
+{
+    return bridge->applied_lsn >= bridge->published.lsn ||
+           bridge->server_lsn >= bridge->published.lsn;
+}
 
 static void begin_transaction(struct bridge *bridge, const struct change *change)
 {
@@ -97,6 +104,8 @@ static enum bridge_end handle_message(struct bridge *bridge, struct slice messag
         if (bridge->skips_transaction || !bridge->in_transaction ||
             transaction_add(&bridge->transaction, &change, err))
             return BRIDGE_DONE;
+        if (!has_caught_up(bridge))
+            return BRIDGE_FAILED;
         bridge->misfit = bridge->transaction.misfit;
         return BRIDGE_RESYNC;
     }
@@ -135,7 +144,8 @@ static enum bridge_end checkpoint_if_due(struct bridge *bridge, struct err *err)
 static enum bridge_end check_catalog_if_due(struct bridge *bridge, struct err *err)
 {
     uint64_t now = clock_monotonic_ms();
-    if (bridge->in_transaction || now - bridge->last_catalog_ms < CATALOG_INTERVAL_MS)
+    if (bridge->in_transaction || !has_caught_up(bridge) ||
+        now - bridge->last_catalog_ms < bridge->settings->catalog_interval)
         return BRIDGE_DONE;
     bridge->last_catalog_ms = now;
     struct pg_connection *connection = rule_table_connection(&bridge->rule_table, err);

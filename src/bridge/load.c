@@ -81,11 +81,9 @@ static enum bridge_end prepare(struct load *load, struct err *err)
     enum bridge_end end = was_loading ? drop_own_slot(load, err) : check_no_slot(load, err);
     if (end != BRIDGE_DONE)
         return end;
-    /* The catalog as it is now, to refuse what cannot be followed before a slot is made. */
-    struct catalog *catalog = catalog_load(load->connection, bridge->settings->publication, err);
-    if (!catalog)
+    /* Refuses what cannot be followed, before a slot is made. */
+    if (!snapshot_lock(load->connection, bridge->settings->publication, &load->catalog, err))
         return pg_is_broken(load->connection) ? BRIDGE_RETRY : BRIDGE_FAILED;
-    catalog_free(catalog);
     if (!replica_wipe(bridge->replica, err) ||
         !meta_set_phase(bridge->replica, PHASE_LOADING, err) ||
         !replica_commit(bridge->replica, err))
@@ -146,11 +144,9 @@ static enum bridge_end run(struct load *load, struct err *err)
         end = create_slot(load, &slot, err);
     if (end != BRIDGE_DONE)
         return end;
-    if (!snapshot_enter(load->connection, slot.snapshot, err))
+    if (!snapshot_enter(load->connection, slot.snapshot, load->bridge->settings->publication,
+                        &load->catalog, err))
         return BRIDGE_RETRY;
-    load->catalog = catalog_load(load->connection, load->bridge->settings->publication, err);
-    if (!load->catalog)
-        return pg_is_broken(load->connection) ? BRIDGE_RETRY : BRIDGE_FAILED;
     end = load_tables(load, err);
     if (end == BRIDGE_DONE && !finish(load, slot.consistent_lsn, err))
         end = BRIDGE_FAILED;

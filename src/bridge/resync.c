@@ -16,7 +16,7 @@
 
 #include <stdio.h>
 
-enum { LOCK_TIMEOUT_MS = 5000, SLOT_NAME_SIZE = 64, ASK_INTERVAL_MS = 200 };
+enum { LOCK_TIMEOUT_MS = 3000, SLOT_NAME_SIZE = 64, ASK_INTERVAL_MS = 200 };
 
 struct resync {
     struct bridge *bridge;
@@ -41,15 +41,14 @@ static enum bridge_end take_snapshot(struct resync *resync, struct err *err)
         reach = pg_try_connect(bridge->settings->db, &resync->connection, err);
     if (reach != PG_CONNECTED)
         return reach == PG_UNREACHABLE ? BRIDGE_RETRY : BRIDGE_FAILED;
-    if (!replication_create_temporary_slot(resync->snapshot_holder, name, LOCK_TIMEOUT_MS, &slot,
-                                           err))
+    /* What cannot be followed is for people to mend, and then it goes on. */
+    const char *publication = bridge->settings->publication;
+    if (!snapshot_lock(resync->connection, publication, &resync->catalog, err) ||
+        !replication_create_temporary_slot(resync->snapshot_holder, name, LOCK_TIMEOUT_MS, &slot,
+                                           err) ||
+        !snapshot_enter(resync->connection, slot.snapshot, publication, &resync->catalog, err))
         return BRIDGE_RETRY;
     resync->lsn = slot.consistent_lsn;
-    if (!snapshot_enter(resync->connection, slot.snapshot, err))
-        return BRIDGE_RETRY;
-    resync->catalog = catalog_load(resync->connection, bridge->settings->publication, err);
-    if (!resync->catalog)
-        return BRIDGE_RETRY; /* what cannot be followed is for people to mend, and then goes on */
     return BRIDGE_DONE;
 }
 

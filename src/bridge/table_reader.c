@@ -110,14 +110,41 @@ enum bridge_end table_read(struct table_reader *reader, struct pg_connection *co
     return pg_is_broken(connection) ? BRIDGE_RETRY : BRIDGE_FAILED;
 }
 
-bool snapshot_enter(struct pg_connection *connection, const char *snapshot, struct err *err)
+bool snapshot_lock(struct pg_connection *connection, const char *publication,
+                   struct catalog **catalog, struct err *err)
+{
+    *catalog = catalog_load(connection, publication, err);
+    if (!*catalog)
+        return false;
+    struct arena arena = ARENA_INIT;
+    struct buffer sql = BUFFER_INIT;
+    buffer_add_str(&sql, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; LOCK TABLE");
+    for (size_t i = 0; i < (*catalog)->relations.count; i++) {
+        const struct relation *relation = (*catalog)->relations.relations[i];
+        buffer_printf(&sql, "%s ONLY %s.", i ? "," : "",
+                      pg_quote_identifier(&arena, relation->schema.data));
+        buffer_add_str(&sql, pg_quote_identifier(&arena, relation->name.data));
+    }
+    buffer_add_str(&sql, " IN ACCESS SHARE MODE");
+    bool ok = pg_execute(connection, err, buffer_str(&sql));
+    buffer_release(&sql);
+    arena_release(&arena);
+    return ok;
+}
+
+bool snapshot_enter(struct pg_connection *connection, const char *snapshot,
+                    const char *publication, struct catalog **catalog, struct err *err)
 {
     struct arena arena = ARENA_INIT;
-    const char *sql = arena_printf(&arena,
-                                   "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
-                                   " SET TRANSACTION SNAPSHOT %s",
+    const char *sql = arena_printf(&arena, "SET TRANSACTION SNAPSHOT %s",
                                    pg_quote_literal(&arena, snapshot));
     bool ok = pg_execute(connection, err, sql);
     arena_release(&arena);
-    return ok;
+    struct catalog *seen = ok ? catalog_load(connection, publication, err) : NULL;
+    if (!seen)
+        return false;
+    bool is_same = catalog_equals(seen, *catalog);
+    catalog_free(*catalog);
+    *catalog = seen;
+    return is_same || err_set(err, "the published tables changed while a snapshot was taken");
 }

@@ -19,6 +19,14 @@ enum bridge_end table_read(struct table_reader *reader, struct pg_connection *co
                            const struct relation *relation, table_row_fn *fn, void *context,
                            struct err *err) WEIR_MUST_CHECK;
 
-/* Begins a read-only transaction that sees exactly the exported snapshot. */
+/* Reading tables in an exported snapshot takes three steps, as DDL does not obey snapshots: a table
+ * that is rewritten or truncated meanwhile would be empty to it. So first all published tables are
+ * locked against that, in a transaction that only then enters the snapshot; and the catalog must
+ * still be the one whose tables were locked. *catalog is the catalog in the snapshot.
+ *
+ *   snapshot_lock(), create the slot, snapshot_enter() */
+bool snapshot_lock(struct pg_connection *connection, const char *publication,
+                   struct catalog **catalog, struct err *err) WEIR_MUST_CHECK;
 bool snapshot_enter(struct pg_connection *connection, const char *snapshot,
+                    const char *publication, struct catalog **catalog,
                     struct err *err) WEIR_MUST_CHECK;
