@@ -73,6 +73,7 @@ struct server {
     struct request_list waiting_commit, waiting_room, waiting_data;
     struct timer_list long_polls, heartbeats, lifetimes;
     struct page_cache *pages;
+    struct subscriptions *subscriptions;
     size_t active_requests;
     size_t bodies_held; /* bytes, of all requests */
     bool has_woken; /* somebody must run before the loop sleeps */
@@ -139,6 +140,14 @@ void live_drain(struct server *server);
 void sse_begin(struct request *request);
 void sse_end(struct request *request);
 void reply_page(struct request *request, struct stream *stream, uint64_t position);
+
+/* ---- Subscriptions: subscription.h ---- */
+
+void route_subscription(struct request *request, struct slice path);
+void subscriptions_on_append(void *server, struct stream *stream, uint64_t previous_tail);
+
+/* Looks at what has been appended, and at leases; after each store_turn(). */
+void subscriptions_run(struct server *server);
 
 /* ---- Pages ---- */
 

@@ -49,7 +49,7 @@ static void route_path(struct request *request, struct slice raw)
     else if (is_reserved(path, "__weir"))
         route_extension(request, path);
     else if (is_reserved(path, "__ds"))
-        reply_text(request, MHD_HTTP_NOT_FOUND, "there is no such control path");
+        route_subscription(request, path);
     else
         route_stream(request, path);
     buffer_release(&canonical);

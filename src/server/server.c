@@ -2,6 +2,7 @@
  * the store takes what the threads have finished and hands over what was decided on, whoever waited
  * for it is woken, timers expire; and again without sleeping while somebody was woken. */
 #include "internal.h"
+#include "subscription.h"
 
 #include "weir/base/clock.h"
 #include "weir/base/log.h"
@@ -214,6 +215,14 @@ static bool is_drained(const struct server *server)
                                    clock_monotonic_ms() >= server->drain_deadline_ms);
 }
 
+/* What they write must not wait for the next tick. */
+static void run_subscriptions(struct server *server)
+{
+    uint64_t staged = store_staged(server->store);
+    subscriptions_run(server);
+    server->has_woken = server->has_woken || store_staged(server->store) != staged;
+}
+
 static void run_loop(struct server *server, const struct loop *loop)
 {
     while (!is_drained(server)) {
@@ -225,6 +234,7 @@ static void run_loop(struct server *server, const struct loop *loop)
             begin_drain(server);
         check(MHD_run(server->daemon) == MHD_YES);
         store_turn(server->store);
+        run_subscriptions(server);
         wake_waiting(server);
         live_expire(server, clock_monotonic_ms());
     }
@@ -281,6 +291,7 @@ bool server_run(const struct server_settings *settings, struct err *err)
     block_signals();
     store_settings.cache_bytes = settings->cache_bytes;
     store_settings.on_change = live_on_change;
+    store_settings.on_append = subscriptions_on_append;
     store_settings.context = &server;
     int listener = open_listener(settings, err);
     if (listener < 0)
@@ -291,7 +302,9 @@ bool server_run(const struct server_settings *settings, struct err *err)
         return false;
     }
     server.pages = page_cache_new();
+    subscriptions_open(&server);
     bool ok = serve(&server, listener, err);
+    subscriptions_close(server.subscriptions);
     page_cache_free(server.pages);
     ok = store_close(server.store, ok ? err : NULL) && ok;
     if (ok)

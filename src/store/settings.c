@@ -77,6 +77,11 @@ bool store_set(struct store *store, struct slice key, struct slice value)
     return true;
 }
 
+bool store_ensure(struct store *store, size_t bytes)
+{
+    return store_reserve(store, bytes);
+}
+
 void store_each_setting(const struct store *store, struct slice prefix,
                         void (*visit)(void *context, struct slice key, struct slice value),
                         void *context)

@@ -234,6 +234,10 @@ enum { STORE_KEY_MAX = 400 };
  * False when there is no room. */
 bool store_set(struct store *store, struct slice key, struct slice value) WEIR_MUST_CHECK;
 
+/* Whether writes of so many bytes in all find room, if they are made before the next store_turn().
+ * Each takes some 64 bytes beside its own. */
+bool store_ensure(struct store *store, size_t bytes) WEIR_MUST_CHECK;
+
 /* In order of keys; visit must not set anything. */
 void store_each_setting(const struct store *store, struct slice prefix,
                         void (*visit)(void *context, struct slice key, struct slice value),
