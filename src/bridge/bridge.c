@@ -61,31 +61,56 @@ static bool check_fresh(struct bridge *bridge, struct err *err)
                          "another --slot and an empty stream server");
 }
 
+/* A slot that is gone, or that Postgres has given up because it held too much WAL, has left out
+ * changes. The replica and a new snapshot still say exactly what the streams lack. */
+static bool want_new_slot(struct bridge *bridge, const char *why, struct err *err)
+{
+    if (bridge->published.lsn > bridge->replica_lsn) {
+        err_set(err, "%s, and the streams are ahead of the replica in %s, so what they lack cannot "
+                     "be told",
+                why, bridge->settings->state);
+        return err_hint(err, "start over with an empty --state folder, another --slot and new "
+                             "streams");
+    }
+    if (!bridge->needs_slot)
+        log_event(LOG_WARN, "resyncing everything by difference", LOG_STR("reason", why),
+                  LOG_STR("slot", bridge->settings->slot));
+    bridge->needs_slot = bridge->wants_resync = true;
+    return true;
+}
+
 static enum bridge_end check_slot(struct bridge *bridge, struct pg_connection *connection,
                                   struct err *err)
 {
     const char *slot = bridge->settings->slot;
     struct pg_rows *rows =
         pg_query(connection, err,
-                 "SELECT coalesce(confirmed_flush_lsn, '0/0') FROM pg_replication_slots"
-                 " WHERE slot_name = $1",
+                 "SELECT coalesce(confirmed_flush_lsn, '0/0'), coalesce(wal_status = 'lost', false)"
+                 "  FROM pg_replication_slots WHERE slot_name = $1",
                  1, &slot);
     if (!rows)
         return BRIDGE_RETRY;
     uint64_t confirmed = 0;
     bool exists = pg_rows_count(rows) == 1 && lsn_parse(pg_rows_slice(rows, 0, 0), &confirmed);
+    bool is_lost = exists && pg_rows_str(rows, 0, 1)[0] == 't';
     pg_rows_free(rows);
-    if (exists && confirmed <= bridge->replica_lsn)
+    /* A resync that a crash has cut off may have made the slot already; its snapshot is gone. */
+    bool was_making = replica_meta(bridge->replica, "making slot").len > 0;
+    if (!exists || is_lost || was_making)
+        return want_new_slot(bridge,
+                             !exists   ? "the replication slot is gone"
+                             : is_lost ? "Postgres has given the replication slot up"
+                                       : "a resync was cut off",
+                             err)
+                   ? BRIDGE_DONE
+                   : BRIDGE_FAILED;
+    if (confirmed <= bridge->replica_lsn)
         return BRIDGE_DONE;
     char text[2][LSN_TEXT_SIZE];
-    if (exists)
-        err_set(err, "slot %s has been confirmed up to %s, but the replica in %s ends at %s: the "
-                     "folder is an older copy",
-                slot, lsn_format(confirmed, text[0]), bridge->settings->state,
-                lsn_format(bridge->replica_lsn, text[1]));
-    else
-        err_set(err, "replication slot %s of the replica in %s does not exist in this database",
-                slot, bridge->settings->state);
+    err_set(err, "slot %s has been confirmed up to %s, but the replica in %s ends at %s: the folder "
+                 "is an older copy",
+            slot, lsn_format(confirmed, text[0]), bridge->settings->state,
+            lsn_format(bridge->replica_lsn, text[1]));
     err_hint(err, "start over with an empty --state folder, another --slot and new streams");
     return BRIDGE_FAILED;
 }

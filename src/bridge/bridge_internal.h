@@ -53,7 +53,8 @@ struct bridge {
     uint32_t xid;
     struct event_headers headers;
 
-    bool wants_resync;             /* the catalog has changed, or: */
+    bool needs_slot;               /* it is gone or lost: everything is read again */
+    bool wants_resync;             /* that, or the catalog has changed, or: */
     const struct relation *misfit; /* a change did not fit this table */
     unsigned resyncs;              /* since a transaction was last applied */
     uint64_t last_catalog_ms;

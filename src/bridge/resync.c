@@ -1,5 +1,5 @@
 /* Bringing the replica up to a snapshot by difference: after a table was added, dropped or altered,
- * or turned out not to be what the replica holds of it.
+ * or turned out not to be what the replica holds of it; or after the slot was lost, when all are.
  *
  * A temporary slot gives a snapshot and its exact position S. The tables that are as they were are
  * brought to S by the slot's own changes; the others are read from the snapshot. All of it is one
@@ -29,12 +29,41 @@ struct resync {
     uint64_t rows;
 };
 
+/* The bridge's own slot, anew. That it is being made is noted first, as a slot whose snapshot was
+ * lost in a crash has to be told from one that can be followed. */
+static bool replace_slot(struct resync *resync, struct replication_slot *slot, struct err *err)
+{
+    struct bridge *bridge = resync->bridge;
+    const char *name = bridge->settings->slot;
+    if (!replica_set_meta(bridge->replica, "making slot", slice_from_str(name), err) ||
+        !replica_commit(bridge->replica, err))
+        return false;
+    struct pg_connection *connection = rule_table_connection(&bridge->rule_table, err);
+    struct pg_rows *dropped =
+        connection ? pg_query(connection, err,
+                              "SELECT pg_drop_replication_slot(slot_name)"
+                              "  FROM pg_replication_slots WHERE slot_name = $1",
+                              1, &name)
+                   : NULL;
+    pg_rows_free(dropped);
+    return dropped && replication_create_slot(resync->snapshot_holder, name, LOCK_TIMEOUT_MS,
+                                              slot, err);
+}
+
+static bool make_slot(struct resync *resync, struct replication_slot *slot, struct err *err)
+{
+    char name[SLOT_NAME_SIZE];
+    if (resync->bridge->needs_slot)
+        return replace_slot(resync, slot, err);
+    snprintf(name, sizeof name, "%.50s_resync", resync->bridge->settings->slot);
+    return replication_create_temporary_slot(resync->snapshot_holder, name, LOCK_TIMEOUT_MS, slot,
+                                             err);
+}
+
 static enum bridge_end take_snapshot(struct resync *resync, struct err *err)
 {
     struct bridge *bridge = resync->bridge;
     struct replication_slot slot;
-    char name[SLOT_NAME_SIZE];
-    snprintf(name, sizeof name, "%.50s_resync", bridge->settings->slot);
     enum pg_reach reach =
         replication_try_connect(bridge->settings->db, &resync->snapshot_holder, err);
     if (reach == PG_CONNECTED)
@@ -44,8 +73,7 @@ static enum bridge_end take_snapshot(struct resync *resync, struct err *err)
     /* What cannot be followed is for people to mend, and then it goes on. */
     const char *publication = bridge->settings->publication;
     if (!snapshot_lock(resync->connection, publication, &resync->catalog, err) ||
-        !replication_create_temporary_slot(resync->snapshot_holder, name, LOCK_TIMEOUT_MS, &slot,
-                                           err) ||
+        !make_slot(resync, &slot, err) ||
         !snapshot_enter(resync->connection, slot.snapshot, publication, &resync->catalog, err))
         return BRIDGE_RETRY;
     resync->lsn = slot.consistent_lsn;
@@ -134,19 +162,26 @@ static bool put_row(void *context, const struct relation *relation, struct slice
     return true;
 }
 
+/* Whether the table is brought up from the snapshot and not by the slot. */
+static bool is_read_again(const struct resync *resync, const struct relation *relation)
+{
+    return resync->bridge->needs_slot || relation == resync->bridge->misfit ||
+           !catalog_holds(resync->bridge->catalog, relation) ||
+           !catalog_holds(resync->catalog, relation);
+}
+
 static enum bridge_end read_tables(struct resync *resync, struct err *err)
 {
     struct bridge *bridge = resync->bridge;
     const struct relation_set *old = &bridge->catalog->relations;
     const struct relation_set *new = &resync->catalog->relations;
     for (size_t i = 0; i < old->count; i++) {
-        const struct relation *relation = old->relations[i];
-        if (!catalog_holds(resync->catalog, relation) || relation == bridge->misfit)
-            remove_rows(resync, relation);
+        if (is_read_again(resync, old->relations[i]))
+            remove_rows(resync, old->relations[i]);
     }
     for (size_t i = 0; i < new->count; i++) {
         const struct relation *relation = new->relations[i];
-        if (catalog_holds(bridge->catalog, relation) && relation != bridge->misfit)
+        if (!is_read_again(resync, relation))
             continue;
         log_event(LOG_INFO, "reading a table", LOG_SLICE("schema", relation->schema),
                   LOG_SLICE("table", relation->name));
@@ -180,6 +215,7 @@ static bool commit(struct resync *resync, struct err *err)
               replica_forget_indexes_except(bridge->replica, &resync->catalog->relations, err) &&
               replica_set_meta(bridge->replica, "catalog", buffer_slice(&catalog), err) &&
               replica_set_meta(bridge->replica, "outgoing", buffer_slice(&outgoing), err) &&
+              replica_set_meta(bridge->replica, "making slot", SLICE(""), err) &&
               meta_set_lsn(bridge->replica, resync->lsn, err) &&
               replica_commit(bridge->replica, err);
     buffer_release(&catalog);
@@ -200,7 +236,7 @@ static void adopt(struct resync *resync)
     bridge->rules = resync->rules;
     resync->rules = NULL;
     bridge->replica_lsn = bridge->applied_lsn = resync->lsn;
-    bridge->wants_resync = false;
+    bridge->wants_resync = bridge->needs_slot = false;
     bridge->misfit = NULL;
     bridge->dirty_since_ms = 0;
     rule_table_report(&bridge->rule_table, bridge->rules);
@@ -230,19 +266,25 @@ static enum bridge_end bring_up(struct resync *resync, struct err *err)
 static enum bridge_end run(struct resync *resync, struct err *err)
 {
     struct bridge *bridge = resync->bridge;
-    enum bridge_end end = bridge_checkpoint(bridge, bridge->applied_lsn, err);
+    enum bridge_end end = bridge_claim(bridge, err);
+    if (end == BRIDGE_DONE)
+        end = bridge_send_outgoing(bridge, err);
+    if (end == BRIDGE_DONE)
+        end = bridge_checkpoint(bridge, bridge->applied_lsn, err);
     if (end == BRIDGE_DONE)
         end = take_snapshot(resync, err);
     if (end != BRIDGE_DONE)
         return end;
-    if (catalog_equals(resync->catalog, bridge->catalog) && !bridge->misfit) {
+    if (catalog_equals(resync->catalog, bridge->catalog) && !bridge->misfit &&
+        !bridge->needs_slot) {
         bridge->wants_resync = false;
         return BRIDGE_DONE;
     }
     catalog_succeed(resync->catalog, bridge->catalog);
     bridge->transaction.only = resync->catalog;
     bridge->transaction.except = bridge->misfit;
-    end = gather(resync, err);
+    if (!bridge->needs_slot)
+        end = gather(resync, err);
     if (end == BRIDGE_DONE)
         end = read_tables(resync, err);
     bridge->transaction.only = NULL;
