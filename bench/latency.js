@@ -4,6 +4,7 @@
 
 import http from 'node:http'
 import { until } from '../tests/e2e/lib/wait.js'
+import { Pool } from './packages.js'
 import { writeOneRow } from './workload.js'
 
 const WRITERS = 8 // connections, so that no row waits for the commit of the one before
@@ -44,9 +45,8 @@ export async function measureLatencyOf(url, stack, { readers, rate, seconds }) {
       latencies.push(now - at)
     }
   }
-  const rows = []
-  while (rows.length < WRITERS) rows.push(writeOneRow(await stack.connect()))
-  const row = (id, owner) => rows[Math.abs(id) % WRITERS](id, owner)
+  const pool = new Pool({ ...stack.cluster.address('app'), max: WRITERS })
+  const row = writeOneRow(pool)
   const stops = []
   try {
     for (let owner = 1; owner <= readers; owner++) {
@@ -60,6 +60,7 @@ export async function measureLatencyOf(url, stack, { readers, rate, seconds }) {
     await until('the last events', () => sent.size === 0)
   } finally {
     for (const stop of stops) stop()
+    await pool.end()
   }
   return latencies.sort((a, b) => a - b)
 }

@@ -2,7 +2,7 @@
 
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { availableParallelism, cpus, release, totalmem } from 'node:os'
+import { availableParallelism, cpus, loadavg, release, totalmem } from 'node:os'
 
 const TICKS_PER_SECOND = 100 // USER_HZ, fixed on Linux
 
@@ -28,6 +28,9 @@ export function describeMachine() {
   const model = cpus()[0]?.model.trim() ?? 'unknown processor'
   return `${availableParallelism()} cores (${model}), ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}`
 }
+
+/** What else the machine was doing: the processes that wanted to run in the minute before. */
+export const loadBefore = () => loadavg()[0].toFixed(1)
 
 export function versionOf(program) {
   return execFileSync(program, ['--version'], { encoding: 'utf8' }).trim()

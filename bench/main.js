@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { weirProgram } from '../tests/e2e/lib/weir.js'
 import { measureDrain } from './drain.js'
-import { describeMachine, versionOf } from './machine.js'
+import { describeMachine, loadBefore, versionOf } from './machine.js'
 import { measureLatency, measureThroughput } from './pattern.js'
 import { report } from './report.js'
 
@@ -30,16 +30,17 @@ const plan = values.quick ? QUICK : FULL
 const rounds = values.rounds ? Number(values.rounds) : plan.rounds
 const out = values.out ?? fileURLToPath(new URL('../docs/benchmarks.md', import.meta.url))
 const log = (line) => console.error(line)
+const load = loadBefore()
+log(`load of the machine before: ${load}`)
 
 const drain = await measureDrain(plan.drain, rounds, log)
 const throughput = await measureThroughput(plan.throughput, rounds, log)
 const latency = await measureLatency(plan.latency, rounds, log)
 const { text, summary } = report({
   plan, drain, throughput, latency,
-  machine: describeMachine(),
+  machine: describeMachine(), load,
   versions: [versionOf(weirProgram()), `Node ${process.version}`],
 })
 writeFileSync(out, text)
 console.log(`${text}\n${summary.join('\n')}`)
 log(`written: ${out}`)
-process.exit(0)

@@ -47,7 +47,7 @@ function latencies(results) {
 }
 
 /** {text, summary} of one whole run. */
-export function report({ plan, machine, versions, drain, throughput, latency }) {
+export function report({ plan, machine, load, versions, drain, throughput, latency }) {
   const d = rates(drain, changesOf(plan.drain), 'recvlogical', 'pg_recvlogical')
   const t = rates(throughput, changesOf(plan.throughput), 'node', 'Node pattern')
   const failed = Math.max(...throughput.map((r) => r.node.failed))
@@ -55,7 +55,8 @@ export function report({ plan, machine, versions, drain, throughput, latency }) 
   const text = `# Benchmarks
 
 Written by \`bench/run\`. Both sides of every table ran in one run on one machine, in turns; what
-counts is the ratio. Machine: ${machine}. ${versions.join('; ')}.
+counts is the ratio. Machine: ${machine}; its load in the minute before was ${load}, and
+where that is not near 0 others took part of the processors. ${versions.join('; ')}.
 
 ## Draining a slot
 

@@ -43,7 +43,7 @@ export async function writeItems(db, { inserts, updates, singles }) {
 
 export const changesOf = ({ inserts, updates, singles }) => inserts + updates + singles
 
-/** One committed row per call: (id, owner) → promise. */
+/** One committed row per call: (id, owner) → promise. db: a client or a pool. */
 export function writeOneRow(db) {
   return (id, owner) => db.query({
     name: 'one row',

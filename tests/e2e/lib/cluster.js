@@ -38,9 +38,13 @@ export class Cluster {
     return `host=127.0.0.1 port=${this.port} user=postgres dbname=${database}`
   }
 
+  address(database) {
+    return { host: '127.0.0.1', port: this.port, user: 'postgres', database }
+  }
+
   /** A connection of the pg package; that a stopping server ends it is not news. */
   async connect(database = 'postgres') {
-    const client = new pg.Client({ host: '127.0.0.1', port: this.port, user: 'postgres', database })
+    const client = new pg.Client(this.address(database))
     client.on('error', () => {})
     await client.connect()
     return client
