@@ -1,0 +1,21 @@
+#!/bin/sh
+# The container's Postgres: on an empty volume makes a cluster, with the password that
+# POSTGRES_PASSWORD holds and the database app; then serves it.
+set -eu
+if [ ! -e "$PGDATA/PG_VERSION" ]; then
+    password=$(mktemp)
+    printf '%s\n' "${POSTGRES_PASSWORD:?a password for the user postgres}" >"$password"
+    initdb -U postgres --pwfile="$password" -A scram-sha-256 -E UTF8 --locale=C.UTF-8 >/dev/null
+    rm -f "$password"
+    cat >>"$PGDATA/postgresql.conf" <<'END'
+listen_addresses = '*'
+wal_level = logical
+END
+    # Only minor releases from August 2026 on have this list; the older ones would not start with it.
+    if postgres -C output_plugin_libraries >/dev/null 2>&1; then
+        echo "output_plugin_libraries = 'pgoutput, test_decoding, wal2json'" >>"$PGDATA/postgresql.conf"
+    fi
+    echo 'host all,replication all all scram-sha-256' >>"$PGDATA/pg_hba.conf"
+    echo 'CREATE DATABASE app' | postgres --single -j postgres >/dev/null
+fi
+exec postgres
