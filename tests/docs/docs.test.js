@@ -32,6 +32,20 @@ function targetsOf(page) {
   return [...local, ...paths]
 }
 
+/** Pages that the program's own sources name, some of them in what it prints. */
+function pagesNamedInSources() {
+  const files = ['src', 'include', 'sql'].flatMap((folder) => readdirSync(join(ROOT, folder), { recursive: true }).map((name) => join(folder, name)))
+  return files
+    .filter((name) => /\.(c|h|sql)$/.test(name))
+    .flatMap((name) => [...readFileSync(join(ROOT, name), 'utf8').matchAll(/\bdocs\/[\w-]+\.md\b/g)].map(([page]) => `${name}: ${page}`))
+}
+
+test('sources name only pages that are there', () => {
+  const named = pagesNamedInSources()
+  assert.ok(named.length > 0)
+  assert.deepEqual(named.filter((line) => !existsSync(join(ROOT, line.split(': ')[1]))), [])
+})
+
 test('pages speak only of files that are there', () => {
   const dead = pages().flatMap((page) =>
     targetsOf(page).filter((target) => !existsSync(join(ROOT, target))).map((target) => `${page}: ${target}`),
