@@ -13,12 +13,17 @@ CREATE TABLE IF NOT EXISTS weir.rules (
     CONSTRAINT rules_type_check CHECK (type <> ''),
     CONSTRAINT rules_stream_check CHECK (strpos(stream, '{subject}') > 0)
 );
+-- The bridge reads the table from WAL, where relation is a name, which may since have become another
+-- table's; the oid is what the rule was made for.
+ALTER TABLE weir.rules
+    ADD COLUMN IF NOT EXISTS relation_oid oid GENERATED ALWAYS AS (relation::oid) STORED;
 -- Updates and deletes of rules reach the bridge by their key.
 ALTER TABLE weir.rules REPLICA IDENTITY DEFAULT;
 
 COMMENT ON TABLE weir.rules IS
     'one rule a row: who may see a row of a table. Several rules on a table add up';
 COMMENT ON COLUMN weir.rules.relation IS 'the table whose rows the rule shows';
+COMMENT ON COLUMN weir.rules.relation_oid IS 'the table, for the bridge; follows relation';
 COMMENT ON COLUMN weir.rules.audience IS
     'a SELECT of subjects, correlated on the row by the table''s own name';
 COMMENT ON COLUMN weir.rules.columns IS 'the columns that are shown; NULL: all';

@@ -63,7 +63,9 @@ struct loading {
     struct catalog *catalog;
     struct pg_connection *connection;
     const char *publication;
+    enum catalog_strictness strictness;
     struct arena *arena;
+    const char **keys; /* pg_index.indkey of each relation */
     struct value_type *types;
     size_t type_count;
 };
@@ -127,7 +129,34 @@ static bool check_table(struct loading *loading, const struct pg_rows *rows, siz
     return true;
 }
 
-static bool load_tables(struct loading *loading, struct pg_rows **keys, struct err *err)
+static void add_table(struct loading *loading, const struct pg_rows *rows, size_t row)
+{
+    struct catalog *catalog = loading->catalog;
+    size_t at = catalog->relations.count++;
+    struct relation *relation = arena_calloc(loading->arena, 1, sizeof *relation);
+    relation->oid = oid_at(rows, row, 0);
+    relation->schema = copy_at(loading->arena, rows, row, 1);
+    relation->name = copy_at(loading->arena, rows, row, 2);
+    catalog->row_estimates[at] = strtod(pg_rows_str(rows, row, 6), NULL);
+    catalog->has_column_list[at] = bool_at(rows, row, 7);
+    catalog->relations.relations[at] = relation;
+    loading->keys[at] = arena_strdup(loading->arena, pg_rows_str(rows, row, 8));
+}
+
+/* One that is left out shows nothing to anybody, and the others go on. */
+static bool leave_out(struct loading *loading, const struct err *err)
+{
+    struct catalog *catalog = loading->catalog;
+    if (loading->strictness == CATALOG_STRICT)
+        return false;
+    if (!catalog->complaint) {
+        catalog->complaint = arena_strdup(loading->arena, err->message);
+        catalog->complaint_hint = arena_strdup(loading->arena, err->hint);
+    }
+    return true;
+}
+
+static bool load_tables(struct loading *loading, struct err *err)
 {
     const char *parameters[] = {loading->publication};
     struct pg_rows *rows = pg_query(loading->connection, err, tables_sql, 1, parameters);
@@ -138,21 +167,16 @@ static bool load_tables(struct loading *loading, struct pg_rows **keys, struct e
     catalog->relations.relations = arena_calloc(loading->arena, count + 1, sizeof(void *));
     catalog->row_estimates = arena_calloc(loading->arena, count + 1, sizeof(double));
     catalog->has_column_list = arena_calloc(loading->arena, count + 1, sizeof(bool));
-    for (size_t i = 0; i < count; i++) {
-        if (!check_table(loading, rows, i, err)) {
-            pg_rows_free(rows);
-            return false;
-        }
-        struct relation *relation = arena_calloc(loading->arena, 1, sizeof *relation);
-        relation->oid = oid_at(rows, i, 0);
-        relation->schema = copy_at(loading->arena, rows, i, 1);
-        relation->name = copy_at(loading->arena, rows, i, 2);
-        catalog->row_estimates[i] = strtod(pg_rows_str(rows, i, 6), NULL);
-        catalog->has_column_list[i] = bool_at(rows, i, 7);
-        catalog->relations.relations[catalog->relations.count++] = relation;
+    loading->keys = arena_calloc(loading->arena, count + 1, sizeof *loading->keys);
+    bool ok = true;
+    for (size_t i = 0; ok && i < count; i++) {
+        if (check_table(loading, rows, i, err))
+            add_table(loading, rows, i);
+        else
+            ok = leave_out(loading, err);
     }
-    *keys = rows;
-    return true;
+    pg_rows_free(rows);
+    return ok;
 }
 
 static const char *oid_array(struct arena *arena, const uint32_t *oids, size_t count)
@@ -346,7 +370,7 @@ static bool set_columns(struct loading *loading, struct relation *relation,
     return set_key(loading, relation, attnums, indkey, err);
 }
 
-static bool load_columns(struct loading *loading, const struct pg_rows *tables, struct err *err)
+static bool load_columns(struct loading *loading, struct err *err)
 {
     struct relation_set *relations = &loading->catalog->relations;
     uint32_t *oids = arena_calloc(loading->arena, relations->count + 1, sizeof *oids);
@@ -357,8 +381,7 @@ static bool load_columns(struct loading *loading, const struct pg_rows *tables, 
     struct pg_rows *columns = pg_query(loading->connection, err, columns_sql, 2, parameters);
     bool ok = columns && load_types(loading, columns, err);
     for (size_t i = 0; ok && i < relations->count; i++)
-        ok = set_columns(loading, relations->relations[i], columns, pg_rows_str(tables, i, 8),
-                         err);
+        ok = set_columns(loading, relations->relations[i], columns, loading->keys[i], err);
     pg_rows_free(columns);
     return ok;
 }
@@ -397,19 +420,27 @@ static bool find_rules(struct loading *loading, struct err *err)
                     pg_quote_identifier(loading->arena, loading->publication));
 }
 
+static bool check_rules(struct loading *loading, struct err *err)
+{
+    if (relation_find_column(loading->catalog->rules, SLICE("relation_oid")) >= 0)
+        return true;
+    err_set(err, "weir.rules has no column relation_oid: it is of another version of weir");
+    return err_hint(err, "run weir install --db ... again");
+}
+
 struct catalog *catalog_load(struct pg_connection *connection, const char *publication,
-                             struct err *err)
+                             enum catalog_strictness strictness, struct err *err)
 {
     struct catalog *catalog = calloc(1, sizeof *catalog);
     check(catalog != NULL);
     struct loading loading = {.catalog = catalog,
                               .connection = connection,
                               .publication = publication,
+                              .strictness = strictness,
                               .arena = &catalog->arena};
-    struct pg_rows *tables = NULL;
-    bool ok = check_publication(&loading, err) && load_tables(&loading, &tables, err) &&
-              find_rules(&loading, err) && load_columns(&loading, tables, err);
-    pg_rows_free(tables);
+    bool ok = check_publication(&loading, err) && load_tables(&loading, err) &&
+              find_rules(&loading, err) && load_columns(&loading, err) &&
+              check_rules(&loading, err);
     for (size_t i = 0; ok && i < catalog->relations.count; i++)
         relation_identify(catalog->relations.relations[i]);
     if (ok)

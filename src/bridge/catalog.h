@@ -14,11 +14,17 @@ struct catalog {
     const struct relation *rules; /* weir.rules */
     double *row_estimates;        /* for each relation, for progress; none when restored */
     bool *has_column_list;        /* for each relation */
+    const char *complaint;        /* about a table that was left out; NULL: none was */
+    const char *complaint_hint;
     struct catalog *older;        /* whose relations this one may still point to */
 };
 
+/* What to do about a table that cannot be followed: fail, or leave it out and say so. */
+enum catalog_strictness { CATALOG_STRICT, CATALOG_LENIENT };
+
 /* NULL on failure. */
 struct catalog *catalog_load(struct pg_connection *connection, const char *publication,
+                             enum catalog_strictness strictness,
                              struct err *err) WEIR_MUST_CHECK;
 void catalog_free(struct catalog *catalog); /* NULL is allowed */
 

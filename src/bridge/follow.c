@@ -150,16 +150,21 @@ static enum bridge_end check_catalog_if_due(struct bridge *bridge, struct err *e
     bridge->last_catalog_ms = now;
     struct pg_connection *connection = rule_table_connection(&bridge->rule_table, err);
     struct catalog *catalog =
-        connection ? catalog_load(connection, bridge->settings->publication, err) : NULL;
-    if (!catalog) {
-        if (strcmp(bridge->catalog_complaint, err->message) != 0)
-            log_err(LOG_WARN, "the published tables cannot be looked at again", err);
-        memcpy(bridge->catalog_complaint, err->message, sizeof bridge->catalog_complaint);
-        return BRIDGE_DONE;
+        connection ? catalog_load(connection, bridge->settings->publication, CATALOG_LENIENT, err)
+                   : NULL;
+    if (catalog && catalog->complaint) {
+        err_set(err, "%s", catalog->complaint);
+        err_hint(err, "%s", catalog->complaint_hint);
+    } else if (catalog) {
+        err_set(err, "%s", "");
     }
+    if (err->message[0] && strcmp(bridge->catalog_complaint, err->message) != 0)
+        log_err(LOG_WARN, "a published table cannot be followed: it shows no rows to anybody", err);
+    memcpy(bridge->catalog_complaint, err->message, sizeof bridge->catalog_complaint);
+    if (!catalog)
+        return BRIDGE_DONE;
     bool is_same = catalog_equals(catalog, bridge->catalog);
     catalog_free(catalog);
-    bridge->catalog_complaint[0] = '\0';
     if (is_same)
         return BRIDGE_DONE;
     err_set(err, "the published tables or their columns have changed");

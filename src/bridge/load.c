@@ -15,6 +15,7 @@ struct load {
     struct table_reader *reader;
     struct progress_line line;
     uint64_t rows;
+    bool has_slot;
 };
 
 static bool store_row(void *context, const struct relation *relation, struct slice key,
@@ -45,6 +46,9 @@ static enum bridge_end load_table(struct load *load, const struct relation *rela
 static enum bridge_end drop_own_slot(struct load *load, struct err *err)
 {
     const char *parameters[] = {load->bridge->settings->slot};
+    /* Leaves a transaction in which something has failed. */
+    if (!pg_execute(load->connection, err, "ROLLBACK"))
+        return BRIDGE_RETRY;
     struct pg_rows *rows =
         pg_query(load->connection, err,
                  "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots"
@@ -82,7 +86,8 @@ static enum bridge_end prepare(struct load *load, struct err *err)
     if (end != BRIDGE_DONE)
         return end;
     /* Refuses what cannot be followed, before a slot is made. */
-    if (!snapshot_lock(load->connection, bridge->settings->publication, &load->catalog, err))
+    if (!snapshot_lock(load->connection, bridge->settings->publication, CATALOG_STRICT,
+                       &load->catalog, err))
         return pg_is_broken(load->connection) ? BRIDGE_RETRY : BRIDGE_FAILED;
     if (!replica_wipe(bridge->replica, err) ||
         !meta_set_phase(bridge->replica, PHASE_LOADING, err) ||
@@ -97,8 +102,10 @@ static enum bridge_end create_slot(struct load *load, struct replication_slot *s
     struct bridge *bridge = load->bridge;
     log_event(LOG_INFO, "creating the replication slot", LOG_STR("slot", bridge->settings->slot));
     if (replication_create_slot(bridge->replication, bridge->settings->slot, LOCK_TIMEOUT_MS, slot,
-                                err))
+                                err)) {
+        load->has_slot = true;
         return BRIDGE_DONE;
+    }
     return slot->is_blocked ? BRIDGE_RETRY : BRIDGE_FAILED;
 }
 
@@ -178,6 +185,11 @@ enum bridge_end bridge_load(struct bridge *bridge, struct err *err)
     }
     replication_close(bridge->replication);
     bridge->replication = NULL;
+    /* A slot that nobody follows holds back WAL. */
+    struct err ignored;
+    if (end == BRIDGE_FAILED && load.has_slot && !pg_is_broken(load.connection) &&
+        drop_own_slot(&load, &ignored) != BRIDGE_DONE)
+        log_err(LOG_WARN, "the replication slot stays behind", &ignored);
     pg_close(load.connection);
     catalog_free(load.catalog);
     table_reader_free(load.reader);

@@ -62,6 +62,12 @@ static struct slice text_column(const struct rule_table *table, struct row row, 
     return text;
 }
 
+static uint32_t oid_column(const struct rule_table *table, struct row row, struct arena *arena)
+{
+    struct slice text = text_column(table, row, "relation_oid", arena);
+    return text.data ? (uint32_t)strtoul(text.data, NULL, 10) : 0;
+}
+
 static struct slice json_column(const struct rule_table *table, struct row row, const char *name,
                                 struct arena *arena)
 {
@@ -93,6 +99,7 @@ bool rule_table_compile(struct rule_table *table, const struct state *state,
         definitions[count++] = (struct rule_definition){
             .name = text_column(table, row, "name", &arena),
             .relation = text_column(table, row, "relation", &arena),
+            .relation_oid = oid_column(table, row, &arena),
             .audience = text_column(table, row, "audience", &arena),
             .columns = json_column(table, row, "columns", &arena),
             .type = text_column(table, row, "type", &arena),

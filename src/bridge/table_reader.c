@@ -107,13 +107,19 @@ enum bridge_end table_read(struct table_reader *reader, struct pg_connection *co
             ok = false;
         }
     }
-    return pg_is_broken(connection) ? BRIDGE_RETRY : BRIDGE_FAILED;
+    if (pg_is_broken(connection))
+        return BRIDGE_RETRY;
+    if (strcmp(pg_sqlstate(connection), "42501") == 0)
+        err_hint(err, "the bridge's role needs SELECT on %.*s.%.*s, and BYPASSRLS where the table has "
+                      "row level security",
+                 SLICE_ARG(relation->schema), SLICE_ARG(relation->name));
+    return BRIDGE_FAILED;
 }
 
 bool snapshot_lock(struct pg_connection *connection, const char *publication,
-                   struct catalog **catalog, struct err *err)
+                   enum catalog_strictness strictness, struct catalog **catalog, struct err *err)
 {
-    *catalog = catalog_load(connection, publication, err);
+    *catalog = catalog_load(connection, publication, strictness, err);
     if (!*catalog)
         return false;
     struct arena arena = ARENA_INIT;
@@ -140,7 +146,7 @@ bool snapshot_enter(struct pg_connection *connection, const char *snapshot,
                                    pg_quote_literal(&arena, snapshot));
     bool ok = pg_execute(connection, err, sql);
     arena_release(&arena);
-    struct catalog *seen = ok ? catalog_load(connection, publication, err) : NULL;
+    struct catalog *seen = ok ? catalog_load(connection, publication, CATALOG_LENIENT, err) : NULL;
     if (!seen)
         return false;
     bool is_same = catalog_equals(seen, *catalog);

@@ -2,6 +2,8 @@
  * only. */
 #pragma once
 
+#include "catalog.h"
+
 #include "weir/postgres/connection.h"
 #include "weir/replica/replica.h"
 
@@ -26,7 +28,8 @@ enum bridge_end table_read(struct table_reader *reader, struct pg_connection *co
  *
  *   snapshot_lock(), create the slot, snapshot_enter() */
 bool snapshot_lock(struct pg_connection *connection, const char *publication,
-                   struct catalog **catalog, struct err *err) WEIR_MUST_CHECK;
+                   enum catalog_strictness strictness, struct catalog **catalog,
+                   struct err *err) WEIR_MUST_CHECK;
 bool snapshot_enter(struct pg_connection *connection, const char *snapshot,
                     const char *publication, struct catalog **catalog,
                     struct err *err) WEIR_MUST_CHECK;

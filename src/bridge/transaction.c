@@ -298,7 +298,6 @@ bool transaction_add(struct transaction *transaction, const struct change *chang
         add_truncate(transaction, relation);
         return true;
     default:
-        check(!"a row change");
-        return false;
+        return err_set(err, "a message of another kind where a row change was expected");
     }
 }

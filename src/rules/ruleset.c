@@ -368,7 +368,9 @@ static bool analyse(struct compile_context *context, struct rule *rule,
                     struct parse_context *parsing, struct conjunct_list *conjuncts,
                     struct err *err)
 {
-    rule->relation = find_target(context, rule->definition.relation);
+    rule->relation = rule->definition.relation_oid
+                         ? relation_set_by_oid(context->relations, rule->definition.relation_oid)
+                         : find_target(context, rule->definition.relation);
     if (!rule->relation) {
         err_set(err, "table %.*s is not in the publication", SLICE_ARG(rule->definition.relation));
         return err_hint(err, "ALTER PUBLICATION ... ADD TABLE %.*s",
@@ -414,6 +416,7 @@ static struct rule_definition copy_definition(struct arena *arena,
     return (struct rule_definition){
         .name = arena_copy(arena, from->name),
         .relation = arena_copy(arena, from->relation),
+        .relation_oid = from->relation_oid,
         .audience = arena_copy(arena, from->audience),
         .columns = arena_copy(arena, from->columns),
         .type = arena_copy(arena, from->type),

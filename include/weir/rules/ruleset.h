@@ -16,6 +16,7 @@
 struct rule_definition {
     struct slice name;
     struct slice relation; /* as regclass prints it under search_path pg_catalog: app.todos */
+    uint32_t relation_oid; /* decides, as the name may have become another table's; 0: by name */
     struct slice audience;
     struct slice columns; /* the JSON array of column names, or `null` for all */
     struct slice type;    /* empty: the relation's name */

@@ -67,7 +67,7 @@ export class Stack {
 
   async connect() {
     const client = await this.cluster.connect('app')
-    await client.query(`SET timezone = 'UTC'; SET datestyle = 'ISO'; SET intervalstyle = 'postgres'; SET extra_float_digits = 3; SET bytea_output = 'hex'`)
+    await client.query(`SET timezone = 'UTC'; SET datestyle = 'ISO'; SET intervalstyle = 'postgres'; SET extra_float_digits = 3; SET bytea_output = 'hex'; SET jit = off`)
     this.workspace.onClose(() => client.end())
     return client
   }
