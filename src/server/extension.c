@@ -43,7 +43,7 @@ static void claim(struct request *request, struct slice name)
         reply_text(request, MHD_HTTP_TOO_MANY_REQUESTS, "there are too many producers");
         break;
     case CLAIM_NO_ROOM:
-        reply_text(request, MHD_HTTP_INSUFFICIENT_STORAGE, "no room on the server's disk");
+        reply_no_room(request);
         break;
     }
     reply_after(request, store_staged(store));
@@ -139,8 +139,7 @@ static void append_batch(struct request *request)
         reply_text(request, MHD_HTTP_BAD_REQUEST, answer.malformed);
         break;
     case BATCH_NO_ROOM:
-        reply_text(request, MHD_HTTP_INSUFFICIENT_STORAGE,
-                   "no room on the server's disk; nothing was written");
+        reply_no_room(request);
         break;
     }
     buffer_release(&request->body);
@@ -161,11 +160,10 @@ static void route_batch(struct request *request)
 
 void route_extension(struct request *request, struct slice path)
 {
-    struct server *server = request->server;
     struct slice producers = SLICE("__weir/producers/");
-    if (request->method == METHOD_POST && !store_accepts(server->store))
-        request_wait(request, WAITING_ROOM, &server->waiting_room);
-    else if (slice_eq_str(path, "__weir/batch"))
+    if (request->method == METHOD_POST && !request_may_write(request))
+        return;
+    if (slice_eq_str(path, "__weir/batch"))
         route_batch(request);
     else if (path.len > producers.len && memcmp(path.data, producers.data, producers.len) == 0)
         route_producer(request, slice_of(path.data + producers.len, path.len - producers.len));

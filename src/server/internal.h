@@ -116,6 +116,11 @@ void reply_header_slice(struct request *request, const char *name, struct slice 
 void reply_header_uint(struct request *request, const char *name, uint64_t value);
 void reply_offset(struct request *request, uint64_t position);
 
+/* True when a write may be decided on; otherwise the request waits, or is told that there is no
+ * room. */
+bool request_may_write(struct request *request) WEIR_MUST_CHECK;
+void reply_no_room(struct request *request);
+
 /* The answer, if decided on, goes out when everything up to the ticket is durable. */
 void reply_after(struct request *request, uint64_t ticket);
 

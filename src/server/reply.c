@@ -93,6 +93,28 @@ void reply_blob(struct request *request, unsigned status, struct blob *blob)
                                                                           drop_blob, blob));
 }
 
+void reply_no_room(struct request *request)
+{
+    reply_text(request, MHD_HTTP_INSUFFICIENT_STORAGE,
+               "no room on the server's disk; nothing was written");
+}
+
+bool request_may_write(struct request *request)
+{
+    struct server *server = request->server;
+    switch (store_readiness(server->store)) {
+    case STORE_READY:
+        return true;
+    case STORE_BUSY:
+        request_wait(request, WAITING_ROOM, &server->waiting_room);
+        break;
+    case STORE_STUCK:
+        reply_no_room(request);
+        break;
+    }
+    return false;
+}
+
 void reply_after(struct request *request, uint64_t ticket)
 {
     struct server *server = request->server;

@@ -199,7 +199,7 @@ static void wake_waiting(struct server *server)
     uint64_t durable = store_durable(server->store);
     while (server->waiting_commit.first && server->waiting_commit.first->ticket <= durable)
         request_wake(server->waiting_commit.first);
-    if (!server->waiting_room.first || !store_accepts(server->store))
+    if (!server->waiting_room.first || store_readiness(server->store) == STORE_BUSY)
         return;
     struct request *last = server->waiting_room.last, *next = server->waiting_room.first, *request;
     do {

@@ -28,11 +28,6 @@ static void reply_invalid(struct request *request, const char *message)
     reply_error(request, MHD_HTTP_BAD_REQUEST, "INVALID_REQUEST", message);
 }
 
-static void reply_no_room(struct request *request)
-{
-    reply_error(request, MHD_HTTP_INSUFFICIENT_STORAGE, "NO_ROOM", "no room on the server's disk");
-}
-
 static json_t *pack_offset(uint64_t position)
 {
     char text[OFFSET_TEXT_SIZE];
@@ -466,10 +461,8 @@ void route_subscription(struct request *request, struct slice path)
         action = slice_of(slash + 1, id.len - (size_t)(slash - id.data) - 1);
         id.len = (size_t)(slash - id.data);
     }
-    if (request->method != METHOD_GET && !store_accepts(server->store)) {
-        request_wait(request, WAITING_ROOM, &server->waiting_room);
+    if (request->method != METHOD_GET && !request_may_write(request))
         return;
-    }
     if (id.len > ID_BYTES_MAX || request->body.len > CONFIG_BYTES_MAX) {
         reply_invalid(request, "the id or the body is too long");
         return;

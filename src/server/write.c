@@ -9,12 +9,6 @@ static void bad_request(struct request *request, const char *text)
     reply_text(request, MHD_HTTP_BAD_REQUEST, text);
 }
 
-static void no_room(struct request *request)
-{
-    reply_text(request, MHD_HTTP_INSUFFICIENT_STORAGE,
-               "no room on the server's disk; nothing was written");
-}
-
 static void add_closed(struct request *request, bool is_closed)
 {
     if (is_closed)
@@ -150,7 +144,7 @@ static void create(struct request *request, const struct create_request *create)
         bad_request(request, "the body is not valid JSON");
         break;
     case CREATE_NO_ROOM:
-        no_room(request);
+        reply_no_room(request);
         break;
     }
     reply_after(request, store_staged(store));
@@ -270,7 +264,7 @@ static void reply_refusal(struct request *request, const struct append_request *
         reply_text(request, MHD_HTTP_TOO_MANY_REQUESTS, "the stream has too many producers");
         break;
     case APPEND_NO_ROOM:
-        no_room(request);
+        reply_no_room(request);
         break;
     }
 }
@@ -308,7 +302,7 @@ static void delete(struct request *request, struct slice path)
     if (found != FIND_OK)
         reply_missing(request, found);
     else if (!store_delete(store, stream))
-        no_room(request);
+        reply_no_room(request);
     else
         reply_empty(request, MHD_HTTP_NO_CONTENT);
     reply_after(request, store_staged(store));
@@ -316,11 +310,8 @@ static void delete(struct request *request, struct slice path)
 
 void route_write(struct request *request, struct slice path)
 {
-    struct server *server = request->server;
-    if (!store_accepts(server->store)) {
-        request_wait(request, WAITING_ROOM, &server->waiting_room);
+    if (!request_may_write(request))
         return;
-    }
     if (request->method == METHOD_PUT)
         put(request, path);
     else if (request->method == METHOD_POST)

@@ -28,8 +28,9 @@ _Noreturn static void die(const char *what, int code)
 bool catalog_fail(struct err *err, const char *what, int code)
 {
     err_set(err, "cannot %s the catalog: %s", what, mdb_strerror(code));
-    if (code == ENOSPC)
-        err_hint(err, "make room on the disk; writing goes on by itself then");
+    /* LMDB calls a write that was cut short by a full disk an I/O error. */
+    if (code == ENOSPC || code == EIO)
+        err_hint(err, "if the disk is full, make room on it; writing goes on by itself then");
     return false;
 }
 

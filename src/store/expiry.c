@@ -33,7 +33,7 @@ void store_expire(struct store *store)
     uint64_t now_ms = clock_monotonic_ms();
     int64_t wall_ms = clock_wall_ms();
     struct sweep sweep = {.count = 0};
-    if (now_ms < store->sweep_due_ms || !store_accepts(store))
+    if (now_ms < store->sweep_due_ms || store_readiness(store) != STORE_READY)
         return;
     catalog_expired(store->catalog, wall_ms, SWEEP_STREAMS, add_id, &sweep);
     bool has_deleted = false;

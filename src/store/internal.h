@@ -48,6 +48,7 @@ struct store {
     size_t dirty_count, dirty_capacity;
     struct checkpoint_job *job; /* cut, under way or to be tried again */
     bool is_job_started;
+    bool has_checkpoint_failed; /* the last one that was tried */
     bool is_observed;
     uint64_t checkpoint_due_ms, retry_ms, sweep_due_ms; /* monotonic */
 

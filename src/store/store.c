@@ -82,10 +82,11 @@ bool store_reserve(struct store *store, size_t operation_bytes)
     return has_room;
 }
 
-bool store_accepts(const struct store *store)
+enum store_readiness store_readiness(const struct store *store)
 {
-    return store->pinned_bytes < store->settings.pinned_bytes &&
-           store->open->bytes.len < OPEN_FRAME_MAX;
+    if (store->pinned_bytes >= store->settings.pinned_bytes)
+        return store->has_checkpoint_failed ? STORE_STUCK : STORE_BUSY;
+    return store->open->bytes.len < OPEN_FRAME_MAX ? STORE_READY : STORE_BUSY;
 }
 
 uint64_t store_durable(const struct store *store)
@@ -110,6 +111,7 @@ struct store_counters store_counters(const struct store *store)
     counters.memory_bytes = store->memory_bytes;
     counters.pinned_bytes = store->pinned_bytes;
     counters.streams_loaded = store->by_id.count;
+    counters.is_full = counters.is_full || store_readiness(store) == STORE_STUCK;
     return counters;
 }
 
@@ -133,10 +135,12 @@ static void collect_checkpoint(struct store *store, bool wait)
     case CHECKPOINT_BUSY:
         break;
     case CHECKPOINT_DONE:
+        store->has_checkpoint_failed = false;
         store_finish_job(store);
         break;
     case CHECKPOINT_FAILED:
         log_err(LOG_ERROR, "the checkpoint failed; it is tried again", &err);
+        store->has_checkpoint_failed = true;
         store->is_job_started = false;
         store->retry_ms = clock_monotonic_ms() + CHECKPOINT_RETRY_MS;
         break;

@@ -60,8 +60,14 @@ uint64_t store_durable(const struct store *store);
 /* The ticket of everything decided so far. */
 uint64_t store_staged(const struct store *store);
 
-/* Whether a write may be decided on now; when not, ask again after a later store_turn(). */
-bool store_accepts(const struct store *store);
+enum store_readiness {
+    STORE_READY,
+    STORE_BUSY,  /* writes have to wait for a commit or a checkpoint; ask again after a turn */
+    STORE_STUCK, /* and the checkpoint fails, so waiting may take for ever: no room */
+};
+
+/* Whether a write may be decided on now. */
+enum store_readiness store_readiness(const struct store *store);
 
 struct store_counters {
     uint64_t commits, commit_bytes, appends, messages, creates, deletes, checkpoints;
