@@ -26,7 +26,7 @@ class Schema {
   }
 
   async change() {
-    const kind = this.random.pick(['add', 'add', 'rename', 'type', 'drop', 'publication', 'table', 'rewrite'])
+    const kind = this.random.pick(['add', 'add', 'rename', 'type', 'drop', 'publication', 'table', 'rewrite', 'swap'])
     await this[kind]()
   }
 
@@ -85,6 +85,25 @@ class Schema {
       DROP TABLE comments_old;
       ${this.#isPublished ? 'ALTER PUBLICATION weir ADD TABLE comments;' : ''}
       COMMIT`)
+  }
+
+  /** Two tables take each other's names; their rules go with them. */
+  async swap() {
+    const [a, b] = [`left_${this.#next++}`, `right_${this.#next++}`]
+    for (const name of [a, b]) {
+      await this.db.query(`
+        CREATE TABLE "${name}" (id int PRIMARY KEY, owner_id text);
+        INSERT INTO "${name}" SELECT i, '${name === a ? 'ana' : 'bo'}' FROM generate_series(1, 5) i;
+        ALTER PUBLICATION weir ADD TABLE "${name}"`)
+      await insertRule(this.db, { name, relation: name, audience: 'SELECT owner_id' })
+    }
+    await this.db.query(`
+      BEGIN;
+      ALTER TABLE "${a}" RENAME TO swapping;
+      ALTER TABLE "${b}" RENAME TO "${a}";
+      ALTER TABLE swapping RENAME TO "${b}";
+      COMMIT`)
+    await this.db.query(`UPDATE "${a}" SET owner_id = 'a/b' WHERE id = 1`)
   }
 
   /** What the rules say, of the tables that are published. */
