@@ -136,7 +136,7 @@ async function watch(system, views) {
 
 async function choosePort(name, usual) {
   const wanted = options[name] ?? (options.once ? 0 : usual)
-  if (!/^\d{1,5}$/.test(String(wanted))) throw new DemoError(`--${name} ${wanted} is no port`)
+  if (!/^\d{1,5}$/.test(String(wanted)) || Number(wanted) > 65535) throw new DemoError(`--${name} ${wanted} is no port`)
   const port = await findPort(Number(wanted))
   if (options[name] !== undefined && port !== Number(wanted)) throw new DemoError(`--${name} ${wanted}: the port is taken`)
   return port
@@ -171,14 +171,16 @@ async function main() {
     dir: options.dir,
     port: await choosePort('port', 4437),
     pgPort: await choosePort('pg-port', 54437),
-    keep: options.keep,
   })
+  let isFine = false
   try {
-    return await Promise.race([play(system), ended])
+    const code = await Promise.race([play(system), ended])
+    isFine = code === 0
+    return code
   } finally {
     print()
     say('ending what was started')
-    await system.stop()
+    await system.stop({ keep: options.keep || !isFine })
   }
 }
 

@@ -30,6 +30,15 @@ function postgresCanReach(folder) {
   }
 }
 
+function isProgram(file) {
+  try {
+    accessSync(file, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
 function makeFolder(wanted) {
   let dir = resolve(wanted)
   if (existsSync(dir) && !existsSync(join(dir, MARK)) && readdirSync(dir).length > 0)
@@ -91,9 +100,9 @@ export class System {
   #daemons = []
   #hasCluster = false
 
-  constructor({ weir, dir, port, pgPort, keep }) {
-    Object.assign(this, { weir, port, pgPort, keep })
-    accessSync(weir, constants.X_OK)
+  constructor({ weir, dir, port, pgPort }) {
+    Object.assign(this, { weir, port, pgPort })
+    if (!isProgram(weir)) throw new DemoError(`${weir} is no program\nhint: scripts/build makes build/release/weir`)
     this.dir = makeFolder(dir)
     this.root = `http://127.0.0.1:${port}/v1/stream`
     this.conninfo = `host=127.0.0.1 port=${pgPort} user=postgres dbname=app`
@@ -170,10 +179,11 @@ export class System {
 
   logs = () => this.#daemons.map(({ name, logFile }) => `${name}.log:\n${tail(logFile)}`).join('\n')
 
-  /** Ends what was started, last first; Postgres's data goes with it. */
-  async stop() {
+  /** Ends what was started, last first. Postgres's data goes in any case, all else unless keep. */
+  async stop({ keep }) {
     for (const daemon of this.#daemons.reverse()) await daemon.stop()
     if (this.#hasCluster) await run(CLUSTER, ['stop', join(this.dir, 'postgres')])
-    if (!this.keep) rmSync(this.dir, { recursive: true, force: true })
+    if (keep) say(`the logs and the streams are in ${this.dir}`)
+    else rmSync(this.dir, { recursive: true, force: true })
   }
 }
