@@ -358,7 +358,7 @@ Test(events_values, are_what_to_jsonb_says)
         execute(&run, sql);
     }
     execute(&run, "SET search_path = pg_catalog");
-    run.catalog = catalog_load(run.connection, "weir", &err);
+    run.catalog = catalog_load(run.connection, "weir", CATALOG_STRICT, &err);
     cr_assert(run.catalog, "%s", err.message);
     for (size_t i = 0; i < COUNT; i++) {
         execute(&run, "SELECT pg_create_logical_replication_slot('values', 'wal2json');"
