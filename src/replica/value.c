@@ -129,6 +129,8 @@ bool value_is_ordered(const struct value_type *type)
     case VALUE_DATE:
     case VALUE_TIMESTAMP:
     case VALUE_TIMESTAMPTZ:
+    case VALUE_UUID:
+    case VALUE_BYTEA:
         return true;
     default:
         return false;
@@ -190,6 +192,6 @@ int value_key_cmp(enum value_kind kind, struct slice a, struct slice b)
     case VALUE_TIMESTAMPTZ:
         return time_cmp(a, b);
     default:
-        return slice_cmp(a, b); /* false < true */
+        return slice_cmp(a, b); /* false < true; lower-case hexadecimal digits */
     }
 }

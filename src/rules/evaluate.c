@@ -1,6 +1,8 @@
 /* Running plans over rows: a nested loop whose depth is the number of sources. */
 #include "plan.h"
 
+#include "nested.h"
+
 #include "weir/base/check.h"
 #include "weir/replica/value.h"
 
@@ -56,6 +58,9 @@ static bool operand_text(struct evaluation *evaluation, const struct operand *op
         return !operand->is_null;
     case OPERAND_CONCAT:
         return concat_text(evaluation, operand, text);
+    case OPERAND_JSON:
+        return json_path_text(column_json(evaluation, operand->parts[0]), operand->path,
+                              operand->path_len, text, &evaluation->scratch);
     case OPERAND_SUBJECT:
         *text = evaluation->subject;
         return true;
@@ -117,6 +122,35 @@ static bool list_holds(struct evaluation *evaluation, const struct condition *co
     return !wanted && !condition->list_has_null;
 }
 
+static bool operand_is_null(struct evaluation *evaluation, const struct operand *operand)
+{
+    struct slice text;
+    if (operand->kind == OPERAND_COLUMN)
+        return value_is_null(column_json(evaluation, operand));
+    return !operand_text(evaluation, operand, &text);
+}
+
+/* Over the elements of all dimensions. A NULL leaves open whether it is one of them; that nothing is
+ * an element of an empty array is certain. */
+static bool any_holds(struct evaluation *evaluation, const struct condition *condition)
+{
+    const struct value_type *element = condition->right->type->element;
+    struct slice array = column_json(evaluation, condition->right), key, item;
+    if (value_is_null(array))
+        return false;
+    bool is_known = operand_key(evaluation, condition->left, &key);
+    bool has_null = false, is_empty = true;
+    struct array_walk walk = array_walk_of(array);
+    while (array_walk_next(&walk, &item)) {
+        is_empty = false;
+        if (value_is_null(item))
+            has_null = true;
+        else if (is_known && slice_eq(value_key(element, item, &evaluation->scratch), key))
+            return condition->kind == CONDITION_ANY;
+    }
+    return condition->kind == CONDITION_NOT_ANY && (is_empty || (is_known && !has_null));
+}
+
 static bool atom_holds(struct evaluation *evaluation, const struct condition *atom)
 {
     arena_clear(&evaluation->scratch);
@@ -126,10 +160,13 @@ static bool atom_holds(struct evaluation *evaluation, const struct condition *at
     case CONDITION_IN:
     case CONDITION_NOT_IN:
         return list_holds(evaluation, atom);
+    case CONDITION_ANY:
+    case CONDITION_NOT_ANY:
+        return any_holds(evaluation, atom);
     case CONDITION_IS_NULL:
-        return value_is_null(column_json(evaluation, atom->left));
+        return operand_is_null(evaluation, atom->left);
     case CONDITION_NOT_NULL:
-        return !value_is_null(column_json(evaluation, atom->left));
+        return !operand_is_null(evaluation, atom->left);
     default:
         check(false && "an atom");
         return false;
@@ -176,9 +213,10 @@ static bool level_holds(const struct plan *plan, const struct plan_level *level,
     return true;
 }
 
-/* The step's key components, in the buffer of its slot; false if one is NULL. */
+/* The step's key components, in the buffer of its slot; false if one is NULL. element: what stands
+ * for the array, in a step that looks up each of its elements. */
 static bool step_components(const struct plan_step *step, struct evaluation *evaluation,
-                            struct slice *components)
+                            struct slice element, struct slice *components)
 {
     struct buffer *out = &evaluation->keys[step->source->slot];
     const struct hash_key *hash = replica_hash_key(evaluation->state->replica);
@@ -187,7 +225,9 @@ static bool step_components(const struct plan_step *step, struct evaluation *eva
     for (size_t i = 0; i < step->access.column_count; i++) {
         const struct operand *operand = step->components[i];
         struct slice key;
-        if (!operand_key(evaluation, operand, &key))
+        if (operand == step->elements)
+            key = value_key(operand->type->element, element, &evaluation->scratch);
+        else if (!operand_key(evaluation, operand, &key))
             return false;
         if (operand->kind == OPERAND_SUBJECT)
             key = value_key_of_text(step->component_kinds[i], key, &evaluation->scratch);
@@ -208,14 +248,15 @@ static bool emit_subject(const struct plan *plan, struct evaluation *evaluation)
     return evaluation->emit(evaluation, subject);
 }
 
-static bool run_from(const struct plan *plan, size_t at, struct evaluation *evaluation)
+static bool run_from(const struct plan *plan, size_t at, struct evaluation *evaluation);
+
+static bool run_step(const struct plan *plan, size_t at, struct evaluation *evaluation,
+                     struct slice element)
 {
-    if (at == plan->step_count)
-        return emit_subject(plan, evaluation);
     const struct plan_step *step = &plan->steps[at];
     unsigned slot = step->source->slot;
     struct slice components;
-    if (!step_components(step, evaluation, &components))
+    if (!step_components(step, evaluation, element, &components))
         return true;
     struct state_read read;
     bool goes_on = true;
@@ -225,6 +266,23 @@ static bool run_from(const struct plan *plan, size_t at, struct evaluation *eval
             goes_on = run_from(plan, at + 1, evaluation);
     }
     state_read_end(&read);
+    return goes_on;
+}
+
+static bool run_from(const struct plan *plan, size_t at, struct evaluation *evaluation)
+{
+    if (at == plan->step_count)
+        return emit_subject(plan, evaluation);
+    const struct plan_step *step = &plan->steps[at];
+    if (!step->elements)
+        return run_step(plan, at, evaluation, SLICE_NONE);
+    struct slice array = column_json(evaluation, step->elements), element;
+    struct array_walk walk = array_walk_of(array);
+    bool goes_on = true;
+    while (goes_on && array_walk_next(&walk, &element)) {
+        if (!value_is_null(element))
+            goes_on = run_step(plan, at, evaluation, element);
+    }
     return goes_on;
 }
 

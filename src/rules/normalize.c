@@ -268,6 +268,13 @@ static bool expand(struct parse_context *context, const struct condition *condit
         return one_atom(context,
                         derived(context, condition, is_in ? CONDITION_IN : CONDITION_NOT_IN), out);
     }
+    case CONDITION_ANY:
+    case CONDITION_NOT_ANY: {
+        bool is_any = (condition->kind == CONDITION_ANY) != is_negated;
+        return one_atom(context,
+                        derived(context, condition, is_any ? CONDITION_ANY : CONDITION_NOT_ANY),
+                        out);
+    }
     case CONDITION_EXISTS:
     case CONDITION_IN_QUERY:
         return expand_query(context, condition, is_negated, out);

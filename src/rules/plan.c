@@ -15,6 +15,7 @@ struct equalities {
     struct equality items[INDEX_COLUMNS_MAX * 8];
     size_t count;
     size_t row_count; /* how many depend on another row or the subject, not on constants only */
+    bool has_elements; /* one is with each element of an array */
 };
 
 static uint32_t slot_bit(const struct source *source)
@@ -59,19 +60,20 @@ static bool is_searchable(const struct operand *column)
     return !column->is_text_cast || column->type->kind != VALUE_NUMERIC;
 }
 
-static void add_equality(struct equalities *found, const struct operand *column,
+static bool add_equality(struct equalities *found, const struct operand *column,
                          const struct operand *operand, const struct condition *atom)
 {
     size_t room = sizeof found->items / sizeof *found->items;
     for (size_t i = 0; i < found->count; i++) {
         if (found->items[i].column == column->column)
-            return;
+            return false;
     }
     if (found->count == room || !is_searchable(column))
-        return;
+        return false;
     enum value_kind kind = column->is_text_cast ? VALUE_TEXT : column->type->kind;
     found->items[found->count++] = (struct equality){column->column, kind, operand, atom};
     found->row_count += operand->kind != OPERAND_CONSTANT;
+    return true;
 }
 
 static bool is_column_of(const struct operand *operand, const struct source *source)
@@ -90,6 +92,9 @@ static void find_equalities(const struct conjunct *conjunct, const struct source
         add_equality(found, conjunct->subject, &subject_operand, NULL);
     for (size_t i = 0; i < conjunct->atom_count; i++) {
         const struct condition *atom = conjunct->atoms[i];
+        if (atom->kind == CONDITION_ANY && !found->has_elements &&
+            is_column_of(atom->left, source) && !(operand_slots(atom->right) & ~bound))
+            found->has_elements = add_equality(found, atom->left, atom->right, atom);
         if (atom->kind != CONDITION_COMPARE || atom->op != COMPARE_EQ)
             continue;
         if (is_column_of(atom->left, source) && !(operand_slots(atom->right) & ~bound))
@@ -114,6 +119,8 @@ static void use_equality(struct plan_step *step, const struct equality *equality
     step->access.columns[at] = equality->column;
     step->components[at] = equality->operand;
     step->component_kinds[at] = equality->kind;
+    if (equality->atom && equality->atom->kind == CONDITION_ANY)
+        step->elements = equality->operand;
 }
 
 /* How many columns at the head of the primary key are given; key columns are searched only where

@@ -22,6 +22,7 @@ struct plan_step {
     struct access access;
     const struct operand *components[INDEX_COLUMNS_MAX]; /* one for each column of access */
     enum value_kind component_kinds[INDEX_COLUMNS_MAX];
+    const struct operand *elements; /* the component that stands for each element of its array */
     struct plan_level level;
 };
 

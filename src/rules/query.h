@@ -24,20 +24,31 @@ enum operand_kind {
     OPERAND_COLUMN,
     OPERAND_CONSTANT,
     OPERAND_CONCAT,  /* text of all parts; NULL if any is */
+    OPERAND_JSON,    /* text at a path in the jsonb column that is its only part */
     OPERAND_SUBJECT, /* the subject that a check asks about; made by the planner only */
 };
 
 struct operand {
     enum operand_kind kind;
-    const struct value_type *type; /* COLUMN, CONCAT; CONSTANT once it is coerced */
+    const struct value_type *type; /* of a CONSTANT: NULL until it is known */
     const struct source *source;   /* COLUMN */
     uint16_t column;
-    bool is_null;         /* CONSTANT */
+    bool is_null;           /* CONSTANT */
+    const char *named_cast; /* CONSTANT: cast to a type of the application's */
     struct slice text;    /* CONSTANT: as text; once coerced, the equality key */
     enum { LITERAL_STRING, LITERAL_NUMBER, LITERAL_BOOL } literal;
     bool is_text_cast;    /* COLUMN: `::text` was written */
-    const struct operand **parts; /* CONCAT */
+    const struct operand **parts; /* CONCAT, JSON */
     size_t part_count;
+    const struct json_step_to *path; /* JSON */
+    size_t path_len;
+};
+
+/* One -> or ->>: to a member, or to an item counted from 0, or from the end when negative. */
+struct json_step_to {
+    bool is_index;
+    long index;
+    struct slice name;
 };
 
 enum compare_op { COMPARE_EQ, COMPARE_NE, COMPARE_LT, COMPARE_LE, COMPARE_GT, COMPARE_GE };
@@ -53,6 +64,8 @@ enum condition_kind {
     CONDITION_NOT_NULL, /* left */
     CONDITION_IN,       /* left is one of list (constants) */
     CONDITION_NOT_IN,   /* left is none of them and not NULL */
+    CONDITION_ANY,      /* left is one of the elements of right, an array column */
+    CONDITION_NOT_ANY,  /* left is none of them; that is unknown where left or one is NULL */
     CONDITION_EXISTS,   /* query */
     CONDITION_IN_QUERY, /* left is one of the query's values */
 };
@@ -85,7 +98,7 @@ struct query {
 struct conjunct {
     const struct source **sources; /* those of its own, without target and outer ones */
     size_t source_count;
-    const struct condition **atoms; /* COMPARE, IS_NULL, NOT_NULL, IN, NOT_IN */
+    const struct condition **atoms; /* COMPARE, IS_NULL, NOT_NULL, IN, NOT_IN, ANY, NOT_ANY */
     size_t atom_count;
     struct conjunct **negations; /* none of these may have a row */
     size_t negation_count;
@@ -109,11 +122,6 @@ struct parse_context {
 
 /* The rule's audience, resolved against target; NULL with err set where it is refused. */
 struct query *rule_query_parse(struct parse_context *context, struct slice audience) WEIR_MUST_CHECK;
-
-/* Makes the constant comparable with type: text becomes its equality key. */
-const struct operand *constant_coerce(struct parse_context *context,
-                                      const struct operand *constant,
-                                      const struct value_type *type) WEIR_MUST_CHECK;
 
 /* The disjunction of conjuncts that the query is. False where it would be too long. */
 bool rule_query_normalize(struct parse_context *context, const struct query *query,

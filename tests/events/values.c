@@ -130,7 +130,7 @@ static const struct type_case cases[] = {
 enum { RANDOM_ROWS = 40 };
 
 static const char setup_sql[] =
-    "CREATE SCHEMA weir; CREATE TABLE weir.rules (name text PRIMARY KEY);"
+    "CREATE SCHEMA weir; CREATE TABLE weir.rules (name text PRIMARY KEY, relation_oid oid);"
     "CREATE SCHEMA odd; CREATE TABLE public.\"Odd name\" (a int);"
     "SET search_path = public, pg_catalog;"
     "CREATE TYPE mood AS ENUM ('ok', 'so, so', 'it''s \"fine\"');"

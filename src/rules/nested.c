@@ -1,0 +1,100 @@
+#include "nested.h"
+
+#include "weir/base/check.h"
+#include "weir/base/json.h"
+
+struct array_walk array_walk_of(struct slice array)
+{
+    return (struct array_walk){array.data, array.data + array.len};
+}
+
+bool array_walk_next(struct array_walk *walk, struct slice *element)
+{
+    if (walk->at == walk->end || (*walk->at != '[' && *walk->at != ',' && *walk->at != ']'))
+        return false;
+    while (walk->at < walk->end && (*walk->at == '[' || *walk->at == ',' || *walk->at == ']'))
+        walk->at++;
+    if (walk->at == walk->end)
+        return false;
+    struct json_scan scan = {walk->at, walk->end};
+    struct json_value value;
+    check(json_scan_value(&scan, &value));
+    *element = value.raw;
+    walk->at = value.raw.data + value.raw.len;
+    return true;
+}
+
+static bool find_member(struct slice json, struct slice name, struct slice *found)
+{
+    struct json_scan scan = json_scan_of(json);
+    struct buffer scratch = BUFFER_INIT;
+    struct json_value value;
+    struct slice key;
+    bool is_found = false;
+    if (json.data[0] != '{' || !json_object_begin(&scan))
+        return false;
+    for (bool first = true;
+         !is_found && json_object_next(&scan, first, &key, &value) == JSON_STEP_ITEM;
+         first = false)
+        is_found = slice_eq(json_text(key, &scratch), name);
+    if (is_found)
+        *found = value.raw;
+    buffer_release(&scratch);
+    return is_found;
+}
+
+static long count_items(struct slice json)
+{
+    struct json_scan scan = json_scan_of(json);
+    struct json_value value;
+    long count = 0;
+    if (!json_array_begin(&scan))
+        return 0;
+    while (json_array_next(&scan, count == 0, &value) == JSON_STEP_ITEM)
+        count++;
+    return count;
+}
+
+static bool find_item(struct slice json, long index, struct slice *found)
+{
+    struct json_scan scan = json_scan_of(json);
+    struct json_value value;
+    /* To jsonb, which stores it so, a scalar is an array of one. */
+    if (json.data[0] != '[' && json.data[0] != '{') {
+        *found = json;
+        return index == 0 || index == -1;
+    }
+    if (json.data[0] == '{')
+        return false;
+    if (index < 0)
+        index += count_items(json);
+    if (index < 0 || !json_array_begin(&scan))
+        return false;
+    for (long i = 0; json_array_next(&scan, i == 0, &value) == JSON_STEP_ITEM; i++) {
+        if (i == index) {
+            *found = value.raw;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool json_path_text(struct slice json, const struct json_step_to *path, size_t path_len,
+                    struct slice *text, struct arena *arena)
+{
+    for (size_t i = 0; i < path_len; i++) {
+        bool is_found = path[i].is_index ? find_item(json, path[i].index, &json)
+                                         : find_member(json, path[i].name, &json);
+        if (!is_found)
+            return false;
+    }
+    if (slice_eq_str(json, "null"))
+        return false;
+    *text = json;
+    if (json.data[0] == '"') {
+        struct buffer scratch = BUFFER_INIT;
+        *text = arena_copy(arena, json_text(json, &scratch));
+        buffer_release(&scratch);
+    }
+    return true;
+}

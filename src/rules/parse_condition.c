@@ -1,0 +1,200 @@
+/* Conditions: AND, OR, NOT, EXISTS, IN (SELECT ...), truth and NULL tests. */
+#include "parse_internal.h"
+
+#include "weir/replica/value.h"
+
+struct condition *new_condition(struct parse_context *context, enum condition_kind kind)
+{
+    struct condition *condition = arena_calloc(context->arena, 1, sizeof *condition);
+    condition->kind = kind;
+    return condition;
+}
+
+void add_child(struct parse_context *context, struct condition *parent, struct condition *child)
+{
+    struct condition **children =
+        arena_alloc(context->arena, (parent->child_count + 1) * sizeof *children);
+    if (parent->child_count)
+        memcpy(children, parent->children, parent->child_count * sizeof *children);
+    children[parent->child_count++] = child;
+    parent->children = children;
+}
+
+/* EXISTS (SELECT WHERE condition), which is never unknown. */
+struct condition *condition_is_true(struct parse_context *context, struct condition *condition)
+{
+    struct condition *exists = new_condition(context, CONDITION_EXISTS);
+    struct select *select = arena_calloc(context->arena, 1, sizeof *select);
+    select->where = condition;
+    exists->query = arena_calloc(context->arena, 1, sizeof *exists->query);
+    exists->query->selects = arena_alloc(context->arena, sizeof *exists->query->selects);
+    exists->query->selects[exists->query->select_count++] = select;
+    return exists;
+}
+
+static struct condition *negated(struct parse_context *context, struct condition *condition)
+{
+    struct condition *negation = new_condition(context, CONDITION_NOT);
+    add_child(context, negation, condition);
+    return negation;
+}
+
+static struct condition *parse_bool(struct parse_context *context,
+                                    const PgQuery__BoolExpr *expression,
+                                    const struct scope *scope)
+{
+    enum condition_kind kind = CONDITION_NOT;
+    if (expression->boolop == PG_QUERY__BOOL_EXPR_TYPE__AND_EXPR)
+        kind = CONDITION_AND;
+    else if (expression->boolop == PG_QUERY__BOOL_EXPR_TYPE__OR_EXPR)
+        kind = CONDITION_OR;
+    struct condition *condition = new_condition(context, kind);
+    for (size_t i = 0; i < expression->n_args; i++) {
+        struct condition *child = parse_condition(context, expression->args[i], scope);
+        if (!child)
+            return NULL;
+        add_child(context, condition, child);
+    }
+    return condition;
+}
+
+/* Whether the two compare is found out here; the comparison itself is made when it is known whether
+ * IN stands under a NOT. A bare string is text in a SELECT, not of the left side's type. */
+static bool check_in_value(struct parse_context *context, const struct condition *in,
+                           struct select *branch)
+{
+    const struct operand *value = branch->value;
+    if (value->kind == OPERAND_CONSTANT) {
+        bool is_text = constant_is_bare(value) && !value->is_null &&
+                       value->literal == LITERAL_STRING;
+        if (is_text)
+            value = constant_as_text(context, value);
+        if (is_text && in->query->select_count > 1 && compared_type(in->left)->kind != VALUE_TEXT) {
+            parse_refuse(context, "a string in a UNION under IN");
+            return false;
+        }
+        value = constant_coerce(context, value, compared_type(in->left));
+        if (!value)
+            return false;
+        branch->value = value;
+    }
+    return compare(context, COMPARE_EQ, in->left, value) != NULL;
+}
+
+static struct condition *parse_sublink(struct parse_context *context,
+                                       const PgQuery__SubLink *link, const struct scope *scope)
+{
+    if (link->subselect->node_case != PG_QUERY__NODE__NODE_SELECT_STMT)
+        return parse_refuse(context, "this subquery");
+    const SelectStmt *select = link->subselect->select_stmt;
+    if (link->sub_link_type == PG_QUERY__SUB_LINK_TYPE__EXISTS_SUBLINK) {
+        struct condition *condition = new_condition(context, CONDITION_EXISTS);
+        condition->query = parse_query(context, select, scope, false);
+        return condition->query ? condition : NULL;
+    }
+    if (link->sub_link_type != PG_QUERY__SUB_LINK_TYPE__ANY_SUBLINK)
+        return parse_refuse(context, "a subquery other than EXISTS and IN");
+    if (link->n_oper_name &&
+        strcmp(link->oper_name[link->n_oper_name - 1]->string->sval, "=") != 0)
+        return parse_refuse(context, "ANY (subquery) with an operator other than =");
+    struct condition *condition = new_condition(context, CONDITION_IN_QUERY);
+    condition->left = parse_operand(context, link->testexpr, scope);
+    if (!condition->left)
+        return NULL;
+    if (condition->left->kind == OPERAND_CONSTANT)
+        return parse_refuse(context, "a constant on the left of IN");
+    condition->query = parse_query(context, select, scope, true);
+    if (!condition->query)
+        return NULL;
+    for (size_t i = 0; i < condition->query->select_count; i++) {
+        if (!check_in_value(context, condition, condition->query->selects[i]))
+            return NULL;
+    }
+    return condition;
+}
+
+static struct condition *parse_truth(struct parse_context *context, const struct operand *operand)
+{
+    if (operand->kind == OPERAND_CONSTANT) {
+        if (operand->is_null || operand->literal != LITERAL_BOOL)
+            return parse_refuse(context, "a constant other than true and false as a condition");
+        bool holds = slice_eq_str(operand->text, "true");
+        return new_condition(context, holds ? CONDITION_TRUE : CONDITION_FALSE);
+    }
+    if (operand->kind != OPERAND_COLUMN || operand->type->kind != VALUE_BOOL)
+        return parse_refuse(context, "a condition that is not boolean");
+    struct operand *constant = arena_calloc(context->arena, 1, sizeof *constant);
+    constant->kind = OPERAND_CONSTANT;
+    constant->literal = LITERAL_BOOL;
+    constant->text = SLICE("true");
+    return compare(context, COMPARE_EQ, operand, constant);
+}
+
+static struct condition *parse_null_test(struct parse_context *context,
+                                         const PgQuery__NullTest *test, const struct scope *scope)
+{
+    const struct operand *operand = parse_operand(context, test->arg, scope);
+    if (!operand)
+        return NULL;
+    if (operand->kind == OPERAND_CONSTANT)
+        return parse_refuse(context, "IS NULL on a constant");
+    /* A row of NULLs is NULL to SQL, and a JSON null is not; the replica cannot tell either. */
+    if (operand->type->kind == VALUE_COMPOSITE || operand->type->kind == VALUE_JSON)
+        return parse_refuse(context, "IS NULL on a composite or JSON column");
+    bool is_null = test->nulltesttype == PG_QUERY__NULL_TEST_TYPE__IS_NULL;
+    struct condition *condition =
+        new_condition(context, is_null ? CONDITION_IS_NULL : CONDITION_NOT_NULL);
+    condition->left = operand;
+    return condition;
+}
+
+/* `IS TRUE` and its like of any condition. */
+static struct condition *parse_bool_test(struct parse_context *context,
+                                         const PgQuery__BooleanTest *test,
+                                         const struct scope *scope)
+{
+    struct condition *condition = parse_condition(context, test->arg, scope);
+    if (!condition)
+        return NULL;
+    struct condition *is_true = condition_is_true(context, condition);
+    struct condition *is_false = condition_is_true(context, negated(context, condition));
+    struct condition *is_known = new_condition(context, CONDITION_OR);
+    add_child(context, is_known, is_true);
+    add_child(context, is_known, is_false);
+    switch (test->booltesttype) {
+    case PG_QUERY__BOOL_TEST_TYPE__IS_TRUE:
+        return is_true;
+    case PG_QUERY__BOOL_TEST_TYPE__IS_FALSE:
+        return is_false;
+    case PG_QUERY__BOOL_TEST_TYPE__IS_NOT_TRUE:
+        return negated(context, is_true);
+    case PG_QUERY__BOOL_TEST_TYPE__IS_NOT_FALSE:
+        return negated(context, is_false);
+    case PG_QUERY__BOOL_TEST_TYPE__IS_UNKNOWN:
+        return negated(context, is_known);
+    default:
+        return is_known;
+    }
+}
+
+struct condition *parse_condition(struct parse_context *context, const Node *node,
+                                  const struct scope *scope)
+{
+    switch (node->node_case) {
+    case PG_QUERY__NODE__NODE_BOOL_EXPR:
+        return parse_bool(context, node->bool_expr, scope);
+    case PG_QUERY__NODE__NODE_A_EXPR:
+        return parse_expression(context, node->a_expr, scope);
+    case PG_QUERY__NODE__NODE_SUB_LINK:
+        return parse_sublink(context, node->sub_link, scope);
+    case PG_QUERY__NODE__NODE_NULL_TEST:
+        return parse_null_test(context, node->null_test, scope);
+    case PG_QUERY__NODE__NODE_BOOLEAN_TEST:
+        return parse_bool_test(context, node->boolean_test, scope);
+    default: {
+        const struct operand *operand = parse_operand(context, node, scope);
+        return operand ? parse_truth(context, operand) : NULL;
+    }
+    }
+}
+

@@ -1,0 +1,73 @@
+/* What the files of the parser show one another. */
+#pragma once
+
+#include "parse_tree.h"
+#include "query.h"
+
+typedef PgQuery__Node Node;
+typedef PgQuery__SelectStmt SelectStmt;
+
+/* The sources that a name may mean, innermost SELECT first. */
+struct scope {
+    struct source **sources;
+    size_t source_count;
+    const struct scope *outer;
+};
+
+/* `construct` is not supported. Returns NULL. */
+void *parse_refuse(struct parse_context *context, const char *construct);
+
+/* parse.c */
+struct query *parse_query(struct parse_context *context, const SelectStmt *select,
+                          const struct scope *outer, bool needs_value);
+
+/* parse_operand.c: columns, constants, casts, || and -> */
+const struct operand *parse_operand(struct parse_context *context, const Node *node,
+                                    const struct scope *scope);
+struct operand *column_operand(struct parse_context *context, const struct source *source,
+                               int column);
+bool is_operator(const PgQuery__AExpr *expression, const char *name);
+
+/* The type as which an operand is compared: text where it was cast to it. */
+const struct value_type *compared_type(const struct operand *operand);
+
+/* parse_constant.c */
+const struct operand *parse_constant(struct parse_context *context,
+                                     const PgQuery__AConst *constant);
+const struct operand *parse_constant_cast(struct parse_context *context,
+                                          const struct operand *constant,
+                                          const PgQuery__TypeName *type);
+bool type_name_is_text(const PgQuery__TypeName *type);
+
+/* A constant whose type is not known yet: a bare string, number, truth value or NULL. */
+bool constant_is_bare(const struct operand *operand);
+
+/* A bare string as the text that Postgres takes it for where nothing says otherwise. */
+const struct operand *constant_as_text(struct parse_context *context,
+                                       const struct operand *constant);
+
+/* The text of a value of the type that the bare constant stands for. */
+bool constant_text(struct parse_context *context, const struct operand *constant,
+                   const struct value_type *type, struct slice *text) WEIR_MUST_CHECK;
+
+/* Makes the constant comparable with type: its text becomes the equality key. */
+const struct operand *constant_coerce(struct parse_context *context,
+                                      const struct operand *constant,
+                                      const struct value_type *type);
+
+/* parse_condition.c */
+struct condition *parse_condition(struct parse_context *context, const Node *node,
+                                  const struct scope *scope);
+struct condition *new_condition(struct parse_context *context, enum condition_kind kind);
+void add_child(struct parse_context *context, struct condition *parent, struct condition *child);
+
+/* `(condition) IS TRUE`: false where the condition is unknown, also under a NOT. */
+struct condition *condition_is_true(struct parse_context *context, struct condition *condition);
+
+/* parse_compare.c */
+struct condition *parse_expression(struct parse_context *context,
+                                   const PgQuery__AExpr *expression, const struct scope *scope);
+struct condition *compare(struct parse_context *context, enum compare_op op,
+                          const struct operand *left, const struct operand *right);
+bool check_comparable(struct parse_context *context, const struct operand *operand,
+                      enum compare_op op);

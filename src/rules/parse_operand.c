@@ -1,0 +1,252 @@
+/* What a condition compares and a rule selects: columns, constants, casts, || and ->. */
+#include "parse_internal.h"
+
+#include "weir/replica/value.h"
+
+enum { OID_JSONB = 3802 };
+
+struct operand *column_operand(struct parse_context *context, const struct source *source,
+                               int column)
+{
+    struct operand *operand = arena_calloc(context->arena, 1, sizeof *operand);
+    operand->kind = OPERAND_COLUMN;
+    operand->source = source;
+    operand->column = (uint16_t)column;
+    operand->type = source->relation->columns[column].type;
+    return operand;
+}
+
+static const struct operand *column_in_scope(struct parse_context *context,
+                                             const struct scope *scope, const char *schema,
+                                             const char *table, const char *column)
+{
+    for (; scope; scope = scope->outer) {
+        for (size_t i = 0; i < scope->source_count; i++) {
+            const struct source *source = scope->sources[i];
+            if (table && !slice_eq_str(source->alias, table))
+                continue;
+            if (schema && !slice_eq_str(source->schema, schema))
+                continue;
+            int index = relation_find_column(source->relation, slice_from_str(column));
+            if (index >= 0)
+                return column_operand(context, source, index);
+            if (table) {
+                err_set(context->err, "column %s.%s is not published", table, column);
+                err_hint(context->err, "include it in the publication's column list");
+                return NULL;
+            }
+        }
+    }
+    err_set(context->err, "column %s%s%s is not known", table ? table : "", table ? "." : "",
+            column);
+    return NULL;
+}
+
+static const struct operand *parse_column(struct parse_context *context,
+                                          const PgQuery__ColumnRef *reference,
+                                          const struct scope *scope)
+{
+    const char *names[3] = {NULL, NULL, NULL};
+    if (reference->n_fields > 3)
+        return parse_refuse(context, "a column with a database name");
+    for (size_t i = 0; i < reference->n_fields; i++) {
+        if (reference->fields[i]->node_case != PG_QUERY__NODE__NODE_STRING)
+            return parse_refuse(context, "*");
+        names[i] = reference->fields[i]->string->sval;
+    }
+    switch (reference->n_fields) {
+    case 1:
+        return column_in_scope(context, scope, NULL, NULL, names[0]);
+    case 2:
+        return column_in_scope(context, scope, NULL, names[0], names[1]);
+    default:
+        return column_in_scope(context, scope, names[0], names[1], names[2]);
+    }
+}
+
+const struct value_type *compared_type(const struct operand *operand)
+{
+    return operand->kind == OPERAND_COLUMN && operand->is_text_cast ? &text_type : operand->type;
+}
+
+/* A cast of a column changes what is compared; only text is supported. */
+static const struct operand *parse_cast(struct parse_context *context,
+                                        const PgQuery__TypeCast *cast, const struct scope *scope)
+{
+    const struct operand *inner = parse_operand(context, cast->arg, scope);
+    if (!inner)
+        return NULL;
+    if (inner->kind == OPERAND_CONSTANT)
+        return parse_constant_cast(context, inner, cast->type_name);
+    if (!type_name_is_text(cast->type_name))
+        return parse_refuse(context, "a cast of a column to another type than text");
+    if (inner->kind != OPERAND_COLUMN)
+        return inner;
+    if (!value_is_comparable(inner->type) || inner->type->kind == VALUE_FLOAT) {
+        err_set(context->err, "a cast of %s to text is not supported in an audience",
+                inner->type->name);
+        return NULL;
+    }
+    struct operand *copy = arena_alloc(context->arena, sizeof *copy);
+    *copy = *inner;
+    copy->is_text_cast = true;
+    return copy;
+}
+
+static void collect_parts(struct parse_context *context, struct operand *concat,
+                          const struct operand *part)
+{
+    const struct operand **parts =
+        arena_alloc(context->arena, (concat->part_count + 1) * sizeof *parts);
+    if (concat->part_count)
+        memcpy(parts, concat->parts, concat->part_count * sizeof *parts);
+    parts[concat->part_count++] = part;
+    concat->parts = parts;
+}
+
+static bool is_text_like(const struct operand *operand)
+{
+    if (constant_is_bare(operand))
+        return operand->is_null || operand->literal == LITERAL_STRING;
+    return compared_type(operand)->kind == VALUE_TEXT;
+}
+
+static const struct operand *parse_concat(struct parse_context *context,
+                                          const PgQuery__AExpr *expression,
+                                          const struct scope *scope)
+{
+    const struct operand *left = parse_operand(context, expression->lexpr, scope);
+    const struct operand *right = left ? parse_operand(context, expression->rexpr, scope) : NULL;
+    if (!left || !right)
+        return NULL;
+    /* Postgres takes anynonarray || text as well, by the other's output function, which is the text
+     * form for every comparable type but boolean ('t'). */
+    const struct operand *sides[2] = {left, right};
+    for (int i = 0; i < 2; i++) {
+        const struct operand *side = sides[i];
+        bool is_column = side->kind == OPERAND_COLUMN;
+        if (!is_text_like(side) && !(is_column && (side->type->kind == VALUE_INTEGER ||
+                                                   side->type->kind == VALUE_UUID)))
+            return parse_refuse(context, "|| of anything but text, integers and uuids");
+    }
+    struct operand *concat = arena_calloc(context->arena, 1, sizeof *concat);
+    concat->kind = OPERAND_CONCAT;
+    concat->type = &text_type;
+    collect_parts(context, concat, left);
+    collect_parts(context, concat, right);
+    return concat;
+}
+
+bool is_operator(const PgQuery__AExpr *expression, const char *name)
+{
+    return expression->kind == PG_QUERY__A__EXPR__KIND__AEXPR_OP && expression->n_name == 1 &&
+           strcmp(expression->name[0]->string->sval, name) == 0;
+}
+
+/* `column -> 'a' -> 0 ->> 'b'`: only the last step may be ->>, and it has to be, as jsonb itself is not
+ * compared. json is left out: it keeps white space and numbers as they were written. */
+static bool parse_json_step(struct parse_context *context, const Node *node,
+                            struct json_step_to *step)
+{
+    const PgQuery__AConst *constant =
+        node && node->node_case == PG_QUERY__NODE__NODE_A_CONST ? node->a_const : NULL;
+    bool is_text = constant && !constant->isnull &&
+                   constant->val_case == PG_QUERY__A__CONST__VAL_SVAL;
+    bool is_index = constant && !constant->isnull &&
+                    constant->val_case == PG_QUERY__A__CONST__VAL_IVAL;
+    if (!is_text && !is_index) {
+        parse_refuse(context, "-> and ->> with anything but a constant key");
+        return false;
+    }
+    *step = (struct json_step_to){.is_index = is_index};
+    if (is_index)
+        step->index = constant->ival->ival;
+    else
+        step->name = arena_copy(context->arena, slice_from_str(constant->sval->sval));
+    return true;
+}
+
+static bool parse_json_path(struct parse_context *context, const Node *node,
+                            const struct scope *scope, struct operand *json)
+{
+    const PgQuery__AExpr *expression = node->a_expr;
+    const Node *left = expression->lexpr;
+    if (left && left->node_case == PG_QUERY__NODE__NODE_A_EXPR &&
+        is_operator(left->a_expr, "->")) {
+        if (!parse_json_path(context, left, scope, json))
+            return false;
+    } else {
+        const struct operand *column = parse_operand(context, left, scope);
+        if (!column)
+            return false;
+        if (column->kind != OPERAND_COLUMN || column->is_text_cast ||
+            column->type->base_oid != OID_JSONB) {
+            parse_refuse(context, "-> and ->> on anything but a jsonb column");
+            return false;
+        }
+        json->parts = arena_alloc(context->arena, sizeof *json->parts);
+        json->parts[json->part_count++] = column;
+    }
+    struct json_step_to *path =
+        arena_alloc(context->arena, (json->path_len + 1) * sizeof *path);
+    if (json->path_len)
+        memcpy(path, json->path, json->path_len * sizeof *path);
+    json->path = path;
+    return parse_json_step(context, expression->rexpr, &path[json->path_len++]);
+}
+
+static const struct operand *parse_json(struct parse_context *context, const Node *node,
+                                        const struct scope *scope)
+{
+    struct operand *json = arena_calloc(context->arena, 1, sizeof *json);
+    json->kind = OPERAND_JSON;
+    json->type = &text_type;
+    return parse_json_path(context, node, scope, json) ? json : NULL;
+}
+
+const struct operand *parse_operand(struct parse_context *context, const Node *node,
+                                    const struct scope *scope)
+{
+    if (!node)
+        return parse_refuse(context, "an operator with one side");
+    switch (node->node_case) {
+    case PG_QUERY__NODE__NODE_COLUMN_REF:
+        return parse_column(context, node->column_ref, scope);
+    case PG_QUERY__NODE__NODE_A_CONST:
+        return parse_constant(context, node->a_const);
+    case PG_QUERY__NODE__NODE_TYPE_CAST:
+        return parse_cast(context, node->type_cast, scope);
+    case PG_QUERY__NODE__NODE_A_EXPR:
+        if (is_operator(node->a_expr, "||"))
+            return parse_concat(context, node->a_expr, scope);
+        if (is_operator(node->a_expr, "->>"))
+            return parse_json(context, node, scope);
+        if (is_operator(node->a_expr, "->"))
+            return parse_refuse(context, "-> without ->> as its last step");
+        if (node->a_expr->n_name == 1) {
+            err_set(context->err, "the operator %s is not supported here in an audience",
+                    node->a_expr->name[0]->string->sval);
+            return NULL;
+        }
+        return parse_refuse(context, "this operator");
+    case PG_QUERY__NODE__NODE_FUNC_CALL: {
+        const PgQuery__FuncCall *call = node->func_call;
+        err_set(context->err, "the function %s is not supported in an audience",
+                call->n_funcname ? call->funcname[call->n_funcname - 1]->string->sval : "");
+        return NULL;
+    }
+    case PG_QUERY__NODE__NODE_SUB_LINK:
+        return parse_refuse(context, "a subquery as a value");
+    case PG_QUERY__NODE__NODE_CASE_EXPR:
+        return parse_refuse(context, "CASE");
+    case PG_QUERY__NODE__NODE_COALESCE_EXPR:
+        return parse_refuse(context, "COALESCE");
+    case PG_QUERY__NODE__NODE_SQLVALUE_FUNCTION:
+        return parse_refuse(context, "a value that changes without a row changing (current_user, now)");
+    case PG_QUERY__NODE__NODE_ROW_EXPR:
+        return parse_refuse(context, "a row value");
+    default:
+        return parse_refuse(context, "this expression");
+    }
+}
+

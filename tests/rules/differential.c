@@ -1,0 +1,474 @@
+/* Random rules on random rows: what the ruleset answers against what Postgres answers to the same
+ * SQL, and the difference of two states against the difference of Postgres's two answers.
+ *
+ * A plain program: `differential [ROUNDS]`. The seed is printed, and taken from WEIR_SEED. With
+ * WEIR_LONG it goes on for 50 times as many rounds. */
+#include "generate.h"
+#include "world.h"
+
+#include "weir/base/check.h"
+#include "weir/base/json.h"
+#include "weir/base/log.h"
+#include "weir/base/percent.h"
+#include "weir/events/difference.h"
+#include "weir/replica/value.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { RULES = 24, STEPS = 5, ROUNDS = 20, FAILURES_SHOWN = 10 };
+
+struct rule_case {
+    size_t table;
+    struct slice audience;
+    struct ruleset *rules;
+    const struct channel *channel; /* once it was seen */
+};
+
+struct test {
+    struct world world;
+    struct random random;
+    uint64_t seed;
+    unsigned round;
+    struct arena arena; /* of the round */
+    struct rule_case cases[RULES];
+    size_t case_count;
+    size_t compiled, generated, pairs, events, failures;
+};
+
+/* What the rules of one case say of one state. */
+struct answer {
+    struct strings pairs;    /* key, 0x1f, subject */
+    struct strings subjects;
+    struct strings rows;     /* key, 0x1f, the row as JSON */
+};
+
+static const char separator = '\x1f';
+
+static void add_pair(struct strings *strings, struct arena *arena, struct slice a, struct slice b)
+{
+    struct buffer pair = BUFFER_INIT;
+    buffer_add_slice(&pair, a);
+    buffer_add_char(&pair, separator);
+    buffer_add_slice(&pair, b);
+    strings_add(strings, arena, buffer_slice(&pair));
+    buffer_release(&pair);
+}
+
+static void split_pair(struct slice pair, struct slice *a, struct slice *b)
+{
+    const char *at = memchr(pair.data, separator, pair.len);
+    *a = slice_of(pair.data, (size_t)(at - pair.data));
+    *b = slice_of(at + 1, pair.len - a->len - 1);
+}
+
+static void print_all(const char *head, const struct strings *strings)
+{
+    fprintf(stderr, "  %s:", head);
+    for (size_t i = 0; i < strings->count; i++)
+        fprintf(stderr, " [%.*s]", SLICE_ARG(strings->items[i]));
+    fprintf(stderr, "\n");
+}
+
+static void fail_case(struct test *test, const struct rule_case *rule, const char *what)
+{
+    if (test->failures++ < FAILURES_SHOWN)
+        fprintf(stderr, "seed %llu, round %u: %s differs, on %s.%s\n  %.*s\n",
+                (unsigned long long)test->seed, test->round, what, test->world.schema.name,
+                test->world.schema.tables[rule->table].name, SLICE_ARG(rule->audience));
+}
+
+static bool expect_same(struct test *test, const struct rule_case *rule, const char *what,
+                        const struct strings *got, const struct strings *expected)
+{
+    bool same = got->count == expected->count;
+    for (size_t i = 0; same && i < got->count; i++)
+        same = slice_eq(got->items[i], expected->items[i]);
+    if (!same) {
+        fail_case(test, rule, what);
+        if (test->failures <= FAILURES_SHOWN) {
+            print_all("got", got);
+            print_all("expected", expected);
+        }
+    }
+    return same;
+}
+
+/* Postgres's answers */
+
+static bool ask_pairs(struct test *test, const struct rule_case *rule, struct answer *answer,
+                      struct arena *arena, struct err *err)
+{
+    struct buffer sql = BUFFER_INIT;
+    const struct table *table = &test->world.schema.tables[rule->table];
+    buffer_add_str(&sql, "SELECT ");
+    schema_key_expression(table, table->name, &sql);
+    buffer_printf(&sql, ", s.subject::text FROM %s, LATERAL (%.*s) s(subject)"
+                        " WHERE s.subject IS NOT NULL",
+                  table->name, SLICE_ARG(rule->audience));
+    struct pg_rows *rows =
+        pg_query(test->world.connection, err, buffer_str(&sql), 0, NULL);
+    buffer_release(&sql);
+    if (!rows)
+        return false;
+    for (size_t i = 0; i < pg_rows_count(rows); i++) {
+        add_pair(&answer->pairs, arena, pg_rows_slice(rows, i, 0), pg_rows_slice(rows, i, 1));
+        strings_add(&answer->subjects, arena, pg_rows_slice(rows, i, 1));
+    }
+    strings_sort(&answer->pairs);
+    strings_sort(&answer->subjects);
+    pg_rows_free(rows);
+    return true;
+}
+
+static void ask_rows(struct test *test, const struct rule_case *rule, struct answer *answer,
+                     struct arena *arena)
+{
+    struct buffer sql = BUFFER_INIT;
+    struct err err;
+    const struct table *table = &test->world.schema.tables[rule->table];
+    buffer_add_str(&sql, "SELECT ");
+    schema_key_expression(table, table->name, &sql);
+    buffer_printf(&sql, ", to_jsonb(%s)::text FROM %s", table->name, table->name);
+    struct pg_rows *rows =
+        pg_query(test->world.connection, &err, buffer_str(&sql), 0, NULL);
+    check(rows != NULL);
+    for (size_t i = 0; i < pg_rows_count(rows); i++)
+        add_pair(&answer->rows, arena, pg_rows_slice(rows, i, 0), pg_rows_slice(rows, i, 1));
+    strings_sort(&answer->rows);
+    pg_rows_free(rows);
+    buffer_release(&sql);
+}
+
+static struct answer ask(struct test *test, const struct rule_case *rule, struct arena *arena)
+{
+    struct answer answer = {0};
+    struct err err;
+    if (!ask_pairs(test, rule, &answer, arena, &err)) {
+        /* Such as a cast that some row's value does not survive: nothing generated does that. */
+        fprintf(stderr, "%s: %.*s\n", err.message, SLICE_ARG(rule->audience));
+        abort();
+    }
+    ask_rows(test, rule, &answer, arena);
+    return answer;
+}
+
+/* Weir's answers */
+
+static struct slice event_key(const struct relation *relation, struct row row, struct arena *arena)
+{
+    struct buffer key = BUFFER_INIT;
+    for (size_t i = 0; i < relation->key_count; i++) {
+        const struct value_type *type = relation->columns[relation->key[i]].type;
+        struct slice text = value_text(type, row_column(relation, row, relation->key[i]), arena);
+        if (relation->key_count > 1)
+            buffer_printf(&key, "%c\"%.*s\"", i ? ',' : '[', SLICE_ARG(text));
+        else
+            buffer_add_slice(&key, text);
+    }
+    if (relation->key_count > 1)
+        buffer_add_char(&key, ']');
+    struct slice copy = arena_copy(arena, buffer_slice(&key));
+    buffer_release(&key);
+    return copy;
+}
+
+static struct strings audiences(struct test *test, struct rule_case *rule,
+                                const struct state *state, struct arena *arena)
+{
+    struct strings pairs = {0};
+    const struct relation *relation = world_relation(&test->world, rule->table);
+    struct access all = {.kind = ACCESS_ALL, .relation = relation};
+    struct state_read read;
+    struct row row;
+    state_read_begin(&read, state, &all, SLICE_NONE);
+    while (state_read_next(&read, &row)) {
+        struct audience audience;
+        audience_init(&audience, arena);
+        ruleset_audience(rule->rules, state, relation, row, &audience);
+        for (size_t i = 0; i < audience.count; i++) {
+            rule->channel = audience.members[i]->channel;
+            add_pair(&pairs, arena, event_key(relation, row, arena),
+                     audience.members[i]->subject);
+        }
+    }
+    state_read_end(&read);
+    strings_sort(&pairs);
+    return pairs;
+}
+
+/* Asks of every row and subject, and of some subjects that nobody is. */
+static void check_visible(struct test *test, struct rule_case *rule, const struct state *state,
+                          const struct answer *answer, struct arena *arena)
+{
+    struct strings subjects = {0}, pairs = {0};
+    const struct relation *relation = world_relation(&test->world, rule->table);
+    if (!rule->channel)
+        return;
+    for (size_t i = 0; i < answer->subjects.count && i < 40; i++)
+        strings_add(&subjects, arena, answer->subjects.items[i]);
+    static const char *const others[] = {"nobody", "", "1", "01", "1.0", "1.00", "a", "a ",
+                                         "2026-01-01", "true", "NaN", "u/"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        strings_add(&subjects, arena, slice_from_str(others[i]));
+    strings_sort(&subjects);
+    struct access all = {.kind = ACCESS_ALL, .relation = relation};
+    struct state_read read;
+    struct row row;
+    state_read_begin(&read, state, &all, SLICE_NONE);
+    while (state_read_next(&read, &row)) {
+        for (size_t i = 0; i < subjects.count; i++) {
+            const uint64_t *columns;
+            if (ruleset_is_visible(rule->rules, state, row, rule->channel, subjects.items[i], arena,
+                                   &columns))
+                add_pair(&pairs, arena, event_key(relation, row, arena), subjects.items[i]);
+        }
+    }
+    state_read_end(&read);
+    strings_sort(&pairs);
+    struct strings expected = {0};
+    for (size_t i = 0; i < answer->pairs.count; i++) {
+        struct slice key, subject;
+        split_pair(answer->pairs.items[i], &key, &subject);
+        if (strings_hold(&subjects, subject))
+            strings_add(&expected, arena, answer->pairs.items[i]);
+    }
+    strings_sort(&expected);
+    expect_same(test, rule, "is_visible", &pairs, &expected);
+}
+
+static void check_state(struct test *test, struct rule_case *rule, const struct state *state,
+                        const struct answer *answer)
+{
+    struct arena arena = ARENA_INIT;
+    struct strings pairs = audiences(test, rule, state, &arena);
+    if (expect_same(test, rule, "audience", &pairs, &answer->pairs))
+        check_visible(test, rule, state, answer, &arena);
+    test->pairs += answer->pairs.count;
+    arena_release(&arena);
+}
+
+/* The difference */
+
+struct capture {
+    struct arena *arena;
+    struct strings events; /* one for each payload */
+    struct strings deliveries;
+};
+
+static uint32_t capture_payload(void *context, struct slice event)
+{
+    struct capture *capture = context;
+    strings_add(&capture->events, capture->arena, event);
+    return (uint32_t)capture->events.count - 1;
+}
+
+static void add_delivery(struct strings *deliveries, struct arena *arena, struct slice path,
+                         struct slice operation, struct slice key)
+{
+    struct buffer text = BUFFER_INIT;
+    buffer_printf(&text, "%.*s %.*s %.*s", SLICE_ARG(path), SLICE_ARG(operation), SLICE_ARG(key));
+    strings_add(deliveries, arena, buffer_slice(&text));
+    buffer_release(&text);
+}
+
+static void capture_delivery(void *context, struct slice path, uint32_t payload)
+{
+    struct capture *capture = context;
+    struct json_scan scan = json_scan_of(capture->events.items[payload]), headers;
+    struct json_value value;
+    struct slice name, key = SLICE_NONE, operation = SLICE_NONE;
+    struct buffer scratch = BUFFER_INIT;
+    check(json_object_begin(&scan));
+    for (bool first = true; json_object_next(&scan, first, &name, &value) == JSON_STEP_ITEM;
+         first = false) {
+        if (slice_eq_str(name, "\"key\""))
+            key = arena_copy(capture->arena, json_text(value.raw, &scratch));
+        if (!slice_eq_str(name, "\"headers\""))
+            continue;
+        headers = json_scan_of(value.raw);
+        check(json_object_begin(&headers));
+        check(json_object_next(&headers, true, &name, &value) == JSON_STEP_ITEM);
+        operation = slice_of(value.raw.data + 1, value.raw.len - 2);
+    }
+    add_delivery(&capture->deliveries, capture->arena, path, operation, key);
+    buffer_release(&scratch);
+}
+
+static void expect_event(struct strings *expected, struct arena *arena, const char *operation,
+                         struct slice pair)
+{
+    struct slice key, subject;
+    struct buffer path = BUFFER_INIT;
+    split_pair(pair, &key, &subject);
+    if (!subject.len)
+        return; /* no path has an empty segment: the bridge says so in its log */
+    buffer_add_str(&path, "user/");
+    percent_encode_segment(&path, subject);
+    buffer_add_str(&path, "/data");
+    add_delivery(expected, arena, buffer_slice(&path), slice_from_str(operation), key);
+    buffer_release(&path);
+}
+
+static bool row_stayed(const struct answer *a, const struct answer *b, struct slice pair)
+{
+    struct slice key, subject;
+    split_pair(pair, &key, &subject);
+    for (size_t i = 0; i < a->rows.count; i++) {
+        struct slice other, json;
+        split_pair(a->rows.items[i], &other, &json);
+        if (slice_eq(key, other))
+            return strings_hold(&b->rows, a->rows.items[i]);
+    }
+    return false;
+}
+
+static struct strings expected_events(const struct answer *a, const struct answer *b,
+                                      struct arena *arena)
+{
+    struct strings expected = {0};
+    for (size_t i = 0; i < a->pairs.count; i++) {
+        struct slice pair = a->pairs.items[i];
+        if (!strings_hold(&b->pairs, pair))
+            expect_event(&expected, arena, "delete", pair);
+        else if (!row_stayed(a, b, pair))
+            expect_event(&expected, arena, "update", pair);
+    }
+    for (size_t i = 0; i < b->pairs.count; i++) {
+        if (!strings_hold(&a->pairs, b->pairs.items[i]))
+            expect_event(&expected, arena, "insert", b->pairs.items[i]);
+    }
+    strings_sort(&expected);
+    return expected;
+}
+
+static void check_difference(struct test *test, struct rule_case *rule, struct change_set *changes,
+                             const struct answer *a, const struct answer *b)
+{
+    struct arena arena = ARENA_INIT;
+    struct capture capture = {.arena = &arena};
+    struct event_sink sink = {&capture, capture_payload, capture_delivery};
+    struct difference *difference = difference_new(&sink);
+    struct event_headers headers;
+    event_headers_set(&headers, 7, SLICE_NONE);
+    difference_run(difference, test->world.replica, changes, rule->rules, rule->rules, &headers);
+    difference_free(difference);
+    size_t delivered = capture.deliveries.count;
+    strings_sort(&capture.deliveries);
+    struct strings expected = expected_events(a, b, &arena);
+    if (delivered != capture.deliveries.count)
+        fail_case(test, rule, "an event delivered twice");
+    expect_same(test, rule, "difference", &capture.deliveries, &expected);
+    test->events += expected.count;
+    arena_release(&arena);
+}
+
+/* Rounds */
+
+static void add_rule(struct test *test)
+{
+    struct rule_case rule = {.table = random_below(&test->random, TABLES)};
+    struct buffer sql = BUFFER_INIT;
+    struct answer answer = {0};
+    struct err err;
+    generate_audience(&test->world.schema, &test->world.schema.tables[rule.table], &test->random,
+                      &sql);
+    rule.audience = arena_copy(&test->arena, buffer_slice(&sql));
+    buffer_release(&sql);
+    test->generated++;
+    if (!ask_pairs(test, &rule, &answer, &test->arena, &err)) {
+        if (getenv("WEIR_VERBOSE"))
+            fprintf(stderr, "Postgres: %s: %.*s\n", err.message, SLICE_ARG(rule.audience));
+        return;
+    }
+    struct rule_definition definition =
+        world_rule(&test->world, rule.table, rule.audience, &test->arena);
+    rule.rules = world_compile(&test->world, &definition, 1);
+    struct rule_status status = ruleset_rule_status(rule.rules, 0);
+    if (!status.is_active) {
+        if (!strstr(status.reason, "alternatives")) {
+            fail_case(test, &rule, "what is refused");
+            fprintf(stderr, "  %s\n", status.reason);
+        }
+        ruleset_free(rule.rules);
+        return;
+    }
+    test->compiled++;
+    test->cases[test->case_count++] = rule;
+}
+
+static void step(struct test *test)
+{
+    struct arena arena = ARENA_INIT;
+    struct answer before[RULES];
+    struct change_set changes;
+    struct err err;
+    struct state a = {test->world.replica, NULL}, b = {test->world.replica, &changes};
+    for (size_t i = 0; i < test->case_count; i++)
+        before[i] = ask(test, &test->cases[i], &arena);
+    uint32_t writes = 1 + random_below(&test->random, 4);
+    for (uint32_t i = 0; i < writes; i++) {
+        struct buffer sql = BUFFER_INIT;
+        schema_write(&test->world.schema, &test->random, &sql);
+        (void)world_try(&test->world, buffer_str(&sql));
+        buffer_release(&sql);
+    }
+    change_set_init(&changes);
+    world_collect_changes(&test->world, &changes);
+    for (size_t i = 0; i < test->case_count; i++) {
+        struct answer after = ask(test, &test->cases[i], &arena);
+        check_state(test, &test->cases[i], &a, &before[i]);
+        check_state(test, &test->cases[i], &b, &after);
+        check_difference(test, &test->cases[i], &changes, &before[i], &after);
+    }
+    check(change_set_apply(&changes, test->world.replica, &err));
+    change_set_release(&changes);
+    arena_release(&arena);
+}
+
+static void run_round(struct test *test)
+{
+    struct change_set changes;
+    struct err err;
+    world_open(&test->world, &test->random, test->round);
+    change_set_init(&changes);
+    world_collect_changes(&test->world, &changes);
+    check(change_set_apply(&changes, test->world.replica, &err));
+    change_set_release(&changes);
+    test->case_count = 0;
+    for (int i = 0; i < RULES; i++)
+        add_rule(test);
+    for (int i = 0; i < STEPS; i++)
+        step(test);
+    for (size_t i = 0; i < test->case_count; i++)
+        ruleset_free(test->cases[i].rules);
+    world_close(&test->world);
+    arena_clear(&test->arena);
+}
+
+int main(int argc, char **argv)
+{
+    struct test test = {.seed = (uint64_t)time(NULL) * 1000 + (uint64_t)getpid() % 1000};
+    const char *seed = getenv("WEIR_SEED");
+    unsigned rounds = argc > 1 ? (unsigned)atoi(argv[1]) : ROUNDS;
+    if (seed)
+        test.seed = strtoull(seed, NULL, 10);
+    if (getenv("WEIR_LONG"))
+        rounds *= 50;
+    log_configure(LOG_ERROR, LOG_LOGFMT);
+    printf("seed %llu\n", (unsigned long long)test.seed);
+    fflush(stdout);
+    test.random.state = test.seed;
+    for (; test.round < rounds && test.failures < FAILURES_SHOWN; test.round++)
+        run_round(&test);
+    printf("%zu rules of %zu generated, %zu rights, %zu events, %zu failures\n", test.compiled,
+           test.generated, test.pairs, test.events, test.failures);
+    /* Without this, a generator that Postgres understands no more would pass. */
+    bool is_enough = test.compiled * 10 >= test.generated * 8 && test.events > test.compiled;
+    if (!is_enough)
+        fprintf(stderr, "too few rules or events to say anything\n");
+    arena_release(&test.arena);
+    return test.failures || !is_enough;
+}

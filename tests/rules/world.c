@@ -1,0 +1,273 @@
+#include "world.h"
+
+#include "weir/base/check.h"
+#include "weir/events/convert.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { REPLICA_SIZE = 64 << 20 };
+
+static void fail(const char *what, const struct err *err, const char *sql)
+{
+    fprintf(stderr, "%s: %s\n%s\n", what, err->message, sql);
+    abort();
+}
+
+bool world_try(struct world *world, const char *sql)
+{
+    struct err err;
+    return pg_execute(world->connection, &err, sql);
+}
+
+void world_execute(struct world *world, const char *sql)
+{
+    struct err err;
+    if (!pg_execute(world->connection, &err, sql))
+        fail("Postgres", &err, sql);
+}
+
+static void fill_tables(struct world *world, struct random *random)
+{
+    struct buffer sql = BUFFER_INIT;
+    for (size_t i = 0; i < TABLES; i++) {
+        uint32_t rows = 4 + random_below(random, 9);
+        for (uint32_t j = 0; j < rows; j++) {
+            buffer_clear(&sql);
+            schema_insert(&world->schema, &world->schema.tables[i], random, &sql);
+            buffer_add_str(&sql, " ON CONFLICT DO NOTHING");
+            world_execute(world, buffer_str(&sql));
+        }
+    }
+    buffer_release(&sql);
+}
+
+static void publish(struct world *world)
+{
+    struct buffer sql = BUFFER_INIT;
+    buffer_printf(&sql, "DROP PUBLICATION IF EXISTS weir;"
+                        "CREATE PUBLICATION weir FOR TABLE weir.rules");
+    for (size_t i = 0; i < TABLES; i++)
+        buffer_printf(&sql, ", %s.%s", world->schema.name, world->schema.tables[i].name);
+    buffer_printf(&sql, "; SET search_path = pg_catalog");
+    world_execute(world, buffer_str(&sql));
+    struct err err;
+    world->catalog = catalog_load(world->connection, "weir", CATALOG_STRICT, &err);
+    if (!world->catalog)
+        fail("catalog", &err, "");
+    buffer_clear(&sql);
+    buffer_printf(&sql, "SET search_path = %s, public, pg_temp", world->schema.name);
+    world_execute(world, buffer_str(&sql));
+    buffer_release(&sql);
+}
+
+void world_open(struct world *world, struct random *random, unsigned number)
+{
+    struct err err;
+    struct buffer sql = BUFFER_INIT;
+    *world = (struct world){.connection = pg_connect(getenv("WEIR_TEST_DB"), &err)};
+    if (!world->connection)
+        fail("connection", &err, "");
+    world_execute(world, "SET client_min_messages = error; CREATE SCHEMA IF NOT EXISTS weir;"
+                         "CREATE TABLE IF NOT EXISTS weir.rules (name text PRIMARY KEY, relation_oid oid);"
+                         "SET search_path = public, pg_catalog");
+    if (number == 0)
+        world_execute(world, "CREATE TYPE public.mood AS ENUM ('ok', 'sad', 'so, so')");
+    schema_generate(&world->schema, random, number);
+    schema_sql(&world->schema, &sql);
+    world_execute(world, buffer_str(&sql));
+    fill_tables(world, random);
+    publish(world);
+    snprintf(world->directory, sizeof world->directory, "/tmp/weir-rules-XXXXXX");
+    check(mkdtemp(world->directory) != NULL);
+    struct replica_settings settings = {.directory = world->directory, .size_limit = REPLICA_SIZE};
+    world->replica = replica_open(&settings, &err);
+    if (!world->replica)
+        fail("replica", &err, "");
+    buffer_release(&sql);
+}
+
+void world_close(struct world *world)
+{
+    char command[128];
+    struct buffer sql = BUFFER_INIT;
+    replica_close(world->replica);
+    snprintf(command, sizeof command, "rm -rf '%s'", world->directory);
+    check(system(command) == 0);
+    buffer_printf(&sql, "DROP SCHEMA %s CASCADE", world->schema.name);
+    world_execute(world, buffer_str(&sql));
+    buffer_release(&sql);
+    catalog_free(world->catalog);
+    pg_close(world->connection);
+}
+
+const struct relation *world_relation(const struct world *world, size_t table)
+{
+    const struct relation *relation =
+        relation_set_find(&world->catalog->relations, slice_from_str(world->schema.name),
+                          slice_from_str(world->schema.tables[table].name));
+    check(relation != NULL);
+    return relation;
+}
+
+/* Reading a table */
+
+struct reading {
+    struct world *world;
+    const struct relation *relation;
+    struct change_set *changes;
+    struct arena arena;
+    struct strings keys; /* of the rows that are there */
+};
+
+static void collect_row(struct reading *reading, const struct slice *fields)
+{
+    struct buffer json = BUFFER_INIT, record = BUFFER_INIT, key = BUFFER_INIT;
+    struct slice values[COLUMNS_MAX];
+    size_t ends[COLUMNS_MAX], start = 0;
+    struct err err;
+    const struct relation *relation = reading->relation;
+    for (size_t i = 0; i < relation->column_count; i++) {
+        if (!convert_text(&json, relation->columns[i].type, fields[i], &err))
+            fail("convert", &err, "");
+        ends[i] = json.len;
+    }
+    for (size_t i = 0; i < relation->column_count; i++) {
+        values[i] = slice_of(json.data + start, ends[i] - start);
+        start = ends[i];
+    }
+    row_build(&record, relation, values);
+    struct row row = {buffer_slice(&record)};
+    key_of_row(&key, replica_hash_key(reading->world->replica), relation, row, &reading->arena);
+    strings_add(&reading->keys, &reading->arena, buffer_slice(&key));
+    struct row stored = replica_get(reading->world->replica, relation, buffer_slice(&key));
+    if (!row_exists(stored) || !slice_eq(stored.record, row.record))
+        change_set_put(reading->changes,
+                       change_set_touch(reading->changes, reading->world->replica, relation,
+                                        buffer_slice(&key)),
+                       row);
+    buffer_release(&json);
+    buffer_release(&record);
+    buffer_release(&key);
+}
+
+static void collect_deletes(struct reading *reading)
+{
+    struct replica_range range;
+    struct slice key;
+    struct row row;
+    strings_sort(&reading->keys);
+    replica_range_begin(&range, reading->world->replica, reading->relation, NULL, SLICE_NONE);
+    while (replica_range_next(&range, &key, &row)) {
+        if (strings_hold(&reading->keys, key))
+            continue;
+        struct change_entry *entry = change_set_touch(reading->changes, reading->world->replica,
+                                                      reading->relation, key);
+        change_set_put(reading->changes, entry, ROW_NONE);
+    }
+    replica_range_end(&range);
+}
+
+void world_collect_changes(struct world *world, struct change_set *changes)
+{
+    for (size_t i = 0; i < TABLES; i++) {
+        struct reading reading = {
+            .world = world, .relation = world_relation(world, i), .changes = changes};
+        const struct slice *fields;
+        size_t count;
+        struct err err;
+        char sql[96];
+        snprintf(sql, sizeof sql, "COPY (SELECT * FROM %s) TO STDOUT",
+                 world->schema.tables[i].name);
+        if (!pg_copy_begin(world->connection, &err, sql))
+            fail("copy", &err, sql);
+        while (pg_copy_next(world->connection, &fields, &count, &err) == PG_COPY_ROW)
+            collect_row(&reading, fields);
+        collect_deletes(&reading);
+        arena_release(&reading.arena);
+    }
+}
+
+/* Rules */
+
+struct rule_definition world_rule(const struct world *world, size_t table, struct slice audience,
+                                  struct arena *arena)
+{
+    char name[64];
+    snprintf(name, sizeof name, "%s.%s", world->schema.name, world->schema.tables[table].name);
+    return (struct rule_definition){
+        .name = SLICE("rule"),
+        .relation = slice_from_str(arena_strdup(arena, name)),
+        .audience = arena_copy(arena, audience),
+        .columns = SLICE("null"),
+        .stream = SLICE("user/{subject}/data"),
+    };
+}
+
+/* As the bridge asks: the session's search_path does not matter to built-in types. */
+static bool canonical(void *context, const struct value_type *type, struct slice literal,
+                      struct buffer *out, struct err *err)
+{
+    struct world *world = context;
+    struct arena arena = ARENA_INIT;
+    const char *sql = arena_printf(&arena, "SELECT ($1::text::%s)::text", type->name);
+    const char *parameter = arena_copy(&arena, literal).data;
+    struct pg_rows *rows = pg_query(world->connection, err, sql, 1, &parameter);
+    if (rows)
+        buffer_add_slice(out, pg_rows_slice(rows, 0, 0));
+    pg_rows_free(rows);
+    arena_release(&arena);
+    return rows != NULL;
+}
+
+struct ruleset *world_compile(struct world *world, const struct rule_definition *definition,
+                              size_t count)
+{
+    struct rule_literals literals = {canonical, world};
+    struct ruleset *rules;
+    struct err err;
+    if (!ruleset_compile(definition, count, &world->catalog->relations, world->replica, &literals,
+                         &rules, &err))
+        fail("ruleset", &err, "");
+    return rules;
+}
+
+/* Sets of strings */
+
+void strings_add(struct strings *strings, struct arena *arena, struct slice text)
+{
+    if (strings->count == strings->capacity) {
+        size_t capacity = strings->capacity ? strings->capacity * 2 : 32;
+        struct slice *items = arena_alloc(arena, capacity * sizeof *items);
+        if (strings->count)
+            memcpy(items, strings->items, strings->count * sizeof *items);
+        strings->items = items;
+        strings->capacity = capacity;
+    }
+    strings->items[strings->count++] = arena_copy(arena, text);
+}
+
+static int by_bytes(const void *a, const void *b)
+{
+    return slice_cmp(*(const struct slice *)a, *(const struct slice *)b);
+}
+
+void strings_sort(struct strings *strings)
+{
+    size_t kept = 0;
+    if (!strings->count)
+        return;
+    qsort(strings->items, strings->count, sizeof *strings->items, by_bytes);
+    for (size_t i = 0; i < strings->count; i++) {
+        if (!kept || !slice_eq(strings->items[kept - 1], strings->items[i]))
+            strings->items[kept++] = strings->items[i];
+    }
+    strings->count = kept;
+}
+
+bool strings_hold(const struct strings *strings, struct slice text)
+{
+    return strings->count &&
+           bsearch(&text, strings->items, strings->count, sizeof text, by_bytes) != NULL;
+}
