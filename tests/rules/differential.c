@@ -45,6 +45,11 @@ struct answer {
     struct strings rows;     /* key, 0x1f, the row as JSON */
 };
 
+static const char *table_name(const struct test *test, const struct rule_case *rule)
+{
+    return test->world.schema.tables[rule->table].name;
+}
+
 static const char separator = '\x1f';
 
 static void add_pair(struct strings *strings, struct arena *arena, struct slice a, struct slice b)
@@ -179,7 +184,7 @@ static struct strings audiences(struct test *test, struct rule_case *rule,
                                 const struct state *state, struct arena *arena)
 {
     struct strings pairs = {0};
-    const struct relation *relation = world_relation(&test->world, rule->table);
+    const struct relation *relation = world_relation(&test->world, table_name(test, rule));
     struct access all = {.kind = ACCESS_ALL, .relation = relation};
     struct state_read read;
     struct row row;
@@ -204,7 +209,7 @@ static void check_visible(struct test *test, struct rule_case *rule, const struc
                           const struct answer *answer, struct arena *arena)
 {
     struct strings subjects = {0}, pairs = {0};
-    const struct relation *relation = world_relation(&test->world, rule->table);
+    const struct relation *relation = world_relation(&test->world, table_name(test, rule));
     if (!rule->channel)
         return;
     for (size_t i = 0; i < answer->subjects.count && i < 40; i++)
@@ -384,7 +389,7 @@ static void add_rule(struct test *test)
         return;
     }
     struct rule_definition definition =
-        world_rule(&test->world, rule.table, rule.audience, &test->arena);
+        world_rule(&test->world, table_name(test, &rule), rule.audience, &test->arena);
     rule.rules = world_compile(&test->world, &definition, 1);
     struct rule_status status = ruleset_rule_status(rule.rules, 0);
     if (!status.is_active) {

@@ -43,48 +43,64 @@ static void fill_tables(struct world *world, struct random *random)
     buffer_release(&sql);
 }
 
-static void publish(struct world *world)
-{
-    struct buffer sql = BUFFER_INIT;
-    buffer_printf(&sql, "DROP PUBLICATION IF EXISTS weir;"
-                        "CREATE PUBLICATION weir FOR TABLE weir.rules");
-    for (size_t i = 0; i < TABLES; i++)
-        buffer_printf(&sql, ", %s.%s", world->schema.name, world->schema.tables[i].name);
-    buffer_printf(&sql, "; SET search_path = pg_catalog");
-    world_execute(world, buffer_str(&sql));
-    struct err err;
-    world->catalog = catalog_load(world->connection, "weir", CATALOG_STRICT, &err);
-    if (!world->catalog)
-        fail("catalog", &err, "");
-    buffer_clear(&sql);
-    buffer_printf(&sql, "SET search_path = %s, public, pg_temp", world->schema.name);
-    world_execute(world, buffer_str(&sql));
-    buffer_release(&sql);
-}
-
-void world_open(struct world *world, struct random *random, unsigned number)
+void world_connect(struct world *world)
 {
     struct err err;
-    struct buffer sql = BUFFER_INIT;
     *world = (struct world){.connection = pg_connect(getenv("WEIR_TEST_DB"), &err)};
     if (!world->connection)
         fail("connection", &err, "");
     world_execute(world, "SET client_min_messages = error; CREATE SCHEMA IF NOT EXISTS weir;"
-                         "CREATE TABLE IF NOT EXISTS weir.rules (name text PRIMARY KEY, relation_oid oid);"
+                         "CREATE TABLE IF NOT EXISTS weir.rules (name text PRIMARY KEY,"
+                         " relation_oid oid);"
                          "SET search_path = public, pg_catalog");
-    if (number == 0)
-        world_execute(world, "CREATE TYPE public.mood AS ENUM ('ok', 'sad', 'so, so')");
-    schema_generate(&world->schema, random, number);
-    schema_sql(&world->schema, &sql);
-    world_execute(world, buffer_str(&sql));
-    fill_tables(world, random);
-    publish(world);
+}
+
+static void open_replica(struct world *world)
+{
+    struct err err;
     snprintf(world->directory, sizeof world->directory, "/tmp/weir-rules-XXXXXX");
     check(mkdtemp(world->directory) != NULL);
     struct replica_settings settings = {.directory = world->directory, .size_limit = REPLICA_SIZE};
     world->replica = replica_open(&settings, &err);
     if (!world->replica)
         fail("replica", &err, "");
+}
+
+void world_publish(struct world *world, const char *schema, const char *tables)
+{
+    struct buffer sql = BUFFER_INIT;
+    struct err err;
+    snprintf(world->schema.name, sizeof world->schema.name, "%s", schema);
+    buffer_printf(&sql, "DROP PUBLICATION IF EXISTS weir;"
+                        "CREATE PUBLICATION weir FOR TABLE weir.rules, %s;"
+                        "SET search_path = pg_catalog", tables);
+    world_execute(world, buffer_str(&sql));
+    world->catalog = catalog_load(world->connection, "weir", CATALOG_STRICT, &err);
+    if (!world->catalog)
+        fail("catalog", &err, "");
+    buffer_clear(&sql);
+    buffer_printf(&sql, "SET search_path = %s, public, pg_temp", schema);
+    world_execute(world, buffer_str(&sql));
+    buffer_release(&sql);
+    open_replica(world);
+}
+
+void world_open(struct world *world, struct random *random, unsigned number)
+{
+    struct schema schema;
+    struct buffer sql = BUFFER_INIT;
+    world_connect(world);
+    if (number == 0)
+        world_execute(world, "CREATE TYPE public.mood AS ENUM ('ok', 'sad', 'so, so')");
+    schema_generate(&schema, random, number);
+    schema_sql(&schema, &sql);
+    world_execute(world, buffer_str(&sql));
+    world->schema = schema;
+    fill_tables(world, random);
+    buffer_clear(&sql);
+    for (size_t i = 0; i < TABLES; i++)
+        buffer_printf(&sql, "%s%s.%s", i ? ", " : "", schema.name, schema.tables[i].name);
+    world_publish(world, schema.name, buffer_str(&sql));
     buffer_release(&sql);
 }
 
@@ -102,11 +118,11 @@ void world_close(struct world *world)
     pg_close(world->connection);
 }
 
-const struct relation *world_relation(const struct world *world, size_t table)
+const struct relation *world_relation(const struct world *world, const char *table)
 {
     const struct relation *relation =
         relation_set_find(&world->catalog->relations, slice_from_str(world->schema.name),
-                          slice_from_str(world->schema.tables[table].name));
+                          slice_from_str(table));
     check(relation != NULL);
     return relation;
 }
@@ -124,10 +140,12 @@ struct reading {
 static void collect_row(struct reading *reading, const struct slice *fields)
 {
     struct buffer json = BUFFER_INIT, record = BUFFER_INIT, key = BUFFER_INIT;
-    struct slice values[COLUMNS_MAX];
-    size_t ends[COLUMNS_MAX], start = 0;
+    enum { ANY_COLUMNS_MAX = 64 };
+    struct slice values[ANY_COLUMNS_MAX];
+    size_t ends[ANY_COLUMNS_MAX], start = 0;
     struct err err;
     const struct relation *relation = reading->relation;
+    check(relation->column_count <= ANY_COLUMNS_MAX);
     for (size_t i = 0; i < relation->column_count; i++) {
         if (!convert_text(&json, relation->columns[i].type, fields[i], &err))
             fail("convert", &err, "");
@@ -171,15 +189,16 @@ static void collect_deletes(struct reading *reading)
 
 void world_collect_changes(struct world *world, struct change_set *changes)
 {
-    for (size_t i = 0; i < TABLES; i++) {
-        struct reading reading = {
-            .world = world, .relation = world_relation(world, i), .changes = changes};
+    for (size_t i = 0; i < world->catalog->relations.count; i++) {
+        struct reading reading = {.world = world,
+                                  .relation = world->catalog->relations.relations[i],
+                                  .changes = changes};
         const struct slice *fields;
         size_t count;
         struct err err;
-        char sql[96];
-        snprintf(sql, sizeof sql, "COPY (SELECT * FROM %s) TO STDOUT",
-                 world->schema.tables[i].name);
+        char sql[160];
+        snprintf(sql, sizeof sql, "COPY (SELECT * FROM %.*s.%.*s) TO STDOUT",
+                 SLICE_ARG(reading.relation->schema), SLICE_ARG(reading.relation->name));
         if (!pg_copy_begin(world->connection, &err, sql))
             fail("copy", &err, sql);
         while (pg_copy_next(world->connection, &fields, &count, &err) == PG_COPY_ROW)
@@ -191,11 +210,11 @@ void world_collect_changes(struct world *world, struct change_set *changes)
 
 /* Rules */
 
-struct rule_definition world_rule(const struct world *world, size_t table, struct slice audience,
-                                  struct arena *arena)
+struct rule_definition world_rule(const struct world *world, const char *table,
+                                  struct slice audience, struct arena *arena)
 {
     char name[64];
-    snprintf(name, sizeof name, "%s.%s", world->schema.name, world->schema.tables[table].name);
+    snprintf(name, sizeof name, "%s.%s", world->schema.name, table);
     return (struct rule_definition){
         .name = SLICE("rule"),
         .relation = slice_from_str(arena_strdup(arena, name)),

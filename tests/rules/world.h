@@ -14,18 +14,22 @@ struct world {
     char directory[64];
 };
 
-/* Makes the schema and publishes it; the tables are filled, the replica is empty. */
+/* Makes a random schema and publishes it; the tables are filled, the replica is empty. */
 void world_open(struct world *world, struct random *random, unsigned number);
+
+/* The same of a schema that is there; tables: their names with the schema, and commas between. */
+void world_connect(struct world *world);
+void world_publish(struct world *world, const char *schema, const char *tables);
 void world_close(struct world *world);
 
-const struct relation *world_relation(const struct world *world, size_t table);
+const struct relation *world_relation(const struct world *world, const char *table);
 
 /* Collects into changes what leads from the replica to what is in Postgres now. */
 void world_collect_changes(struct world *world, struct change_set *changes);
 
 /* The rule as weir.rules would hold it. */
-struct rule_definition world_rule(const struct world *world, size_t table, struct slice audience,
-                                  struct arena *arena);
+struct rule_definition world_rule(const struct world *world, const char *table,
+                                  struct slice audience, struct arena *arena);
 
 /* Compiles one rule; the status is that of ruleset_rule_status(). */
 struct ruleset *world_compile(struct world *world, const struct rule_definition *definition,

@@ -1,0 +1,312 @@
+/* The rule language construct by construct: what is refused and in which words, and what is taken
+ * as Postgres takes it. Random rules are the business of differential.c.
+ *
+ * A plain program beside a cluster. */
+#include "world.h"
+
+#include "weir/base/check.h"
+
+#include <stdio.h>
+
+static const char setup_sql[] =
+    "CREATE TYPE public.mood AS ENUM ('ok', 'sad');"
+    "CREATE COLLATION public.loose (provider = icu, locale = 'und-u-ks-level2',"
+    "                               deterministic = false);"
+    "CREATE DOMAIN public.cents AS numeric(10, 2);"
+    "CREATE SCHEMA app;"
+    "CREATE TABLE app.docs (id int PRIMARY KEY, owner text, big bigint, n numeric, c char(4),"
+    " v varchar(9), r real, f float8, b bool, d date, t timestamp, tz timestamptz, u uuid,"
+    " m public.mood, x bytea, j jsonb, old json, tags text[], ids int[], addr inet,"
+    " loose text COLLATE public.loose, price public.cents, note public.cents);"
+    "CREATE TABLE app.members (doc int, member text, role text, id int, PRIMARY KEY (doc, member));"
+    "CREATE TABLE app.hidden (id int PRIMARY KEY, member text);"
+    "CREATE TABLE public.hidden (id int PRIMARY KEY, member text);"
+    "CREATE TABLE public.people (id text PRIMARY KEY, age int);"
+    "INSERT INTO app.docs VALUES"
+    " (1, 'ana', 1, 1.50, 'ab', 'ab', 0.1, 0.1, true, '2026-01-01', '2026-01-01', '2026-01-01',"
+    "  '00000000-0000-0000-0000-00000000000a', 'ok', '\\x00ff', '{\"a\": \"ana\", \"n\": 1.50}',"
+    "  '{}', '{ana,bo}', '{1,NULL}', '10.0.0.1', 'ANA', 1.23, NULL),"
+    " (2, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,"
+    "  NULL, NULL, NULL, NULL, NULL, NULL, NULL),"
+    " (3, 'bo', 7, 7, 'ab ', 'ab ', 7, 7, false, 'infinity', '2026-01-01 10:00', '-infinity',"
+    "  '00000000-0000-0000-0000-00000000000b', 'sad', '', '\"ana\"', '[1]', '{}', '{}', '::1', 'x',"
+    "  2, 7);"
+    "INSERT INTO app.members VALUES (1, 'ana', 'owner', 7), (1, 'bo', 'banned', 8),"
+    " (3, 'cy', NULL, 9);"
+    "INSERT INTO public.hidden VALUES (1, 'cy');"
+    "INSERT INTO public.people VALUES ('ana', 30), ('bo', NULL), ('cy', 50), ('7', 7)";
+
+struct language_case {
+    const char *audience; /* of app.docs */
+    const char *reason;   /* part of why it is refused; NULL: taken, and answered as Postgres does */
+};
+
+static const struct language_case cases[] = {
+    /* The whole */
+    {"SELECT 'a' UNION SELECT docs.owner UNION ALL SELECT docs.id::text", NULL},
+    {"SELECT DISTINCT p.id FROM people p", NULL},
+    {"SELECT '007' UNION SELECT docs.id", NULL},
+    {"SELECT 1.50 UNION SELECT docs.id", NULL},
+    {"SELECT 1e3", NULL},
+    {"SELECT true", NULL},
+    {"SELECT NULL UNION SELECT docs.n", NULL},
+    {"SELECT 5 UNION SELECT docs.n", NULL},
+    {"SELECT 'ab  ' UNION SELECT docs.c", NULL},
+    {"SELECT docs.d UNION SELECT docs.t", "a UNION of date and timestamp without time zone"},
+    {"SELECT docs.c UNION SELECT docs.v", "a UNION of character and character varying"},
+    {"SELECT DISTINCT ON (p.id) p.id FROM people p", "DISTINCT ON"},
+    {"VALUES ('ana')", "VALUES"},
+    {"SELECT id FROM people EXCEPT SELECT member FROM members", "INTERSECT and EXCEPT"},
+    {"WITH w AS (SELECT id FROM people) SELECT id FROM w", "WITH"},
+    {"SELECT p.id FROM people p GROUP BY p.id", "GROUP BY and HAVING"},
+    {"SELECT p.id FROM people p ORDER BY p.id", "ORDER BY"},
+    {"SELECT p.id FROM people p LIMIT 1", "LIMIT and OFFSET"},
+    {"SELECT p.id FROM people p FOR SHARE", "FOR UPDATE and its like"},
+    {"SELECT p.id FROM people p WINDOW w AS (ORDER BY p.id)", "WINDOW"},
+    /* FROM */
+    {"SELECT m.member FROM members m CROSS JOIN people p WHERE m.doc = docs.id AND p.id = m.member",
+     NULL},
+    {"SELECT a.member FROM members a JOIN members b USING (doc) WHERE doc = docs.id", NULL},
+    {"SELECT members.member FROM app.members WHERE app.members.doc = app.docs.id", NULL},
+    {"SELECT docs.owner FROM docs", NULL},
+    {"SELECT o.owner FROM docs o WHERE o.id > docs.id", NULL},
+    /* ON does not see members, which stands outside of its join. */
+    {"SELECT m.role FROM members m, people p JOIN public.hidden h ON member = p.id", NULL},
+    {"SELECT m.member FROM members m LEFT JOIN people p ON p.id = m.member", "an outer join"},
+    {"SELECT m.member FROM members m NATURAL JOIN docs o", "NATURAL JOIN"},
+    {"SELECT x.member FROM (SELECT member FROM members) x", "a subquery in FROM"},
+    {"SELECT g::text FROM generate_series(1, 3) g", "anything but tables and joins in FROM"},
+    {"SELECT p.id FROM ONLY people p", "ONLY"},
+    {"SELECT p.a FROM people AS p(a)", "an alias with column names"},
+    {"SELECT h.member FROM hidden h", "table hidden is not in the publication"},
+    {"SELECT h.member FROM public.hidden h WHERE h.id = docs.id", NULL},
+    {"SELECT p.xmin::text FROM people p", "column p.xmin is not published"},
+    {"SELECT docs::text", "column docs is not known"},
+    /* Values */
+    {"SELECT docs.addr", "a subject of type inet"},
+    {"SELECT docs.f", "a subject of type double precision"},
+    {"SELECT docs.j", "a subject of type jsonb"},
+    {"SELECT docs.tags", "a subject of type text[]"},
+    {"SELECT docs.n::text || '/' || docs.id", NULL},
+    {"SELECT docs.tz", NULL},
+    {"SELECT docs.c", NULL},
+    {"SELECT docs.x", NULL},
+    {"SELECT docs.m", NULL},
+    {"SELECT docs.j ->> 'a'", NULL},
+    {"SELECT docs.j ->> 0", NULL},
+    {"SELECT docs.j -> 'n' ->> -1", NULL},
+    {"SELECT docs.j -> 'a'", "-> without ->> as its last step"},
+    {"SELECT docs.old ->> 'a'", "-> and ->> on anything but a jsonb column"},
+    {"SELECT docs.j ->> docs.owner", "-> and ->> with anything but a constant key"},
+    {"SELECT docs.j #>> '{a}'", "the operator #>>"},
+    {"SELECT docs.c || 'x'", "|| of anything but text, integers and uuids"},
+    {"SELECT lower(docs.owner)", "the function lower"},
+    {"SELECT (SELECT 'ana')", "a subquery as a value"},
+    {"SELECT coalesce(docs.owner, 'x')", "COALESCE"},
+    {"SELECT CASE WHEN docs.b THEN 'x' END", "CASE"},
+    {"SELECT current_user", "a value that changes"},
+    {"SELECT docs.id + 1", "the operator +"},
+    {"SELECT docs.tags[1]", "this expression"},
+    {"SELECT 'ok'::mood", "a subject cast to a type of the application's"},
+    {"SELECT docs.b::int", "a cast of a column to another type than text"},
+    {"SELECT docs.f::text", "a cast of double precision to text"},
+    /* Comparisons */
+    {"SELECT 'x' WHERE docs.c = 'ab  '", NULL},
+    {"SELECT 'x' WHERE docs.c = 'ab  '::text", NULL},
+    {"SELECT 'x' WHERE docs.c = 'ab'::text", NULL},
+    {"SELECT 'x' WHERE docs.c IN ('ab  ', 'x')", NULL},
+    {"SELECT 'x' WHERE docs.c = ANY (ARRAY['ab  '])", "compared with as text"},
+    {"SELECT 'x' WHERE docs.c = docs.v", "comparing character with character varying"},
+    {"SELECT 'x' WHERE docs.c::text = docs.v", NULL},
+    {"SELECT 'x' WHERE docs.c = docs.owner", NULL},
+    {"SELECT 'x' WHERE docs.r = 0.1", "comparing real with this number"},
+    {"SELECT 'x' WHERE docs.r = '0.1'", NULL},
+    {"SELECT 'x' WHERE docs.r = '0.1'::real", NULL},
+    {"SELECT 'x' WHERE docs.r < 7.0 OR docs.r >= 7", "comparing real with this number"},
+    {"SELECT 'x' WHERE docs.r >= 7", NULL},
+    {"SELECT 'x' WHERE docs.f = 0.1", NULL},
+    {"SELECT 'x' WHERE docs.f = docs.r", "comparing double precision with real"},
+    {"SELECT 'x' WHERE docs.f = docs.n", "comparing double precision with numeric"},
+    {"SELECT 'x' WHERE docs.price = '1.234'", NULL},
+    {"SELECT 'x' WHERE docs.price = 1.234 OR docs.note = 7.00", NULL},
+    {"SELECT 'x' WHERE docs.n = '1.7'::numeric(1, 0)", "to an array or with a length"},
+    {"SELECT 'x' WHERE docs.id = 1.5 OR docs.id = '3' OR docs.n = 0150e-2", NULL},
+    {"SELECT 'x' WHERE docs.d = 'today'", "a date or time that moves"},
+    {"SELECT 'x' WHERE docs.tz > 'Now'::timestamptz", "a date or time that moves"},
+    {"SELECT 'x' WHERE docs.d = '2026-01-01 10:00'::timestamp", "comparing date with timestamp"},
+    {"SELECT 'x' WHERE docs.d < docs.t", "comparing date with timestamp"},
+    {"SELECT 'x' WHERE docs.d > date 'Jan 1, 2025'", NULL},
+    {"SELECT 'x' WHERE docs.t = timestamp '2026-01-01 10:00'", NULL},
+    {"SELECT 'x' WHERE docs.m = 'ok'::public.mood OR docs.m = 'sad'", NULL},
+    {"SELECT 'x' WHERE docs.u < '00000000-0000-0000-0000-00000000000B'", NULL},
+    {"SELECT 'x' WHERE docs.x > '\\x00' OR docs.x = ''", NULL},
+    {"SELECT 'x' WHERE docs.owner < 'b'", "< or > on values of text"},
+    {"SELECT 'x' WHERE docs.m < 'sad'", "< or > on values of public.mood"},
+    {"SELECT 'x' WHERE docs.loose = 'ana'", "its collation is not deterministic"},
+    {"SELECT 'x' WHERE docs.loose || '' = 'ana'", "its collation is not deterministic"},
+    {"SELECT 'x' WHERE docs.j = '{}'", "comparing values of jsonb"},
+    {"SELECT 'x' WHERE docs.addr = '10.0.0.1'", "comparing values of inet"},
+    {"SELECT 'x' WHERE docs.owner LIKE 'a%'", "LIKE"},
+    {"SELECT 'x' WHERE docs.owner ~ 'a'", "the operator ~"},
+    {"SELECT 'x' WHERE 1 = 1", "a comparison of two constants"},
+    {"SELECT 'x' WHERE docs.id BETWEEN SYMMETRIC 3 AND 1", "this operator"},
+    {"SELECT 'x' WHERE docs.id NOT BETWEEN 2 AND 3", NULL},
+    {"SELECT 'x' WHERE docs.owner IN (docs.v)", "anything but constants in an IN list"},
+    {"SELECT p.id FROM people p WHERE p.id = ANY (docs.tags)", NULL},
+    {"SELECT p.id FROM people p WHERE NOT (p.age = ANY (docs.ids))", NULL},
+    {"SELECT p.id FROM people p WHERE p.id <> ALL (docs.tags)", "this operator"},
+    {"SELECT p.id FROM people p WHERE p.id = ANY ('{ana,bo}')", "ANY of anything but"},
+    {"SELECT p.id FROM people p WHERE 'ana' = ANY (docs.tags) AND p.id = docs.j ->> 'a'", NULL},
+    {"SELECT 'x' WHERE docs.owner IS DISTINCT FROM 'ana'", NULL},
+    {"SELECT 'x' WHERE NOT (docs.owner IS NOT DISTINCT FROM docs.v)", NULL},
+    {"SELECT 'x' WHERE docs.owner IS DISTINCT FROM NULL", NULL},
+    /* Conditions */
+    {"SELECT 'x' WHERE docs.b", NULL},
+    {"SELECT 'x' WHERE NOT docs.b", NULL},
+    {"SELECT 'x' WHERE docs.b IS UNKNOWN", NULL},
+    {"SELECT 'x' WHERE (docs.n > 2) IS NOT TRUE", NULL},
+    {"SELECT 'x' WHERE ((docs.n > 2) IS FALSE) IS NOT UNKNOWN", NULL},
+    {"SELECT 'x' WHERE NULL", "a constant other than true and false"},
+    {"SELECT 'x' WHERE docs.j IS NULL", "IS NULL on a composite or JSON column"},
+    {"SELECT 'x' WHERE (docs.j ->> 'a') IS NULL", NULL},
+    {"SELECT 'x' WHERE (docs.owner || docs.v) IS NOT NULL", NULL},
+    {"SELECT p.id FROM people p WHERE NOT EXISTS (SELECT FROM members m WHERE m.member = p.id"
+     " AND m.doc = docs.id LIMIT 1)", NULL},
+    {"SELECT p.id FROM people p WHERE EXISTS (SELECT * FROM members m WHERE m.member = p.id"
+     " ORDER BY m.doc)", NULL},
+    {"SELECT p.id FROM people p WHERE EXISTS (SELECT 1 FROM members m LIMIT 0)", "LIMIT and OFFSET"},
+    {"SELECT p.id FROM people p WHERE EXISTS (SELECT 1 FROM members m OFFSET 1)",
+     "LIMIT and OFFSET"},
+    {"SELECT p.id FROM people p WHERE EXISTS (SELECT count(*) FROM members)",
+     "EXISTS (SELECT ...) of anything but columns and constants"},
+    {"SELECT p.id FROM people p WHERE p.id NOT IN (SELECT m.role FROM members m)", NULL},
+    {"SELECT p.id FROM people p WHERE p.id NOT IN (SELECT m.role || m.member FROM members m)", NULL},
+    {"SELECT p.id FROM people p WHERE p.id || '' NOT IN (SELECT NULL::text FROM members m)", NULL},
+    {"SELECT p.id FROM people p WHERE p.id IN (SELECT 'ana')", NULL},
+    {"SELECT 'x' WHERE docs.c IN (SELECT 'ab  ')", NULL},
+    {"SELECT p.id FROM people p WHERE p.id <> ALL (SELECT m.member FROM members m)",
+     "a subquery other than EXISTS and IN"},
+    {"SELECT p.id FROM people p WHERE (p.id, 1) IN (SELECT m.member, 1 FROM members m)",
+     "a row value"},
+};
+
+enum { CASES = sizeof cases / sizeof *cases };
+
+static struct strings postgres_answer(struct world *world, const char *audience,
+                                      struct arena *arena, bool *is_understood)
+{
+    struct strings pairs = {0};
+    struct err err;
+    const char *sql = arena_printf(arena, "SELECT docs.id || ' ' || s.subject::text FROM docs,"
+                                          " LATERAL (%s) s(subject) WHERE s.subject IS NOT NULL",
+                                   audience);
+    struct pg_rows *rows = pg_query(world->connection, &err, sql, 0, NULL);
+    if (!rows) {
+        fprintf(stderr, "%s: %s\n", err.message, audience);
+        return pairs;
+    }
+    *is_understood = true;
+    for (size_t i = 0; i < pg_rows_count(rows); i++)
+        strings_add(&pairs, arena, pg_rows_slice(rows, i, 0));
+    strings_sort(&pairs);
+    pg_rows_free(rows);
+    return pairs;
+}
+
+static struct strings own_answer(struct world *world, struct ruleset *rules, struct arena *arena)
+{
+    struct strings pairs = {0};
+    const struct relation *docs = world_relation(world, "docs");
+    struct state state = {world->replica, NULL};
+    struct access all = {.kind = ACCESS_ALL, .relation = docs};
+    struct state_read read;
+    struct row row;
+    state_read_begin(&read, &state, &all, SLICE_NONE);
+    while (state_read_next(&read, &row)) {
+        struct audience audience;
+        audience_init(&audience, arena);
+        ruleset_audience(rules, &state, docs, row, &audience);
+        for (size_t i = 0; i < audience.count; i++) {
+            const char *pair =
+                arena_printf(arena, "%.*s %.*s", SLICE_ARG(row_column(docs, row, 0)),
+                             SLICE_ARG(audience.members[i]->subject));
+            strings_add(&pairs, arena, slice_from_str(pair));
+        }
+    }
+    state_read_end(&read);
+    strings_sort(&pairs);
+    return pairs;
+}
+
+static bool is_same(const struct strings *a, const struct strings *b)
+{
+    for (size_t i = 0; i < a->count && a->count == b->count; i++) {
+        if (!slice_eq(a->items[i], b->items[i]))
+            return false;
+    }
+    return a->count == b->count;
+}
+
+static void print_all(const char *head, const struct strings *strings)
+{
+    fprintf(stderr, "  %s:", head);
+    for (size_t i = 0; i < strings->count; i++)
+        fprintf(stderr, " [%.*s]", SLICE_ARG(strings->items[i]));
+    fprintf(stderr, "\n");
+}
+
+static bool check_case(struct world *world, const struct language_case *each, struct arena *arena)
+{
+    /* Refused or not, Postgres has to understand it: the trigger lets nothing else in. */
+    bool is_understood = false;
+    struct strings got = {0};
+    struct strings expected = postgres_answer(world, each->audience, arena, &is_understood);
+    if (!is_understood)
+        return false;
+    struct rule_definition definition =
+        world_rule(world, "docs", slice_from_str(each->audience), arena);
+    struct ruleset *rules = world_compile(world, &definition, 1);
+    struct rule_status status = ruleset_rule_status(rules, 0);
+    bool ok;
+    if (each->reason) {
+        ok = !status.is_active && strstr(status.reason, each->reason);
+        if (!ok)
+            fprintf(stderr, "%s\n  %s\n", each->audience, status.reason ? status.reason : "taken");
+    } else if (!status.is_active) {
+        ok = false;
+        fprintf(stderr, "%s\n  %s\n", each->audience, status.reason);
+    } else {
+        got = own_answer(world, rules, arena);
+        ok = is_same(&got, &expected);
+        if (!ok) {
+            fprintf(stderr, "%s\n", each->audience);
+            print_all("got", &got);
+            print_all("expected", &expected);
+        }
+    }
+    ruleset_free(rules);
+    arena_clear(arena);
+    return ok;
+}
+
+int main(void)
+{
+    struct world world;
+    struct arena arena = ARENA_INIT;
+    struct change_set changes;
+    struct err err;
+    size_t failures = 0;
+    world_connect(&world);
+    world_execute(&world, setup_sql);
+    world_publish(&world, "app", "app.docs, app.members, public.people, public.hidden");
+    change_set_init(&changes);
+    world_collect_changes(&world, &changes);
+    check(change_set_apply(&changes, world.replica, &err));
+    change_set_release(&changes);
+    for (size_t i = 0; i < CASES; i++)
+        failures += !check_case(&world, &cases[i], &arena);
+    printf("%d constructs, %zu failures\n", (int)CASES, failures);
+    world_close(&world);
+    arena_release(&arena);
+    return failures != 0;
+}
