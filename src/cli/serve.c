@@ -38,7 +38,7 @@ static const struct option_spec options[] = {
      "a page of data ends at the first append boundary behind so many bytes", false},
     {"cache-size", OPTION_SIZE, FIELD(server.cache_bytes), "128M", "SIZE",
      "recent data kept in memory for readers", false},
-    {"connection-memory", OPTION_SIZE, FIELD(server.connection_bytes), "6K", "SIZE",
+    {"connection-memory", OPTION_SIZE, FIELD(server.connection_bytes), "5K", "SIZE",
      "memory of a connection: the heads of a request and its answer must fit, else 431", false},
     {"max-connections", OPTION_UINT, FIELD(server.max_connections), "18000", "N",
      "open connections, also bounded by the limit of open files", false},
@@ -107,8 +107,10 @@ static int serve_main(int argc, char **argv)
     case OPTION_OK:
         if (!check_settings(&settings, &err))
             break;
-        /* Frames and bodies come and go; above this size they go back to the system at once. */
-        mallopt(M_MMAP_THRESHOLD, 256 * 1024);
+        /* Pages of data come and go and are worth keeping; greater frames and bodies go back to the
+         * system at once. */
+        mallopt(M_MMAP_THRESHOLD, 4 << 20);
+        mallopt(M_TRIM_THRESHOLD, 32 << 20);
         if (server_run(&settings.server, &err))
             return 0;
         log_err(LOG_ERROR, "weir serve", &err);

@@ -48,23 +48,25 @@ void page_cache_free(struct page_cache *cache)
     free(cache);
 }
 
-static void add_raw(struct buffer *out, const struct page *page)
+/* The page's bytes, in an array for JSON; their number. */
+static size_t content_size(const struct page *page, bool is_json)
 {
-    buffer_reserve(out, page->bytes);
-    for (size_t i = 0; i < page->count; i++)
-        buffer_add_slice(out, page->messages[i]);
+    size_t commas = page->count ? page->count - 1 : 0;
+    return page->bytes + (is_json ? commas + 2 : 0);
 }
 
-static void add_json(struct buffer *out, const struct page *page)
+static void write_content(char *to, const struct page *page, bool is_json)
 {
-    buffer_reserve(out, page->bytes + page->count + 2);
-    buffer_add_char(out, '[');
+    if (is_json)
+        *to++ = '[';
     for (size_t i = 0; i < page->count; i++) {
-        if (i)
-            buffer_add_char(out, ',');
-        buffer_add_slice(out, page->messages[i]);
+        if (is_json && i)
+            *to++ = ',';
+        memcpy(to, page->messages[i].data, page->messages[i].len);
+        to += page->messages[i].len;
     }
-    buffer_add_char(out, ']');
+    if (is_json)
+        *to++ = ']';
 }
 
 /* CR, LF and CRLF all end a line for a client, so each begins a new data line here: no payload can
@@ -110,11 +112,10 @@ static bool has_line_ends(struct slice text)
 static void add_sse(struct buffer *out, struct buffer *scratch, const struct page *page,
                     enum encoding encoding)
 {
+    bool is_json = encoding == ENCODING_SSE_JSON;
     buffer_clear(scratch);
-    if (encoding == ENCODING_SSE_JSON)
-        add_json(scratch, page);
-    else
-        add_raw(scratch, page);
+    write_content(buffer_reserve(scratch, content_size(page, is_json)), page, is_json);
+    scratch->len = content_size(page, is_json);
     struct slice content = buffer_slice(scratch);
     buffer_add_str(out, "event: data\n");
     if (encoding != ENCODING_SSE_BASE64 && has_line_ends(content)) {
@@ -133,11 +134,13 @@ static struct blob *encode(struct page_cache *cache, const struct page *page,
                            enum encoding encoding)
 {
     struct buffer out = BUFFER_INIT;
-    if (encoding == ENCODING_RAW)
-        add_raw(&out, page);
-    else if (encoding == ENCODING_JSON)
-        add_json(&out, page);
-    else if (page->count)
+    if (encoding == ENCODING_RAW || encoding == ENCODING_JSON) {
+        bool is_json = encoding == ENCODING_JSON;
+        struct blob *content = blob_new(content_size(page, is_json));
+        write_content(content->data, page, is_json);
+        return content;
+    }
+    if (page->count)
         add_sse(&out, &cache->scratch, page, encoding);
     struct blob *blob = blob_copy(buffer_slice(&out));
     buffer_release(&out);

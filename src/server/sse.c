@@ -13,7 +13,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { CONTROL_SIZE = 160, BLOCK_SIZE = 512 };
+/* The block is only used for clients that do not know chunks, and is there for every reader. */
+enum { CONTROL_SIZE = 160, BLOCK_SIZE = 64 };
 
 struct sse {
     enum encoding encoding;

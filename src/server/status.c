@@ -36,6 +36,9 @@ static void add_server_metrics(struct buffer *out, const struct server *server)
     for (int class = 2; class < 6; class ++)
         buffer_printf(out, "weir_responses_total{class=\"%dxx\"} %" PRIu64 "\n", class,
                       c->requests_by_class[class]);
+    const union MHD_DaemonInfo *info =
+        MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+    add_metric(out, "connections", "gauge", "open connections", info->num_connections);
     add_metric(out, "live_readers", "gauge", "waiting long-polls and SSE readers",
                c->live_readers);
     add_metric(out, "batches_total", "counter", "batches stored", c->batches);

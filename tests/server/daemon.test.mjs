@@ -111,13 +111,15 @@ test('quiet SSE connections get heartbeats and come to an end', async () => {
 })
 
 // Bytes as they are, since fetch() tidies paths.
-async function status(daemon, request) {
+async function exchange(daemon, request) {
   const socket = connect(daemon.port, '127.0.0.1')
   socket.end(request)
   let text = ''
   for await (const chunk of socket) text += chunk
-  return Number(text.split(' ')[1])
+  return text
 }
+
+const status = async (daemon, request) => Number((await exchange(daemon, request)).split(' ')[1])
 
 const get = (path) => `GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`
 
@@ -151,6 +153,46 @@ test('bodies have a bound, announced or not', async () => {
   })
   assert.equal(chunked.status, 413)
   assert.equal(await (await fetch(daemon.stream('a'))).text(), big.slice(1))
+  await daemon.remove()
+})
+
+async function connections(daemon) {
+  const text = await exchange(daemon, get('/metrics'))
+  return Number(/^weir_connections (\d+)$/m.exec(text)[1])
+}
+
+test('readers that take nothing and writers that send nothing are let go', async () => {
+  const daemon = await Daemon.make('--idle-timeout', '1s')
+  await daemon.put('a', { 'content-type': 'text/plain' }, 'x'.repeat(30 << 20))
+  const slow = [
+    get('/v1/stream/a'),
+    get('/v1/stream/a?offset=-1&live=sse'),
+    'POST /v1/stream/a HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 9\r\n\r\nabc',
+    'GET /v1/stream/a HTTP/1.1\r\nHos',
+  ].map((request) => {
+    const socket = connect(daemon.port, '127.0.0.1').on('error', () => {})
+    socket.pause()
+    socket.write(request)
+    return socket
+  })
+  while ((await connections(daemon)) <= slow.length);
+  while ((await connections(daemon)) > 1);
+  for (const socket of slow) socket.destroy()
+  await daemon.remove()
+})
+
+test('one address has a bound of connections, when asked for', async () => {
+  const daemon = await Daemon.make('--max-connections-per-address', '3')
+  const sockets = []
+  let isRefused = false
+  for (let i = 0; i < 4; i++) {
+    const socket = connect(daemon.port, '127.0.0.1').on('error', () => (isRefused = true))
+    socket.on('close', () => (isRefused = true)).resume()
+    sockets.push(socket)
+  }
+  while (!isRefused) await new Promise((resolve) => setImmediate(resolve))
+  for (const socket of sockets) socket.destroy()
+  while (!(await daemon.isReady()));
   await daemon.remove()
 })
 
