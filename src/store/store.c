@@ -197,6 +197,18 @@ static bool open_folder(struct store *store, struct err *err)
     return err_hint(err, "stop the other weir serve, or give this one a folder of its own");
 }
 
+/* The names of new files are as durable as what is in them. */
+static bool sync_names(const struct store *store, struct err *err)
+{
+    int above = openat(store->folder_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool ok = fsync(store->folder_fd) == 0 && above >= 0 && fsync(above) == 0;
+    if (!ok)
+        err_set_errno(err, errno, "cannot sync the folder %s", store->settings.folder);
+    if (above >= 0)
+        close(above);
+    return ok;
+}
+
 static void replay_frame(void *context, struct frame *frame)
 {
     struct store *store = context;
@@ -279,7 +291,7 @@ struct store *store_open(const struct store_settings *settings, struct err *err)
     check(store->event_fd >= 0);
     if (!open_folder(store, err) || !(store->catalog = catalog_open(settings->folder, err)) ||
         !(store->log = log_open(store->folder_fd, settings->segment_bytes, err)) ||
-        !recover(store, err)) {
+        !sync_names(store, err) || !recover(store, err)) {
         release(store);
         return NULL;
     }
