@@ -10,20 +10,29 @@
 #include "weir/base/check.h"
 #include "weir/base/log.h"
 
+/* Steps between two rows, for the parts of one batch; and how large a batch is, which must not change
+ * between the bridge that begins and the one that goes on. */
+enum { STEPS_PER_ROW = 1 << 20, BATCH_BYTES = 1024 * 1024 };
+
 struct walk {
     struct bridge *bridge;
     struct progress_line line;
     uint64_t lsn;
-    uint64_t step;      /* rows looked at */
+    uint64_t rows;      /* looked at */
     uint64_t published; /* of which the server has these */
 };
+
+static struct progress progress_of(const struct walk *walk, uint64_t rows)
+{
+    return (struct progress){walk->lsn, rows * STEPS_PER_ROW};
+}
 
 static enum bridge_end send_if_full(struct walk *walk, struct err *err)
 {
     struct outbox *outbox = &walk->bridge->outbox;
-    if (!outbox_is_full(outbox))
+    if (batch_size(outbox->batch) < BATCH_BYTES)
         return BRIDGE_DONE;
-    outbox_end(outbox, (struct progress){walk->lsn, walk->step});
+    outbox_end(outbox, progress_of(walk, walk->rows));
     return bridge_submit(walk->bridge, err);
 }
 
@@ -39,9 +48,9 @@ static enum bridge_end walk_relation(struct walk *walk, const struct relation *r
         return BRIDGE_DONE;
     replica_range_begin(&range, bridge->replica, relation, NULL, SLICE_NONE);
     while (end == BRIDGE_DONE && replica_range_next(&range, &key, &row)) {
-        walk->step++;
-        progress_line_show(&walk->line, walk->step);
-        if (walk->step <= walk->published)
+        walk->rows++;
+        progress_line_show(&walk->line, walk->rows);
+        if (walk->rows <= walk->published)
             continue;
         difference_first(bridge->difference, bridge->replica, bridge->rules, relation, row,
                          &bridge->headers);
@@ -59,7 +68,7 @@ enum bridge_end bridge_publish_first(struct bridge *bridge, struct err *err)
     struct walk walk = {.bridge = bridge, .lsn = bridge->replica_lsn};
     const struct relation_set *relations = &bridge->catalog->relations;
     if (bridge->published.lsn == walk.lsn)
-        walk.published = bridge->published.step;
+        walk.published = bridge->published.step / STEPS_PER_ROW;
     double total = 0;
     for (size_t i = 0; i < relations->count; i++)
         total += bridge->catalog->row_estimates[i];
@@ -72,14 +81,14 @@ enum bridge_end bridge_publish_first(struct bridge *bridge, struct err *err)
     }
     /* One step behind the last row, so that a server that has everything can be told from one that
      * lacks the rest. */
-    if (walk.step + 1 > walk.published) {
-        outbox_end(&bridge->outbox, (struct progress){walk.lsn, walk.step + 1});
-        outbox_advance(&bridge->outbox, (struct progress){walk.lsn, walk.step + 1});
+    if (walk.rows + 1 > walk.published) {
+        outbox_end(&bridge->outbox, progress_of(&walk, walk.rows + 1));
+        outbox_advance(&bridge->outbox, progress_of(&walk, walk.rows + 1));
     }
     if (!meta_set_phase(bridge->replica, PHASE_FOLLOWING, err))
         return BRIDGE_FAILED;
     enum bridge_end end = bridge_checkpoint(bridge, walk.lsn, err);
     if (end == BRIDGE_DONE)
-        progress_line_end(&walk.line, walk.step);
+        progress_line_end(&walk.line, walk.rows);
     return end;
 }

@@ -41,8 +41,10 @@ void outbox_end(struct outbox *outbox, struct progress progress)
     check(progress_cmp(progress, outbox->gathered) > 0);
     batch_end_transaction(outbox->batch);
     /* A transaction that nobody sees is no reason to send; progress goes with the next that is. */
-    if (!batch_is_empty(outbox->batch))
+    if (!batch_is_empty(outbox->batch)) {
         outbox->gathered = progress;
+        batch_mark(outbox->batch, progress);
+    }
 }
 
 void outbox_advance(struct outbox *outbox, struct progress progress)

@@ -319,6 +319,7 @@ enum bridge_end bridge_send_outgoing(struct bridge *bridge, struct err *err)
         err_set(err, "the batch that is kept in %s is damaged", bridge->settings->state);
         return BRIDGE_FAILED;
     }
+    batch_mark(bridge->outbox.batch, progress);
     outbox_advance(&bridge->outbox, progress);
     return bridge_checkpoint(bridge, bridge->replica_lsn, err);
 }

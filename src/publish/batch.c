@@ -1,57 +1,9 @@
-#include "weir/publish/batch.h"
+#include "batch_internal.h"
 
 #include "weir/base/hash.h"
 #include "weir/base/reader.h"
 
 #include <stdlib.h>
-
-/* The body is built in its wire form as it comes: `body` starts with a gap for the header, then the
- * payloads. batch_encode() adds streams and appends behind them and puts the header right-aligned
- * into the gap, so that no payload is copied a second time. */
-enum {
-    PRODUCER_MAX = 200,
-    HEADER_FIXED = 8 + 4 + 8 + 16 + 16 + 2 + 4, /* all but the producer's name */
-    GAP = HEADER_FIXED + PRODUCER_MAX,
-    CRC_OFFSET = 8,
-    CRC_END = CRC_OFFSET + 4,
-};
-
-struct stream {
-    uint64_t hash;
-    size_t path_at; /* in paths, behind the length */
-    uint32_t path_len;
-    uint32_t slot;       /* in the table */
-    uint32_t open_count; /* references in the open transaction */
-    size_t write_at;     /* while it ends: where in appends the next one goes */
-};
-
-struct reference {
-    uint32_t stream;
-    uint32_t payload;
-};
-
-struct batch {
-    struct buffer body;
-    size_t payload_end; /* in body; what lies behind is the rest of an encoded body */
-    uint32_t payload_count;
-
-    struct buffer paths; /* 2 length, path */
-    struct stream *streams;
-    uint32_t stream_count;
-    size_t stream_capacity;
-    uint32_t *table; /* open addressing; stream index + 1, or 0 */
-    uint32_t table_mask;
-
-    struct reference *open; /* of the open transaction, as they came */
-    size_t open_count, open_capacity;
-    uint32_t *touched; /* its streams, as they were first referred to */
-    uint32_t touched_count;
-    size_t touched_capacity;
-
-    struct buffer appends; /* 4 stream, 4 count, 4 payload each */
-    uint32_t append_count;
-    size_t reference_count;
-};
 
 enum { TABLE_AT_FIRST = 256 };
 
@@ -77,6 +29,7 @@ void batch_free(struct batch *batch)
     free(batch->table);
     free(batch->open);
     free(batch->touched);
+    free(batch->marks);
     free(batch);
 }
 
@@ -97,6 +50,7 @@ void batch_clear(struct batch *batch)
     buffer_clear(&batch->appends);
     batch->append_count = 0;
     batch->reference_count = 0;
+    batch->mark_count = 0;
 }
 
 /* Room for one more item in an array that doubles. */
@@ -139,7 +93,7 @@ static void table_grow(struct batch *batch)
 
 static bool is_stream(const struct batch *batch, uint32_t index, uint64_t hash, struct slice path)
 {
-    const struct stream *stream = &batch->streams[index];
+    const struct batch_stream *stream = &batch->streams[index];
     return stream->hash == hash && stream->path_len == path.len &&
            slice_eq(slice_of(batch->paths.data + stream->path_at, stream->path_len), path);
 }
@@ -156,7 +110,7 @@ uint32_t batch_add_stream(struct batch *batch, struct slice path)
     uint32_t index = batch->stream_count;
     batch->streams = grow(batch->streams, index, &batch->stream_capacity, sizeof *batch->streams);
     buffer_add_u16(&batch->paths, (uint16_t)path.len);
-    batch->streams[index] = (struct stream){
+    batch->streams[index] = (struct batch_stream){
         .hash = hash, .path_at = batch->paths.len, .path_len = (uint32_t)path.len, .slot = slot};
     buffer_add_slice(&batch->paths, path);
     batch->table[slot] = index + 1;
@@ -185,7 +139,7 @@ void batch_end_transaction(struct batch *batch)
     struct buffer *appends = &batch->appends;
     buffer_reserve(appends, (size_t)batch->touched_count * 8 + batch->open_count * 4);
     for (uint32_t i = 0; i < batch->touched_count; i++) {
-        struct stream *stream = &batch->streams[batch->touched[i]];
+        struct batch_stream *stream = &batch->streams[batch->touched[i]];
         buffer_add_u32(appends, batch->touched[i]);
         buffer_add_u32(appends, stream->open_count);
         stream->write_at = appends->len;
@@ -193,13 +147,21 @@ void batch_end_transaction(struct batch *batch)
         stream->open_count = 0;
     }
     for (size_t i = 0; i < batch->open_count; i++) {
-        struct stream *stream = &batch->streams[batch->open[i].stream];
+        struct batch_stream *stream = &batch->streams[batch->open[i].stream];
         store_u32(appends->data + stream->write_at, batch->open[i].payload);
         stream->write_at += 4;
     }
     batch->append_count += batch->touched_count;
     batch->touched_count = 0;
     batch->open_count = 0;
+}
+
+void batch_mark(struct batch *batch, struct progress progress)
+{
+    check(batch->open_count == 0);
+    batch->marks = grow(batch->marks, batch->mark_count, &batch->mark_capacity,
+                        sizeof *batch->marks);
+    batch->marks[batch->mark_count++] = (struct mark){batch->appends.len, progress};
 }
 
 bool batch_is_empty(const struct batch *batch)
@@ -223,11 +185,9 @@ static char *put_u64(char *at, uint64_t value)
     return at + 8;
 }
 
-/* Everything in front of the payloads, ending where they begin; returns its start. */
-static char *put_header(struct batch *batch, struct slice producer, uint64_t epoch,
-                        struct progress before, struct progress after)
+void batch_put_header(char *at, struct slice producer, uint64_t epoch, struct progress before,
+                      struct progress after, uint32_t payload_count)
 {
-    char *start = batch->body.data + GAP - HEADER_FIXED - producer.len, *at = start;
     memcpy(at, "WEIRBAT1", 8);
     at = put_u64(at + CRC_END, epoch);
     at = put_u64(at, before.lsn);
@@ -237,8 +197,12 @@ static char *put_header(struct batch *batch, struct slice producer, uint64_t epo
     uint16_t len = (uint16_t)producer.len;
     memcpy(at, &len, sizeof len);
     memcpy(at + 2, producer.data, producer.len);
-    store_u32(at + 2 + producer.len, batch->payload_count);
-    return start;
+    store_u32(at + 2 + producer.len, payload_count);
+}
+
+void batch_put_crc(char *start, size_t len)
+{
+    store_u32(start + CRC_OFFSET, crc32c(0, start + CRC_END, len - CRC_END));
 }
 
 struct slice batch_encode(struct batch *batch, struct slice producer, uint64_t epoch,
@@ -253,9 +217,10 @@ struct slice batch_encode(struct batch *batch, struct slice producer, uint64_t e
     buffer_add_u32(body, batch->append_count);
     buffer_add_slice(body, buffer_slice(&batch->appends));
 
-    char *start = put_header(batch, producer, epoch, before, after);
+    char *start = body->data + GAP - HEADER_FIXED - producer.len;
+    batch_put_header(start, producer, epoch, before, after, batch->payload_count);
     struct slice whole = slice_of(start, (size_t)(body->data + body->len - start));
-    store_u32(start + CRC_OFFSET, crc32c(0, start + CRC_END, whole.len - CRC_END));
+    batch_put_crc(start, whole.len);
     return whole;
 }
 

@@ -2,6 +2,7 @@
 
 #include "answer.h"
 #include "http.h"
+#include "parts.h"
 #include "queue.h"
 
 #include "weir/base/clock.h"
@@ -99,11 +100,10 @@ static enum answer_kind send_once(struct publisher *publisher, const struct ques
 }
 
 /* Sends until the server has answered for good. ANSWER_RETRY: the publisher closes. */
-static enum answer_kind send_batch(struct publisher *publisher, struct batch *batch, uint64_t epoch,
-                                   struct progress before, struct progress after, struct err *err)
+static enum answer_kind send_request(struct publisher *publisher, struct slice body,
+                                     struct progress before, struct progress after,
+                                     struct err *err)
 {
-    struct slice body =
-        batch_encode(batch, slice_from_str(publisher->producer), epoch, before, after);
     struct question question = {.url = publisher->batch_url,
                                 .producer = publisher->producer,
                                 .before = before,
@@ -134,6 +134,31 @@ static enum answer_kind send_batch(struct publisher *publisher, struct batch *ba
         log_event(LOG_WARN, "streams that are closed or deleted were left out of a batch",
                   LOG_U("streams", answer.skipped_count), LOG_LSN("lsn", after.lsn));
     return ANSWER_STORED;
+}
+
+static void set_stored(struct publisher *publisher, struct progress stored)
+{
+    pthread_mutex_lock(&publisher->lock);
+    publisher->stored = stored;
+    pthread_mutex_unlock(&publisher->lock);
+}
+
+static enum answer_kind send_batch(struct publisher *publisher, struct batch *batch, uint64_t epoch,
+                                   struct progress before, struct progress after, struct err *err)
+{
+    struct slice producer = slice_from_str(publisher->producer), body;
+    struct parts *parts = parts_new(batch, before, after, PART_BYTES);
+    enum answer_kind kind = ANSWER_STORED;
+    struct progress stored = before, reached;
+    while (kind == ANSWER_STORED && parts_next(parts, producer, epoch, stored, &body, &reached)) {
+        kind = send_request(publisher, body, stored, reached, err);
+        if (kind != ANSWER_STORED)
+            break;
+        stored = reached;
+        set_stored(publisher, stored);
+    }
+    parts_free(parts);
+    return kind;
 }
 
 static void *publisher_run(void *context)

@@ -40,6 +40,9 @@ void batch_add_reference(struct batch *batch, uint32_t stream, uint32_t payload)
  * the streams were first referred to. */
 void batch_end_transaction(struct batch *batch);
 
+/* Everything up to here makes up `progress`: a place where the batch may be divided. */
+void batch_mark(struct batch *batch, struct progress progress);
+
 bool batch_is_empty(const struct batch *batch); /* no append */
 size_t batch_size(const struct batch *batch);   /* bytes on the wire, about */
 size_t batch_reference_count(const struct batch *batch);
