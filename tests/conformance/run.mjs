@@ -1,5 +1,6 @@
-// Starts `weir serve` on a free port with an empty folder, runs the official suite against it, stops
-// it, and exits with what the suite says; a server that does not stop cleanly is a failure too.
+// Starts `weir serve` on a free port with an empty folder and runs the official suite against it; then
+// kills it, starts it on what it has left, runs the suite once more, and stops it. Exits with what the
+// suite says; a server that does not start again or does not stop cleanly is a failure too.
 // usage: node run.mjs WEIR [vitest arguments]
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -30,36 +31,51 @@ async function isReady(url) {
   }
 }
 
-const folder = await mkdtemp(join(tmpdir(), 'weir-conformance-'))
-const port = await freePort()
-const url = `http://127.0.0.1:${port}`
-const server = spawn(
-  weir,
-  ['serve', '--listen', `127.0.0.1:${port}`, '--data', join(folder, 'data'), '--auth', 'none',
-    '--long-poll-timeout', `${longPollMs}ms`, '--log-level', 'warn'],
-  { stdio: 'inherit' },
-)
-const stopped = once(server, 'exit')
-while (server.exitCode === null && server.signalCode === null && !(await isReady(url))) {
-  await new Promise((resolve) => setImmediate(resolve))
+async function start(port, data) {
+  const server = spawn(
+    weir,
+    ['serve', '--listen', `127.0.0.1:${port}`, '--data', data, '--auth', 'none',
+      '--long-poll-timeout', `${longPollMs}ms`, '--log-level', 'warn'],
+    { stdio: 'inherit' },
+  )
+  server.stopped = once(server, 'exit')
+  while (!(await isReady(`http://127.0.0.1:${port}`))) {
+    if (server.exitCode !== null || server.signalCode !== null)
+      throw new Error('weir serve has ended')
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  return server
 }
 
-const suite = spawn(
-  process.execPath,
-  [join(here, 'node_modules/vitest/vitest.mjs'), 'run', ...vitestArguments],
-  {
-    cwd: here,
-    stdio: 'inherit',
-    env: {
-      ...process.env,
-      WEIR_CONFORMANCE_URL: url,
-      WEIR_CONFORMANCE_LONG_POLL_MS: String(longPollMs),
+async function runSuite(port) {
+  const suite = spawn(
+    process.execPath,
+    [join(here, 'node_modules/vitest/vitest.mjs'), 'run', ...vitestArguments],
+    {
+      cwd: here,
+      stdio: 'inherit',
+      env: {
+        ...process.env,
+        WEIR_CONFORMANCE_URL: `http://127.0.0.1:${port}`,
+        WEIR_CONFORMANCE_LONG_POLL_MS: String(longPollMs),
+      },
     },
-  },
-)
-const [suiteCode] = await once(suite, 'exit')
-server.kill('SIGTERM')
-const [serverCode] = await stopped
+  )
+  return (await once(suite, 'exit'))[0] === 0
+}
+
+const folder = await mkdtemp(join(tmpdir(), 'weir-conformance-'))
+const port = await freePort()
+let isGood = true
+for (const signal of ['SIGKILL', 'SIGTERM']) {
+  const server = await start(port, join(folder, 'data'))
+  isGood = (await runSuite(port)) && isGood
+  server.kill(signal)
+  const [code] = await server.stopped
+  if (signal === 'SIGTERM' && code !== 0) {
+    console.error(`weir serve ended with ${code}`)
+    isGood = false
+  }
+}
 await rm(folder, { recursive: true })
-if (serverCode !== 0) console.error(`weir serve ended with ${serverCode}`)
-process.exit(suiteCode === 0 && serverCode === 0 ? 0 : 1)
+process.exit(isGood ? 0 : 1)
