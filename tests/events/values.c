@@ -377,3 +377,37 @@ Test(events_values, are_what_to_jsonb_says)
     catalog_free(run.catalog);
     pg_close(run.connection);
 }
+
+/* Whether a type that the page names in `...` is one of the cases above. */
+static bool is_tested(struct slice type)
+{
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        if (slice_eq_str(type, cases[i].type))
+            return true;
+    }
+    return false;
+}
+
+Test(events_values, every_type_of_the_page_is_tested)
+{
+    FILE *page = fopen(WEIR_TYPES_PAGE, "r");
+    char line[2048];
+    size_t found = 0;
+    cr_assert(page, "%s", WEIR_TYPES_PAGE);
+    while (fgets(line, sizeof line, page)) {
+        char *end = *line == '|' ? strchr(line + 1, '|') : NULL;
+        if (!end)
+            continue;
+        *end = '\0';
+        for (char *at = strchr(line, '`'); at; at = strchr(at, '`')) {
+            char *close = strchr(at + 1, '`');
+            cr_assert(close);
+            struct slice type = slice_of(at + 1, (size_t)(close - at - 1));
+            cr_assert(is_tested(type), "%.*s", SLICE_ARG(type));
+            found++;
+            at = close + 1;
+        }
+    }
+    fclose(page);
+    cr_assert(found > 50, "%zu types found", found);
+}
