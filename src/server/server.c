@@ -306,7 +306,9 @@ bool server_run(const struct server_settings *settings, struct err *err)
     bool ok = serve(&server, listener, err);
     subscriptions_close(server.subscriptions);
     page_cache_free(server.pages);
-    ok = store_close(server.store, ok ? err : NULL) && ok;
+    struct err closing;
+    if (!store_close(server.store, &closing))
+        log_err(LOG_WARN, "the last checkpoint failed; the log has everything", &closing);
     if (ok)
         log_event(LOG_INFO, "stopped");
     return ok;

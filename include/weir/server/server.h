@@ -25,5 +25,5 @@ struct server_settings {
 };
 
 /* Blocks until SIGTERM or SIGINT, then finishes the work in hand. False with err when it could not
- * start, or not finish cleanly. */
+ * start. */
 bool server_run(const struct server_settings *settings, struct err *err) WEIR_MUST_CHECK;
