@@ -25,8 +25,9 @@ export function residentMiB(pid) {
 }
 
 export function describeMachine() {
+  const kernel = /^\d+\.\d+/.exec(release())[0]
   const model = cpus()[0]?.model.trim() ?? 'unknown processor'
-  return `${availableParallelism()} cores (${model}), ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}`
+  return `${availableParallelism()} cores (${model}), ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${kernel}`
 }
 
 /** What else the machine was doing: the processes that wanted to run in the minute before. */
