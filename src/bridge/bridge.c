@@ -79,6 +79,42 @@ static bool want_new_slot(struct bridge *bridge, const char *why, struct err *er
     return true;
 }
 
+/* The slot and the database that the replica was made from: with another one, a slot that is not
+ * there would look like one that was lost. */
+bool bridge_identify(struct bridge *bridge, struct pg_connection *connection,
+                     struct buffer *identity, struct err *err)
+{
+    struct pg_rows *rows =
+        pg_query(connection, err,
+                 "SELECT (SELECT system_identifier FROM pg_control_system()) || '/' || oid"
+                 "  FROM pg_database WHERE datname = current_database()",
+                 0, NULL);
+    if (!rows)
+        return false;
+    buffer_printf(identity, "slot %s of %s", bridge->settings->slot, pg_rows_str(rows, 0, 0));
+    pg_rows_free(rows);
+    return true;
+}
+
+static enum bridge_end check_identity(struct bridge *bridge, struct pg_connection *connection,
+                                      struct err *err)
+{
+    struct buffer identity = BUFFER_INIT;
+    bool ok = bridge_identify(bridge, connection, &identity, err);
+    struct slice made_from = replica_meta(bridge->replica, "identity");
+    bool is_same = ok && slice_eq(made_from, buffer_slice(&identity));
+    if (ok && !is_same) {
+        err_set(err, "the state folder %s was made from %.*s (system/database), and this is %.*s",
+                bridge->settings->state, SLICE_ARG(made_from),
+                SLICE_ARG(buffer_slice(&identity)));
+        err_hint(err, "give each slot of each database a --state folder of its own");
+    }
+    buffer_release(&identity);
+    if (!ok)
+        return BRIDGE_RETRY;
+    return is_same ? BRIDGE_DONE : BRIDGE_FAILED;
+}
+
 static enum bridge_end check_slot(struct bridge *bridge, struct pg_connection *connection,
                                   struct err *err)
 {
@@ -122,7 +158,9 @@ static enum bridge_end prepare(struct bridge *bridge, struct err *err)
     enum pg_reach reach = pg_try_connect(bridge->settings->db, &connection, err);
     if (reach != PG_CONNECTED)
         return reach == PG_UNREACHABLE ? BRIDGE_RETRY : BRIDGE_FAILED;
-    enum bridge_end end = check_slot(bridge, connection, err);
+    enum bridge_end end = check_identity(bridge, connection, err);
+    if (end == BRIDGE_DONE)
+        end = check_slot(bridge, connection, err);
     if (end == BRIDGE_DONE && !bridge->catalog) {
         bridge->catalog = catalog_restore(replica_meta(bridge->replica, "catalog"), err);
         if (!bridge->catalog)

@@ -77,6 +77,10 @@ enum bridge_end bridge_publish_first(struct bridge *bridge, struct err *err) WEI
 /* follow.c: the slot, until something ends it. */
 enum bridge_end bridge_follow(struct bridge *bridge, struct err *err) WEIR_MUST_CHECK;
 
+/* Which slot of which database this is, for the replica to remember. */
+bool bridge_identify(struct bridge *bridge, struct pg_connection *connection,
+                     struct buffer *identity, struct err *err) WEIR_MUST_CHECK;
+
 /* Connects to the slot and starts it from the replica's position. */
 enum bridge_end bridge_start_replication(struct bridge *bridge, struct err *err) WEIR_MUST_CHECK;
 

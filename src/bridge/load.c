@@ -128,10 +128,11 @@ static enum bridge_end load_tables(struct load *load, struct err *err)
 static bool finish(struct load *load, uint64_t lsn, struct err *err)
 {
     struct bridge *bridge = load->bridge;
-    struct buffer saved = BUFFER_INIT;
+    struct buffer saved = BUFFER_INIT, identity = BUFFER_INIT;
     struct pg_rows *now = pg_query(load->connection, err, "SELECT now()::text", 0, NULL);
     catalog_save(load->catalog, &saved);
-    bool ok = now &&
+    bool ok = now && bridge_identify(bridge, load->connection, &identity, err) &&
+              replica_set_meta(bridge->replica, "identity", buffer_slice(&identity), err) &&
               replica_set_meta(bridge->replica, "catalog", buffer_slice(&saved), err) &&
               replica_set_meta(bridge->replica, "loaded at", pg_rows_slice(now, 0, 0), err) &&
               meta_set_lsn(bridge->replica, lsn, err) &&
@@ -139,6 +140,7 @@ static bool finish(struct load *load, uint64_t lsn, struct err *err)
               replica_commit(bridge->replica, err);
     pg_rows_free(now);
     buffer_release(&saved);
+    buffer_release(&identity);
     bridge->replica_lsn = bridge->applied_lsn = lsn;
     return ok;
 }
