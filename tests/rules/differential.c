@@ -1,5 +1,6 @@
 /* Random rules on random rows: what the ruleset answers against what Postgres answers to the same
- * SQL, and the difference of two states against the difference of Postgres's two answers.
+ * SQL, and the difference of two states against the difference of Postgres's two answers; of each
+ * rule by itself, and of many rules of which some come and go with the rows.
  *
  * A plain program: `differential [ROUNDS]`. The seed is printed, and taken from WEIR_SEED. With
  * WEIR_LONG it goes on for 50 times as many rounds. */
@@ -271,10 +272,11 @@ static uint32_t capture_payload(void *context, struct slice event)
 }
 
 static void add_delivery(struct strings *deliveries, struct arena *arena, struct slice path,
-                         struct slice operation, struct slice key)
+                         struct slice operation, struct slice type, struct slice key)
 {
     struct buffer text = BUFFER_INIT;
-    buffer_printf(&text, "%.*s %.*s %.*s", SLICE_ARG(path), SLICE_ARG(operation), SLICE_ARG(key));
+    buffer_printf(&text, "%.*s %.*s %.*s %.*s", SLICE_ARG(path), SLICE_ARG(operation),
+                  SLICE_ARG(type), SLICE_ARG(key));
     strings_add(deliveries, arena, buffer_slice(&text));
     buffer_release(&text);
 }
@@ -284,11 +286,13 @@ static void capture_delivery(void *context, struct slice path, uint32_t payload)
     struct capture *capture = context;
     struct json_scan scan = json_scan_of(capture->events.items[payload]), headers;
     struct json_value value;
-    struct slice name, key = SLICE_NONE, operation = SLICE_NONE;
+    struct slice name, type = SLICE_NONE, key = SLICE_NONE, operation = SLICE_NONE;
     struct buffer scratch = BUFFER_INIT;
     check(json_object_begin(&scan));
     for (bool first = true; json_object_next(&scan, first, &name, &value) == JSON_STEP_ITEM;
          first = false) {
+        if (slice_eq_str(name, "\"type\""))
+            type = slice_of(value.raw.data + 1, value.raw.len - 2);
         if (slice_eq_str(name, "\"key\""))
             key = arena_copy(capture->arena, json_text(value.raw, &scratch));
         if (!slice_eq_str(name, "\"headers\""))
@@ -298,12 +302,12 @@ static void capture_delivery(void *context, struct slice path, uint32_t payload)
         check(json_object_next(&headers, true, &name, &value) == JSON_STEP_ITEM);
         operation = slice_of(value.raw.data + 1, value.raw.len - 2);
     }
-    add_delivery(&capture->deliveries, capture->arena, path, operation, key);
+    add_delivery(&capture->deliveries, capture->arena, path, operation, type, key);
     buffer_release(&scratch);
 }
 
 static void expect_event(struct strings *expected, struct arena *arena, const char *operation,
-                         struct slice pair)
+                         const char *table, struct slice pair)
 {
     struct slice key, subject;
     struct buffer path = BUFFER_INIT;
@@ -313,7 +317,8 @@ static void expect_event(struct strings *expected, struct arena *arena, const ch
     buffer_add_str(&path, "user/");
     percent_encode_segment(&path, subject);
     buffer_add_str(&path, "/data");
-    add_delivery(expected, arena, buffer_slice(&path), slice_from_str(operation), key);
+    add_delivery(expected, arena, buffer_slice(&path), slice_from_str(operation),
+                 slice_from_str(table), key);
     buffer_release(&path);
 }
 
@@ -330,43 +335,115 @@ static bool row_stayed(const struct answer *a, const struct answer *b, struct sl
     return false;
 }
 
-static struct strings expected_events(const struct answer *a, const struct answer *b,
-                                      struct arena *arena)
+static void expect_events(struct strings *expected, struct arena *arena, const char *table,
+                          const struct answer *a, const struct answer *b)
 {
-    struct strings expected = {0};
     for (size_t i = 0; i < a->pairs.count; i++) {
         struct slice pair = a->pairs.items[i];
         if (!strings_hold(&b->pairs, pair))
-            expect_event(&expected, arena, "delete", pair);
+            expect_event(expected, arena, "delete", table, pair);
         else if (!row_stayed(a, b, pair))
-            expect_event(&expected, arena, "update", pair);
+            expect_event(expected, arena, "update", table, pair);
     }
     for (size_t i = 0; i < b->pairs.count; i++) {
         if (!strings_hold(&a->pairs, b->pairs.items[i]))
-            expect_event(&expected, arena, "insert", b->pairs.items[i]);
+            expect_event(expected, arena, "insert", table, b->pairs.items[i]);
     }
-    strings_sort(&expected);
-    return expected;
+}
+
+static struct strings run_difference(struct test *test, struct change_set *changes,
+                                     struct ruleset *rules_a, struct ruleset *rules_b,
+                                     const struct rule_case *blame, struct arena *arena)
+{
+    struct capture capture = {.arena = arena};
+    struct event_sink sink = {&capture, capture_payload, capture_delivery};
+    struct difference *difference = difference_new(&sink);
+    struct event_headers headers;
+    event_headers_set(&headers, 7, SLICE_NONE);
+    difference_run(difference, test->world.replica, changes, rules_a, rules_b, &headers);
+    difference_free(difference);
+    size_t delivered = capture.deliveries.count;
+    strings_sort(&capture.deliveries);
+    if (delivered != capture.deliveries.count)
+        fail_case(test, blame, "an event delivered twice");
+    return capture.deliveries;
 }
 
 static void check_difference(struct test *test, struct rule_case *rule, struct change_set *changes,
                              const struct answer *a, const struct answer *b)
 {
     struct arena arena = ARENA_INIT;
-    struct capture capture = {.arena = &arena};
-    struct event_sink sink = {&capture, capture_payload, capture_delivery};
-    struct difference *difference = difference_new(&sink);
-    struct event_headers headers;
-    event_headers_set(&headers, 7, SLICE_NONE);
-    difference_run(difference, test->world.replica, changes, rule->rules, rule->rules, &headers);
-    difference_free(difference);
-    size_t delivered = capture.deliveries.count;
-    strings_sort(&capture.deliveries);
-    struct strings expected = expected_events(a, b, &arena);
-    if (delivered != capture.deliveries.count)
-        fail_case(test, rule, "an event delivered twice");
-    expect_same(test, rule, "difference", &capture.deliveries, &expected);
+    struct strings expected = {0};
+    struct strings got =
+        run_difference(test, changes, rule->rules, rule->rules, rule, &arena);
+    expect_events(&expected, &arena, table_name(test, rule), a, b);
+    strings_sort(&expected);
+    expect_same(test, rule, "difference", &got, &expected);
     test->events += expected.count;
+    arena_release(&arena);
+}
+
+/* Several rules together */
+
+static struct ruleset *compile_some(struct test *test, uint32_t chosen, struct arena *arena)
+{
+    struct rule_definition definitions[RULES];
+    size_t count = 0;
+    for (size_t i = 0; i < test->case_count; i++) {
+        if (!(chosen >> i & 1))
+            continue;
+        definitions[count] = world_rule(&test->world, table_name(test, &test->cases[i]),
+                                        test->cases[i].audience, arena);
+        definitions[count].name = slice_from_str(arena_printf(arena, "rule %zu", i));
+        count++;
+    }
+    return world_compile(&test->world, definitions, count);
+}
+
+/* What the chosen rules on the table say together. */
+static struct answer joined(struct test *test, size_t table, uint32_t chosen,
+                            const struct answer *answers, struct arena *arena)
+{
+    struct answer all = {0};
+    for (size_t i = 0; i < test->case_count; i++) {
+        if (test->cases[i].table != table)
+            continue;
+        all.rows = answers[i].rows;
+        for (size_t j = 0; (chosen >> i & 1) && j < answers[i].pairs.count; j++)
+            strings_add(&all.pairs, arena, answers[i].pairs.items[j]);
+    }
+    strings_sort(&all.pairs);
+    return all;
+}
+
+/* From some rules on the rows as they were to others on the rows as they are; half of the rules stay,
+ * and sometimes all do. */
+static void check_edit(struct test *test, struct change_set *changes, const struct answer *before,
+                       const struct answer *after)
+{
+    struct arena arena = ARENA_INIT;
+    uint32_t all = ((uint32_t)1 << test->case_count) - 1;
+    uint32_t in_a = random_below(&test->random, UINT32_MAX) & all, in_b = in_a;
+    if (random_percent(&test->random, 70))
+        in_b ^= random_below(&test->random, UINT32_MAX) & random_below(&test->random, UINT32_MAX) &
+                all;
+    struct ruleset *rules_a = compile_some(test, in_a, &arena);
+    struct ruleset *rules_b = in_b == in_a ? rules_a : compile_some(test, in_b, &arena);
+    struct strings expected = {0};
+    struct strings got =
+        run_difference(test, changes, rules_a, rules_b, &test->cases[0], &arena);
+    for (size_t i = 0; i < TABLES; i++) {
+        struct answer a = joined(test, i, in_a, before, &arena);
+        struct answer b = joined(test, i, in_b, after, &arena);
+        expect_events(&expected, &arena, test->world.schema.tables[i].name, &a, &b);
+    }
+    strings_sort(&expected);
+    expect_same(test, &test->cases[0], "the difference of many rules, this one among them,", &got,
+                &expected);
+    test->events += expected.count;
+    if (rules_b != rules_a)
+        ruleset_free(rules_b);
+    ruleset_free(rules_a);
     arena_release(&arena);
 }
 
@@ -407,7 +484,7 @@ static void add_rule(struct test *test)
 static void step(struct test *test)
 {
     struct arena arena = ARENA_INIT;
-    struct answer before[RULES];
+    struct answer before[RULES], after[RULES];
     struct change_set changes;
     struct err err;
     struct state a = {test->world.replica, NULL}, b = {test->world.replica, &changes};
@@ -423,11 +500,13 @@ static void step(struct test *test)
     change_set_init(&changes);
     world_collect_changes(&test->world, &changes);
     for (size_t i = 0; i < test->case_count; i++) {
-        struct answer after = ask(test, &test->cases[i], &arena);
+        after[i] = ask(test, &test->cases[i], &arena);
         check_state(test, &test->cases[i], &a, &before[i]);
-        check_state(test, &test->cases[i], &b, &after);
-        check_difference(test, &test->cases[i], &changes, &before[i], &after);
+        check_state(test, &test->cases[i], &b, &after[i]);
+        check_difference(test, &test->cases[i], &changes, &before[i], &after[i]);
     }
+    if (test->case_count)
+        check_edit(test, &changes, before, after);
     check(change_set_apply(&changes, test->world.replica, &err));
     change_set_release(&changes);
     arena_release(&arena);
