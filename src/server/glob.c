@@ -32,8 +32,8 @@ bool glob_canonical(struct slice raw, struct buffer *out)
     return true;
 }
 
-/* The classic walk with one place to come back to: a later "**" makes an earlier one unnecessary, so
- * the time is bounded by the product of the lengths. */
+/* The classic walk with one place to come back to: a later "**" makes an earlier one unnecessary,
+ * so the time is bounded by the product of the lengths. */
 bool glob_match(struct slice pattern, struct slice path)
 {
     struct slice pattern_again = SLICE_NONE, path_again = SLICE_NONE;

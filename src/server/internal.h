@@ -13,8 +13,15 @@
 
 #include <microhttpd.h>
 
-enum method { METHOD_GET, METHOD_HEAD, METHOD_PUT, METHOD_POST, METHOD_DELETE, METHOD_OPTIONS,
-              METHOD_OTHER };
+enum method {
+    METHOD_GET,
+    METHOD_HEAD,
+    METHOD_PUT,
+    METHOD_POST,
+    METHOD_DELETE,
+    METHOD_OPTIONS,
+    METHOD_OTHER
+};
 
 enum waiting {
     WAITING_NOT,
@@ -76,7 +83,7 @@ struct server {
     struct subscriptions *subscriptions;
     size_t active_requests;
     size_t bodies_held; /* bytes, of all requests */
-    bool has_woken; /* somebody must run before the loop sleeps */
+    bool has_woken;     /* somebody must run before the loop sleeps */
     bool is_draining;
     uint64_t drain_deadline_ms;
     struct server_counters counters;
@@ -156,8 +163,13 @@ void subscriptions_run(struct server *server);
 
 /* ---- Pages ---- */
 
-enum encoding { ENCODING_RAW, ENCODING_JSON, ENCODING_SSE_TEXT, ENCODING_SSE_JSON,
-                ENCODING_SSE_BASE64 };
+enum encoding {
+    ENCODING_RAW,
+    ENCODING_JSON,
+    ENCODING_SSE_TEXT,
+    ENCODING_SSE_JSON,
+    ENCODING_SSE_BASE64
+};
 
 struct encoded_page {
     struct blob *blob; /* borrowed from the cache until the next call; may be empty */

@@ -177,10 +177,13 @@ enum read_result page_encode(struct server *server, struct stream *stream, uint6
         if (cache->bytes > CACHE_BYTES_MAX)
             clear_all(cache);
         clear_slot(cache, slot);
-        *slot = (struct slot){stream_id(stream), position, stream_tail(stream),
-                              stream_is_closed(stream), encoding,
-                              {encode(cache, &page, encoding), page.end, page.is_at_tail,
-                               page.is_closed}};
+        *slot = (struct slot){
+            stream_id(stream),
+            position,
+            stream_tail(stream),
+            stream_is_closed(stream),
+            encoding,
+            {encode(cache, &page, encoding), page.end, page.is_at_tail, page.is_closed}};
         cache->bytes += slot->page.blob->len;
     }
     *encoded = slot->page;

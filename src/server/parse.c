@@ -109,11 +109,15 @@ bool parse_time(struct slice text, int64_t *wall_ms)
         !take_field(&text, 2, ":", &minute) || !take_field(&text, 2, NULL, &second))
         return false;
     take_fraction(&text, &ms);
-    if (!take_zone(text, &zone) || month < 1 || month > 12 || day < 1 || hour > 23 ||
-        minute > 59 || second > 60)
+    if (!take_zone(text, &zone) || month < 1 || month > 12 || day < 1 || hour > 23 || minute > 59 ||
+        second > 60)
         return false;
-    struct tm parts = {.tm_year = year - 1900, .tm_mon = month - 1, .tm_mday = day,
-                       .tm_hour = hour, .tm_min = minute, .tm_sec = second};
+    struct tm parts = {.tm_year = year - 1900,
+                       .tm_mon = month - 1,
+                       .tm_mday = day,
+                       .tm_hour = hour,
+                       .tm_min = minute,
+                       .tm_sec = second};
     time_t seconds = timegm(&parts);
     /* timegm() turns February 30 into March. */
     if (parts.tm_mon != month - 1 && second < 60)

@@ -170,8 +170,7 @@ static bool has_room_for(struct request *request, size_t len)
     const struct server *server = request->server;
     if (request->body.len + len > server->settings->max_body)
         return false;
-    request->is_crowded_out =
-        server->bodies_held + len > server->settings->max_body * BODIES_HELD;
+    request->is_crowded_out = server->bodies_held + len > server->settings->max_body * BODIES_HELD;
     return !request->is_crowded_out;
 }
 

@@ -83,8 +83,10 @@ static int open_listener(const struct server_settings *settings, struct err *err
     }
     int fd = -1;
     if (!is_loopback(found->ai_addr)) {
-        err_set(err, "%s can be reached from other machines, and --auth none lets everybody read "
-                     "and write every stream", settings->listen);
+        err_set(err,
+                "%s can be reached from other machines, and --auth none lets everybody read "
+                "and write every stream",
+                settings->listen);
         err_hint(err, "listen on 127.0.0.1 and put a proxy that checks users in front");
     } else {
         fd = bind_socket(found, settings->listen, err);
@@ -117,11 +119,11 @@ static bool start_daemon(struct server *server, int listener, struct err *err)
 {
     const struct server_settings *settings = server->settings;
     server->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
-        request_handle, server, MHD_OPTION_EXTERNAL_LOGGER, log_daemon, NULL,
-        MHD_OPTION_LISTEN_SOCKET, listener, MHD_OPTION_URI_LOG_CALLBACK, request_new, server,
-        MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL, MHD_OPTION_NOTIFY_COMPLETED,
-        request_done, server, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)settings->connection_bytes,
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, request_handle,
+        server, MHD_OPTION_EXTERNAL_LOGGER, log_daemon, NULL, MHD_OPTION_LISTEN_SOCKET, listener,
+        MHD_OPTION_URI_LOG_CALLBACK, request_new, server, MHD_OPTION_UNESCAPE_CALLBACK,
+        leave_escaped, NULL, MHD_OPTION_NOTIFY_COMPLETED, request_done, server,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)settings->connection_bytes,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)settings->max_connections,
         MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)settings->max_connections_per_address,
         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)((settings->idle_timeout_ms + 999) / 1000),
@@ -211,8 +213,8 @@ static void wake_waiting(struct server *server)
 
 static bool is_drained(const struct server *server)
 {
-    return server->is_draining && (server->active_requests == 0 ||
-                                   clock_monotonic_ms() >= server->drain_deadline_ms);
+    return server->is_draining &&
+           (server->active_requests == 0 || clock_monotonic_ms() >= server->drain_deadline_ms);
 }
 
 /* What they write must not wait for the next tick. */

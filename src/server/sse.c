@@ -1,10 +1,10 @@
 /* Server-sent events. Protocol 5.8.
  *
- * A reader pulls: libmicrohttpd asks for bytes when the socket takes some, and gets the current page,
- * shared with everybody who reads the same, then its control event. When there is nothing the
- * connection is suspended until the stream changes, a heartbeat is due (which finds out readers that
- * have gone), or the connection has lived long enough. A slow reader therefore holds no more than
- * one shared page. */
+ * A reader pulls: libmicrohttpd asks for bytes when the socket takes some, and gets the current
+ * page, shared with everybody who reads the same, then its control event. When there is nothing the
+ * connection is suspended until the stream changes, a heartbeat is due (which finds out readers
+ * that have gone), or the connection has lived long enough. A slow reader therefore holds no more
+ * than one shared page. */
 #include "internal.h"
 
 #include "weir/base/clock.h"
@@ -170,9 +170,9 @@ void sse_begin(struct request *request)
     timer_set(&request->lifetime, &server->lifetimes,
               clock_monotonic_ms() + server->settings->sse_lifetime_ms);
     set_heartbeat(request);
-    reply_response(request, MHD_HTTP_OK,
-                   MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_SIZE, pull, request,
-                                                     NULL));
+    reply_response(
+        request, MHD_HTTP_OK,
+        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_SIZE, pull, request, NULL));
     reply_header(request, "Content-Type", "text/event-stream");
     reply_header(request, "Cache-Control", "no-cache");
     reply_header(request, "X-Accel-Buffering", "no");

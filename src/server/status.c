@@ -33,14 +33,13 @@ static void add_server_metrics(struct buffer *out, const struct server *server)
     add_metric(out, "requests_total", "counter", "requests begun", c->requests);
     buffer_add_str(out, "# HELP weir_responses_total answers by class\n"
                         "# TYPE weir_responses_total counter\n");
-    for (int class = 2; class < 6; class ++)
-        buffer_printf(out, "weir_responses_total{class=\"%dxx\"} %" PRIu64 "\n", class,
-                      c->requests_by_class[class]);
+    for (int group = 2; group < 6; group++)
+        buffer_printf(out, "weir_responses_total{class=\"%dxx\"} %" PRIu64 "\n", group,
+                      c->requests_by_class[group]);
     const union MHD_DaemonInfo *info =
         MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
     add_metric(out, "connections", "gauge", "open connections", info->num_connections);
-    add_metric(out, "live_readers", "gauge", "waiting long-polls and SSE readers",
-               c->live_readers);
+    add_metric(out, "live_readers", "gauge", "waiting long-polls and SSE readers", c->live_readers);
     add_metric(out, "batches_total", "counter", "batches stored", c->batches);
     add_metric(out, "batch_events_total", "counter", "events of batches, per stream",
                c->batch_events);

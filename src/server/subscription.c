@@ -32,8 +32,8 @@ bool subscription_config_eq(const struct subscription_config *a,
                             const struct subscription_config *b)
 {
     return same_text(a->pattern, b->pattern) && same_text(a->streams, b->streams) &&
-           same_text(a->wake_stream, b->wake_stream) &&
-           same_text(a->description, b->description) && a->lease_ttl_ms == b->lease_ttl_ms;
+           same_text(a->wake_stream, b->wake_stream) && same_text(a->description, b->description) &&
+           a->lease_ttl_ms == b->lease_ttl_ms;
 }
 
 struct subscription *subscription_find(const struct subscriptions *all, struct slice id)
@@ -323,8 +323,7 @@ void subscription_claim(struct subscriptions *all, struct subscription *subscrip
 
 void subscription_extend(struct subscriptions *all, struct subscription *subscription)
 {
-    subscription->lease_until_ms =
-        clock_wall_ms() + (int64_t)subscription->config.lease_ttl_ms;
+    subscription->lease_until_ms = clock_wall_ms() + (int64_t)subscription->config.lease_ttl_ms;
     subscription_save(all, subscription);
 }
 
@@ -374,8 +373,7 @@ void subscriptions_on_append(void *context, struct stream *stream, uint64_t prev
         check(all->queue != NULL);
     }
     struct appended *appended = &all->queue[all->queue_count++];
-    *appended = (struct appended){strndup(path.data, path.len), previous_tail,
-                                  stream_tail(stream)};
+    *appended = (struct appended){strndup(path.data, path.len), previous_tail, stream_tail(stream)};
     check(appended->path != NULL);
 }
 
@@ -454,8 +452,7 @@ static void catch_up(struct subscriptions *all, struct subscription *subscriptio
             subscription->links[i].acked = 0;
     }
     subscription_refresh(all, subscription);
-    if (subscription->next_link > first_new &&
-        subscription_has_room(all, links_size(subscription)))
+    if (subscription->next_link > first_new && subscription_has_room(all, links_size(subscription)))
         save_all(all, subscription);
     wake_if_pending(all, subscription);
 }

@@ -5,8 +5,8 @@
  *
  *     idle --pending work--> woken --claim--> held --done, release, lease over--> idle
  *
- * Each wake has a new generation, and only the token of the current one moves cursors. Everything is
- * a setting in the store: `subscription/<id>` the subscription, `link/<id>/<number>` each of its
+ * Each wake has a new generation, and only the token of the current one moves cursors. Everything
+ * is a setting in the store: `subscription/<id>` the subscription, `link/<id>/<number>` each of its
  * streams. Loop thread. */
 #pragma once
 

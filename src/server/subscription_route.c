@@ -1,4 +1,5 @@
-/* Requests below __ds/subscriptions. Protocol 6 and 7.2. Bodies and answers are JSON, errors too. */
+/* Requests below __ds/subscriptions. Protocol 6 and 7.2. Bodies and answers are JSON, errors too.
+ */
 #include "subscription.h"
 
 #include "weir/base/percent.h"
@@ -60,12 +61,11 @@ static json_t *pack_subscription(const struct subscription *subscription)
     char created[TIME_TEXT_SIZE];
     const struct subscription_config *config = &subscription->config;
     format_time(subscription->created_ms, created);
-    return json_pack("{s:s, s:s, s:s, s:s?, s:o, s:s, s:I, s:s, s:s, s:s?}", "id",
-                     subscription->id, "subscription_id", subscription->id, "type", "pull-wake",
-                     "pattern", config->pattern, "streams", pack_links(subscription, false),
-                     "wake_stream", config->wake_stream, "lease_ttl_ms",
-                     (json_int_t)config->lease_ttl_ms, "created_at", created, "status", "active",
-                     "description", config->description);
+    return json_pack("{s:s, s:s, s:s, s:s?, s:o, s:s, s:I, s:s, s:s, s:s?}", "id", subscription->id,
+                     "subscription_id", subscription->id, "type", "pull-wake", "pattern",
+                     config->pattern, "streams", pack_links(subscription, false), "wake_stream",
+                     config->wake_stream, "lease_ttl_ms", (json_int_t)config->lease_ttl_ms,
+                     "created_at", created, "status", "active", "description", config->description);
 }
 
 /* ---- Creating ---- */
@@ -296,8 +296,8 @@ static bool check_fence(struct request *request, const struct subscription *subs
     struct slice header = request_header(request, "Authorization"), prefix = SLICE("Bearer ");
     char token[TOKEN_SIZE];
     bool has_token = header.len > prefix.len && memcmp(header.data, prefix.data, prefix.len) == 0;
-    struct slice given = has_token ? slice_of(header.data + prefix.len, header.len - prefix.len)
-                                   : SLICE("");
+    struct slice given =
+        has_token ? slice_of(header.data + prefix.len, header.len - prefix.len) : SLICE("");
     uint64_t generation = has_token ? strtoull(given.data, NULL, 10) : 0;
     subscription_token(request->server->subscriptions, subscription, generation, token);
     if (!is_same_secret(given, slice_from_str(token))) {
@@ -341,8 +341,7 @@ static bool apply_acks(struct request *request, struct subscription *subscriptio
     uint64_t position;
     subscription_refresh(all, subscription);
     for (size_t i = 0; i < count; i++) {
-        const char *wrong =
-            parse_ack(subscription, json_array_get(acks, i), &link, &position);
+        const char *wrong = parse_ack(subscription, json_array_get(acks, i), &link, &position);
         if (wrong) {
             reply_error(request, MHD_HTTP_CONFLICT, "INVALID_OFFSET", wrong);
             return false;
@@ -371,8 +370,7 @@ static void acknowledge(struct request *request, struct subscription *subscripti
     reply_value(request, MHD_HTTP_OK, json_pack("{s:b, s:b}", "ok", true, "next_wake", is_woken));
 }
 
-static void release(struct request *request, struct subscription *subscription,
-                    const json_t *body)
+static void release(struct request *request, struct subscription *subscription, const json_t *body)
 {
     if (!check_fence(request, subscription, body))
         return;
@@ -387,7 +385,7 @@ static void show(struct request *request, struct subscription *subscription)
     reply_value(request, MHD_HTTP_OK, pack_subscription(subscription));
 }
 
-static void delete(struct request *request, struct subscription *subscription)
+static void delete (struct request *request, struct subscription *subscription)
 {
     if (subscription)
         subscription_delete(request->server->subscriptions, subscription);
@@ -420,15 +418,14 @@ static void route_action(struct request *request, struct subscription *subscript
 static void route_with_body(struct request *request, struct slice id, struct slice action,
                             const json_t *body)
 {
-    struct subscription *subscription =
-        subscription_find(request->server->subscriptions, id);
+    struct subscription *subscription = subscription_find(request->server->subscriptions, id);
     bool is_base = action.len == 0;
     if ((request->method == METHOD_PUT || request->method == METHOD_POST) && !json_is_object(body))
         reply_invalid(request, "the body is not a JSON object");
     else if (is_base && request->method == METHOD_PUT)
         put(request, id, body);
     else if (is_base && request->method == METHOD_DELETE)
-        delete(request, subscription);
+        delete (request, subscription);
     else if (!subscription)
         reply_error(request, MHD_HTTP_NOT_FOUND, "SUBSCRIPTION_NOT_FOUND",
                     "there is no such subscription");
@@ -471,8 +468,8 @@ void route_subscription(struct request *request, struct slice path)
         reply_no_room(request);
         return;
     }
-    json_t *body = json_loadb(request->body.data ? request->body.data : "", request->body.len, 0,
-                              NULL);
+    json_t *body =
+        json_loadb(request->body.data ? request->body.data : "", request->body.len, 0, NULL);
     route_with_body(request, id, action, body);
     json_decref(body);
     reply_after(request, store_staged(server->store));

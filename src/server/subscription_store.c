@@ -85,8 +85,8 @@ struct link *subscription_insert_link(struct subscription *subscription, struct 
     if (subscription->link_count == subscription->link_capacity) {
         subscription->link_capacity =
             subscription->link_capacity ? subscription->link_capacity * 2 : 8;
-        subscription->links = realloc(subscription->links,
-                                      subscription->link_capacity * sizeof(struct link));
+        subscription->links =
+            realloc(subscription->links, subscription->link_capacity * sizeof(struct link));
         check(subscription->links != NULL);
     }
     size_t at = 0, high = subscription->link_count;
@@ -150,11 +150,11 @@ static void load_subscription(void *context, struct slice key, struct slice valu
     const char *holder = NULL;
     json_int_t lease_ttl_ms, created_ms, generation, lease_until_ms, next_link;
     json_t *json = load_json(value);
-    check(json_unpack(json, "{s?s, s:s, s:s, s?s, s:I, s:I, s:I, s:s, s?s, s:I, s:I}",
-                      "pattern", &pattern, "streams", &streams, "wake_stream", &wake_stream,
-                      "description", &description, "lease_ttl_ms", &lease_ttl_ms, "created_ms",
-                      &created_ms, "generation", &generation, "wake_id", &wake_id, "holder",
-                      &holder, "lease_until_ms", &lease_until_ms, "next_link", &next_link) == 0);
+    check(json_unpack(json, "{s?s, s:s, s:s, s?s, s:I, s:I, s:I, s:s, s?s, s:I, s:I}", "pattern",
+                      &pattern, "streams", &streams, "wake_stream", &wake_stream, "description",
+                      &description, "lease_ttl_ms", &lease_ttl_ms, "created_ms", &created_ms,
+                      "generation", &generation, "wake_id", &wake_id, "holder", &holder,
+                      "lease_until_ms", &lease_until_ms, "next_link", &next_link) == 0);
     struct subscription *subscription = calloc(1, sizeof *subscription);
     check(subscription != NULL);
     subscription->id = strndup(key.data + prefix.len, key.len - prefix.len);
@@ -183,8 +183,8 @@ static void load_link(void *context, struct slice key, struct slice value)
     struct subscription *subscription = subscription_find(all, id);
     check(subscription != NULL);
     json_t *json = load_json(value);
-    check(json_unpack(json, "{s:s, s:b, s:b, s:I}", "path", &path, "explicit", &is_explicit,
-                      "glob", &is_glob, "acked", &acked) == 0);
+    check(json_unpack(json, "{s:s, s:b, s:b, s:I}", "path", &path, "explicit", &is_explicit, "glob",
+                      &is_glob, "acked", &acked) == 0);
     struct link *link = subscription_insert_link(subscription, slice_from_str(path));
     link->number = strtoull(slash + 1, NULL, 10);
     link->is_explicit = is_explicit;

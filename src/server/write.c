@@ -294,7 +294,7 @@ static void post(struct request *request, struct slice path)
 
 /* ---- DELETE ---- */
 
-static void delete(struct request *request, struct slice path)
+static void delete (struct request *request, struct slice path)
 {
     struct store *store = request->server->store;
     struct stream *stream;
@@ -317,5 +317,5 @@ void route_write(struct request *request, struct slice path)
     else if (request->method == METHOD_POST)
         post(request, path);
     else
-        delete(request, path);
+        delete (request, path);
 }

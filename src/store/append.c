@@ -90,8 +90,7 @@ static enum append_result check_producer(struct stream *stream,
     return APPEND_OK;
 }
 
-static enum append_result check_append(struct stream *stream,
-                                       const struct append_request *request,
+static enum append_result check_append(struct stream *stream, const struct append_request *request,
                                        struct append_answer *answer)
 {
     if (request->body.len == 0 && !request->closes)
@@ -141,8 +140,7 @@ static enum append_result append(struct store *store, struct stream *stream,
 {
     struct slice *messages = NULL;
     size_t count = 0;
-    if (!store_split(store, request->body, stream->is_json && request->body.len, &messages,
-                     &count))
+    if (!store_split(store, request->body, stream->is_json && request->body.len, &messages, &count))
         return APPEND_BAD_JSON;
     if (request->body.len && count == 0)
         return APPEND_EMPTY;
@@ -156,8 +154,7 @@ static enum append_result append(struct store *store, struct stream *stream,
 }
 
 enum append_result store_append(struct store *store, struct stream *stream,
-                                const struct append_request *request,
-                                struct append_answer *answer)
+                                const struct append_request *request, struct append_answer *answer)
 {
     stream_check(stream);
     check(!stream_is_gone(stream));

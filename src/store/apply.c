@@ -146,8 +146,8 @@ static void apply_batch_appends(struct store *store, struct reader *reader,
         check(!reader->failed);
         for (uint32_t j = 0; j < count; j++) {
             struct slice payload = payloads[load_u32(indexes.data + (size_t)j * 4)];
-            add_message(store, stream, offset_in_frame(store, payload.data),
-                        (uint32_t)payload.len, j + 1 == count);
+            add_message(store, stream, offset_in_frame(store, payload.data), (uint32_t)payload.len,
+                        j + 1 == count);
         }
         note_use(stream, now_ms);
         store->counters.messages += count;

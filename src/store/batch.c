@@ -20,8 +20,8 @@ struct checkpoint_producer *store_find_producer(const struct store *store, struc
 
 struct checkpoint_producer *store_add_producer(struct store *store, struct slice name)
 {
-    store->producers = realloc(store->producers,
-                               (store->producer_count + 1) * sizeof *store->producers);
+    store->producers =
+        realloc(store->producers, (store->producer_count + 1) * sizeof *store->producers);
     char *copy = malloc(name.len + 1);
     check(store->producers != NULL && copy != NULL);
     memcpy(copy, name.data, name.len);
@@ -109,8 +109,8 @@ static const char *parse_streams(struct store *store, struct reader *reader,
     batch->stream_count = read_u32(reader);
     if (reader->failed || batch->stream_count > reader_left(reader) / 2)
         return "the batch ends too early";
-    batch->streams = arena_calloc(&store->scratch, batch->stream_count + (size_t)1,
-                                  sizeof *batch->streams);
+    batch->streams =
+        arena_calloc(&store->scratch, batch->stream_count + (size_t)1, sizeof *batch->streams);
     for (uint32_t i = 0; i < batch->stream_count; i++) {
         struct slice path = read_bytes(reader, read_u16(reader));
         if (reader->failed)
@@ -152,8 +152,7 @@ static int progress_cmp(const struct store_progress *a, const struct store_progr
     return (a->step > b->step) - (a->step < b->step);
 }
 
-static enum batch_result check_progress(const struct store *store,
-                                        const struct parsed_batch *batch,
+static enum batch_result check_progress(const struct store *store, const struct parsed_batch *batch,
                                         struct store_progress *stored)
 {
     *stored = (struct store_progress){0};
@@ -168,8 +167,7 @@ static enum batch_result check_progress(const struct store *store,
 
 static void skip(struct store *store, struct slice path, const char *reason)
 {
-    store->skipped = realloc(store->skipped,
-                             (store->skipped_count + 1) * sizeof *store->skipped);
+    store->skipped = realloc(store->skipped, (store->skipped_count + 1) * sizeof *store->skipped);
     check(store->skipped != NULL);
     store->skipped[store->skipped_count++] = (struct batch_skip){path, reason};
 }
@@ -235,7 +233,8 @@ static void encode_batch(struct store *store, struct parsed_batch *batch, size_t
 /* An upper bound of what the operations of a batch take, creations included. */
 static size_t batch_room(const struct parsed_batch *batch, size_t body_len)
 {
-    return body_len * 2 + (size_t)batch->stream_count * 320 + (size_t)batch->append_count * 16 + 512;
+    return body_len * 2 + (size_t)batch->stream_count * 320 + (size_t)batch->append_count * 16 +
+           512;
 }
 
 static enum batch_result write_batch(struct store *store, struct parsed_batch *batch,

@@ -228,8 +228,8 @@ void catalog_settings(struct catalog *catalog,
         die("settings", code);
 }
 
-void catalog_each_stream(struct catalog *catalog, void (*visit)(void *context, uint64_t id,
-                                                                struct slice record),
+void catalog_each_stream(struct catalog *catalog,
+                         void (*visit)(void *context, uint64_t id, struct slice record),
                          void *context)
 {
     MDB_cursor *cursor = open_cursor(catalog, DATABASE_STREAMS);

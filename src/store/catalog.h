@@ -1,8 +1,8 @@
 /* struct catalog: everything up to the last checkpoint, in LMDB (`catalog.mdb`).
  *
- * The loop thread reads, in short read transactions; the checkpoint thread writes, one transaction a
- * checkpoint. LMDB's own locking keeps them apart. A catalog that cannot be read stops the process:
- * the disk is failing, and going on could answer "no such stream" for one that exists.
+ * The loop thread reads, in short read transactions; the checkpoint thread writes, one transaction
+ * a checkpoint. LMDB's own locking keeps them apart. A catalog that cannot be read stops the
+ * process: the disk is failing, and going on could answer "no such stream" for one that exists.
  * Formats: docs/formats.md. */
 #pragma once
 
@@ -49,8 +49,8 @@ void catalog_producers(struct catalog *catalog,
 void catalog_settings(struct catalog *catalog,
                       void (*visit)(void *context, struct slice key, struct slice value),
                       void *context);
-void catalog_each_stream(struct catalog *catalog, void (*visit)(void *context, uint64_t id,
-                                                                struct slice record),
+void catalog_each_stream(struct catalog *catalog,
+                         void (*visit)(void *context, uint64_t id, struct slice record),
                          void *context);
 void catalog_read_end(struct catalog *catalog);
 

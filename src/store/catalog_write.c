@@ -2,8 +2,8 @@
 #include "catalog_internal.h"
 
 enum {
-    CHUNK_TARGET = 64 * 1024,     /* a chunk is closed when it has so many bytes */
-    CHUNK_MERGE_MAX = 16 * 1024,  /* a smaller last chunk is written anew, with what follows */
+    CHUNK_TARGET = 64 * 1024,    /* a chunk is closed when it has so many bytes */
+    CHUNK_MERGE_MAX = 16 * 1024, /* a smaller last chunk is written anew, with what follows */
 };
 
 struct writer {
@@ -68,8 +68,8 @@ static void delete_chunks(struct writer *writer, uint64_t id)
     char first[PAIR_KEY_SIZE];
     catalog_pair_key(id, 0, first);
     MDB_val key = catalog_value(first, sizeof first), value;
-    int code = writer->code ? writer->code
-                            : mdb_cursor_get(writer->chunks, &key, &value, MDB_SET_RANGE);
+    int code =
+        writer->code ? writer->code : mdb_cursor_get(writer->chunks, &key, &value, MDB_SET_RANGE);
     while (code == 0 && catalog_pair_high(&key) == id) {
         code = mdb_cursor_del(writer->chunks, 0);
         /* After a deletion, "next" is what moved into its place. */
@@ -172,8 +172,8 @@ static void put_entries(struct writer *writer, const struct checkpoint_stream *s
 
 static void put_stream(struct writer *writer, const struct checkpoint_stream *stream)
 {
-    struct slice record = slice_of(writer->job->records.data + stream->record_at,
-                                   stream->record_len);
+    struct slice record =
+        slice_of(writer->job->records.data + stream->record_at, stream->record_len);
     struct slice old = old_record(writer, stream->id);
     int64_t old_deadline = old.len ? record_deadline(old) : INT64_MAX;
     if (!old.len) {

@@ -1,19 +1,19 @@
 /* A checkpoint: what has changed since the last one, copied out of memory by the loop thread and
  * written into the catalog by a thread of its own, in one transaction.
  *
- * A job is cut at the end of a frame and started when that frame is durable, so the catalog is never
- * ahead of the log. Its streams stay held, and its frames in memory, until it is done. A job that
- * fails (a full disk) is tried again; the log keeps what it would have written. */
+ * A job is cut at the end of a frame and started when that frame is durable, so the catalog is
+ * never ahead of the log. Its streams stay held, and its frames in memory, until it is done. A job
+ * that fails (a full disk) is tried again; the log keeps what it would have written. */
 #pragma once
 
 #include "stream.h"
 
 struct checkpoint_stream {
-    struct stream *stream;        /* held; the thread does not look inside */
+    struct stream *stream; /* held; the thread does not look inside */
     uint64_t id;
     size_t record_at, record_len; /* in the job's records; len 0: the stream was deleted */
     size_t first_entry, entry_count;
-    bool has_stored;              /* there may be chunks of it already */
+    bool has_stored; /* there may be chunks of it already */
 };
 
 struct checkpoint_producer {

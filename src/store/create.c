@@ -39,9 +39,8 @@ static bool is_same_type(const struct stream *stream, const struct create_reques
 {
     if (request->content_type.len == 0 && is_fork(request))
         return true;
-    return media_type_eq(stream_content_type(stream), request->content_type.len
-                                                          ? request->content_type
-                                                          : default_type);
+    return media_type_eq(stream_content_type(stream),
+                         request->content_type.len ? request->content_type : default_type);
 }
 
 static bool is_same(struct store *store, const struct stream *stream,
@@ -97,10 +96,9 @@ static void encode_create(struct store *store, const struct create_request *requ
         type = source ? stream_content_type(source) : default_type;
     operation_begin(out, OPERATION_CREATE);
     buffer_add_u64(out, store->last_id + 1);
-    buffer_add_char(out, (char)((has_ttl ? CREATE_HAS_TTL : 0) |
-                                (has_expires_at ? CREATE_HAS_EXPIRES_AT : 0) |
-                                (request->is_closed ? CREATE_IS_CLOSED : 0) |
-                                (source ? CREATE_IS_FORK : 0)));
+    buffer_add_char(
+        out, (char)((has_ttl ? CREATE_HAS_TTL : 0) | (has_expires_at ? CREATE_HAS_EXPIRES_AT : 0) |
+                    (request->is_closed ? CREATE_IS_CLOSED : 0) | (source ? CREATE_IS_FORK : 0)));
     add_short(out, request->path);
     add_short(out, type);
     buffer_add_u64(out, (uint64_t)clock_wall_ms());
@@ -135,8 +133,8 @@ static enum create_result create(struct store *store, const struct create_reques
 {
     struct slice *messages = NULL;
     size_t count = 0;
-    struct slice type = request->content_type.len || !source ? request->content_type
-                                                             : stream_content_type(source);
+    struct slice type =
+        request->content_type.len || !source ? request->content_type : stream_content_type(source);
     bool is_json = media_type_eq(type, SLICE("application/json"));
     if (request->body.len && !store_split(store, request->body, is_json, &messages, &count))
         return CREATE_BAD_JSON;
@@ -202,8 +200,8 @@ enum create_result store_create_unclear(struct store *store, const struct create
         return CREATE_SOFT_DELETED;
     if (found == FIND_OK)
         return is_same(store, *stream, request) ? CREATE_SAME : CREATE_CONFLICT;
-    enum create_result result = is_fork(request) ? create_fork(store, request)
-                                                 : create(store, request, NULL, NULL);
+    enum create_result result =
+        is_fork(request) ? create_fork(store, request) : create(store, request, NULL, NULL);
     if (result == CREATE_NEW) {
         *stream = store_stream(store, store->last_id);
         check(*stream != NULL);

@@ -37,8 +37,7 @@ static void add_producers(struct checkpoint_job *job, const struct store *store)
     job->producers = calloc(store->producer_count + 1, sizeof *job->producers);
     check(job->producers != NULL);
     if (store->producer_count)
-        memcpy(job->producers, store->producers,
-               store->producer_count * sizeof *job->producers);
+        memcpy(job->producers, store->producers, store->producer_count * sizeof *job->producers);
 }
 
 void store_cut(struct store *store)

@@ -1,6 +1,6 @@
-/* Deleting expired streams that nobody asks for, so that their space comes back. Whoever asks for one
- * finds out by itself (store_find). The catalog's index may be behind what memory knows, as uses are
- * logged only now and then; memory decides. */
+/* Deleting expired streams that nobody asks for, so that their space comes back. Whoever asks for
+ * one finds out by itself (store_find). The catalog's index may be behind what memory knows, as
+ * uses are logged only now and then; memory decides. */
 #include "internal.h"
 
 #include "weir/base/clock.h"

@@ -5,7 +5,8 @@
 
 #include <stdlib.h>
 
-/* Header: magic 4, body length 4, sequence 8, reserved 8, CRC of the body 4, CRC of the header 4. */
+/* Header: magic 4, body length 4, sequence 8, reserved 8, CRC of the body 4, CRC of the header 4.
+ */
 enum { AT_LENGTH = 4, AT_SEQUENCE = 8, AT_BODY_CRC = 24, AT_HEADER_CRC = 28 };
 static const uint32_t magic = 0x4d524657; /* "WFRM" */
 
@@ -66,7 +67,8 @@ size_t frame_memory(const struct frame *frame)
 
 bool frame_header_parse(const char *data, uint32_t salt, struct frame_header *header)
 {
-    if (load_u32(data) != magic || load_u32(data + AT_HEADER_CRC) != crc32c(salt, data, AT_HEADER_CRC))
+    if (load_u32(data) != magic ||
+        load_u32(data + AT_HEADER_CRC) != crc32c(salt, data, AT_HEADER_CRC))
         return false;
     header->body_len = load_u32(data + AT_LENGTH);
     header->sequence = load_u64(data + AT_SEQUENCE);

@@ -1,8 +1,9 @@
 /* struct frame: one group commit, in memory exactly as it is in the log.
  *
  * The loop thread adds operations to the open frame and applies each at once; the commit thread
- * writes the sealed frame. Later, readers take messages out of the frame's bytes until it is dropped
- * from memory. Bytes move while the frame is open, so everything refers to them by offset. */
+ * writes the sealed frame. Later, readers take messages out of the frame's bytes until it is
+ * dropped from memory. Bytes move while the frame is open, so everything refers to them by offset.
+ */
 #pragma once
 
 #include "weir/base/buffer.h"

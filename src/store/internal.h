@@ -1,5 +1,5 @@
-/* struct store and what its parts share. The state in memory is a fold of the operations in the log:
- * the same apply_operation() runs when an operation is decided on and when it is read back. */
+/* struct store and what its parts share. The state in memory is a fold of the operations in the
+ * log: the same apply_operation() runs when an operation is decided on and when it is read back. */
 #pragma once
 
 #include "catalog.h"
@@ -38,9 +38,9 @@ struct store {
     size_t idle_count;
     uint64_t last_id;
 
-    struct frame *open;           /* being filled */
+    struct frame *open;            /* being filled */
     struct frame *oldest, *newest; /* sealed, in memory; newest may be with the commit thread */
-    uint64_t durable;             /* sequence */
+    uint64_t durable;              /* sequence */
     uint64_t memory_bytes, pinned_bytes;
     uint64_t checkpointed; /* sequence */
 

@@ -2,9 +2,9 @@
  *
  * Room is taken from the file system before an operation is decided on, so a full disk refuses a
  * write cleanly and the commit thread never meets one; whatever fails there stops the process, as
- * after a failed sync nobody knows what is on the disk. Because a frame is written only when the one
- * before it has been synced, only the last frame can be torn; a bad frame with a good one behind it
- * is damage. Checksums are salted per file, so no payload can look like a frame.
+ * after a failed sync nobody knows what is on the disk. Because a frame is written only when the
+ * one before it has been synced, only the last frame can be torn; a bad frame with a good one
+ * behind it is damage. Checksums are salted per file, so no payload can look like a frame.
  *
  * The loop thread owns the log; log_write() is the commit thread's. */
 #pragma once
@@ -24,8 +24,8 @@ bool log_replay(struct log *log, uint64_t after, void (*apply)(void *context, st
                 void *context, uint64_t *last, struct err *err) WEIR_MUST_CHECK;
 
 /* Makes sure that a frame of so many bytes can be placed. False when the disk is full. May create a
- * file, which takes some milliseconds. When there is no room for one, the file in use is given up if
- * it holds nothing above the sequence `checkpointed`. */
+ * file, which takes some milliseconds. When there is no room for one, the file in use is given up
+ * if it holds nothing above the sequence `checkpointed`. */
 bool log_reserve(struct log *log, uint64_t frame_bytes, uint64_t checkpointed) WEIR_MUST_CHECK;
 
 struct log_place {

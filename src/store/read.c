@@ -1,5 +1,5 @@
-/* Reading pages: messages in frames, messages in the catalog's chunks, and those of the streams that
- * a fork came from, put together up to the end of an append. */
+/* Reading pages: messages in frames, messages in the catalog's chunks, and those of the streams
+ * that a fork came from, put together up to the end of an append. */
 #include "internal.h"
 
 #include <stdlib.h>
@@ -60,8 +60,7 @@ static enum read_result gather_memory(struct gathering *gathering, const struct 
         return READ_NOT_A_BOUNDARY;
     for (; at < end; at++) {
         const struct entry *entry = &stream->entries[at];
-        struct slice message =
-            slice_of(entry->frame->bytes.data + entry->offset, entry->len);
+        struct slice message = slice_of(entry->frame->bytes.data + entry->offset, entry->len);
         if (!take(gathering, entry->position, message, entry->ends_append))
             break;
     }
@@ -114,8 +113,8 @@ static enum read_result gather(struct store *store, struct stream *stream, uint6
         gathering.until = until;
         const struct stream *source = holder(&gathering, stream);
         bool is_in_memory = source->count && page->end >= source->entries[source->first].position;
-        result = is_in_memory ? gather_memory(&gathering, source)
-                              : gather_chunk(&gathering, source);
+        result =
+            is_in_memory ? gather_memory(&gathering, source) : gather_chunk(&gathering, source);
     }
     return result;
 }

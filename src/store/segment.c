@@ -114,8 +114,7 @@ static bool has_frame_behind(const struct segment *segment, struct slice file, s
 /* The first frame of all may have any sequence that leaves no gap behind the checkpoint. */
 static bool is_in_order(const struct segment_scan *scan, uint64_t sequence)
 {
-    return scan->last ? sequence == scan->last + 1
-                      : sequence > 0 && sequence <= scan->after + 1;
+    return scan->last ? sequence == scan->last + 1 : sequence > 0 && sequence <= scan->after + 1;
 }
 
 static bool replay_frames(struct segment *segment, struct slice file, struct segment_scan *scan,

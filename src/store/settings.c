@@ -44,8 +44,8 @@ static struct setting *find_or_add(struct store *store, struct slice key)
         return &store->settings_kept[at];
     if (store->setting_count == store->setting_capacity) {
         store->setting_capacity = store->setting_capacity ? store->setting_capacity * 2 : 16;
-        store->settings_kept = realloc(store->settings_kept,
-                                       store->setting_capacity * sizeof *store->settings_kept);
+        store->settings_kept =
+            realloc(store->settings_kept, store->setting_capacity * sizeof *store->settings_kept);
         check(store->settings_kept != NULL);
     }
     struct setting *setting = &store->settings_kept[at];
@@ -111,9 +111,9 @@ void store_cut_settings(struct store *store, struct checkpoint_job *job)
     for (size_t i = 0; i < store->setting_count; i++) {
         struct setting *setting = &store->settings_kept[i];
         if (setting->is_dirty) {
-            job->settings[job->setting_count++] = (struct checkpoint_setting){
-                keep_bytes(job, setting->key), setting->key.len,
-                keep_bytes(job, setting->value), setting->value.len};
+            job->settings[job->setting_count++] =
+                (struct checkpoint_setting){keep_bytes(job, setting->key), setting->key.len,
+                                            keep_bytes(job, setting->value), setting->value.len};
         }
         setting->is_dirty = false;
         if (setting->value.len) {

@@ -136,8 +136,8 @@ struct producer *stream_find_producer(struct stream *stream, struct slice name)
 
 struct producer *stream_add_producer(struct stream *stream, struct slice name)
 {
-    stream->producers = realloc(stream->producers,
-                                (stream->producer_count + 1) * sizeof *stream->producers);
+    stream->producers =
+        realloc(stream->producers, (stream->producer_count + 1) * sizeof *stream->producers);
     check(stream->producers != NULL);
     struct producer *producer = &stream->producers[stream->producer_count++];
     *producer = (struct producer){.name = copy_bytes(name), .name_len = name.len};
@@ -283,8 +283,7 @@ struct stream *stream_decode(uint64_t id, struct slice record)
     struct slice content_type = read_bytes(&reader, read_u16(&reader));
     if (reader.failed || version != RECORD_VERSION)
         return NULL;
-    struct stream *stream =
-        stream_new(id, path, hash64(hash_process_key(), path), content_type);
+    struct stream *stream = stream_new(id, path, hash64(hash_process_key(), path), content_type);
     decode_rest(stream, &reader, flags);
     /* Uses are logged only now and then (store_touch); what is not in the log is made good here, so
      * that no stream expires early. */

@@ -12,8 +12,7 @@ static struct stream *in_memory(const struct store *store, uint64_t id)
     return table_next(&store->by_id, id, &cursor);
 }
 
-static struct stream *in_memory_by_path(const struct store *store, struct slice path,
-                                        uint64_t hash)
+static struct stream *in_memory_by_path(const struct store *store, struct slice path, uint64_t hash)
 {
     size_t cursor = 0;
     struct stream *stream;
@@ -130,8 +129,7 @@ static void add_touched(struct frame *frame, struct stream *stream)
 {
     if (frame->touched_count == frame->touched_capacity) {
         frame->touched_capacity = frame->touched_capacity ? frame->touched_capacity * 2 : 2;
-        frame->touched = realloc(frame->touched,
-                                 frame->touched_capacity * sizeof *frame->touched);
+        frame->touched = realloc(frame->touched, frame->touched_capacity * sizeof *frame->touched);
         check(frame->touched != NULL);
     }
     stream->touched_sequence = frame->sequence;
@@ -202,8 +200,7 @@ void store_each_stream(struct store *store,
 static struct stream *find_any(struct store *store, struct slice path)
 {
     uint64_t id;
-    struct stream *stream =
-        in_memory_by_path(store, path, hash64(hash_process_key(), path));
+    struct stream *stream = in_memory_by_path(store, path, hash64(hash_process_key(), path));
     /* What was deleted since the checkpoint is in memory, so the catalog does not bring it back. */
     if (!stream && catalog_find(store->catalog, path, &id))
         stream = load(store, id);

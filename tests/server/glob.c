@@ -13,16 +13,20 @@ Test(glob, stars)
         const char *pattern, *path;
         bool is_match;
     } cases[] = {
-        {"a/b", "a/b", true},         {"a/b", "a/c", false},       {"a/b", "a", false},
-        {"a", "a/b", false},          {"*", "a", true},            {"*", "a/b", false},
-        {"a/*", "a/b", true},         {"a/*", "a", false},         {"a/*", "a/b/c", false},
-        {"*/b", "a/b", true},         {"**", "a", true},           {"**", "a/b/c", true},
-        {"a/**", "a", true},          {"a/**", "a/b/c", true},     {"a/**", "b/a", false},
-        {"**/c", "c", true},          {"**/c", "a/b/c", true},     {"**/c", "a/c/b", false},
-        {"a/**/c", "a/c", true},      {"a/**/c", "a/b/b/c", true}, {"a/**/c", "a/b/b", false},
-        {"**/b/**", "a/b/c", true},   {"**/b/**", "b", true},      {"**/b/**", "a/c", false},
-        {"**/a/*", "a/a/b", true},    {"**/a/*", "b/a", false},    {"a/%2A", "a/b", false},
-        {"**/a/**/b", "a/x/a/b", true},
+        {"a/b", "a/b", true},       {"a/b", "a/c", false},
+        {"a/b", "a", false},        {"a", "a/b", false},
+        {"*", "a", true},           {"*", "a/b", false},
+        {"a/*", "a/b", true},       {"a/*", "a", false},
+        {"a/*", "a/b/c", false},    {"*/b", "a/b", true},
+        {"**", "a", true},          {"**", "a/b/c", true},
+        {"a/**", "a", true},        {"a/**", "a/b/c", true},
+        {"a/**", "b/a", false},     {"**/c", "c", true},
+        {"**/c", "a/b/c", true},    {"**/c", "a/c/b", false},
+        {"a/**/c", "a/c", true},    {"a/**/c", "a/b/b/c", true},
+        {"a/**/c", "a/b/b", false}, {"**/b/**", "a/b/c", true},
+        {"**/b/**", "b", true},     {"**/b/**", "a/c", false},
+        {"**/a/*", "a/a/b", true},  {"**/a/*", "b/a", false},
+        {"a/%2A", "a/b", false},    {"**/a/**/b", "a/x/a/b", true},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         cr_expect_eq(matches(cases[i].pattern, cases[i].path), cases[i].is_match, "%s %s",

@@ -15,7 +15,11 @@ Test(parse, offsets)
     cr_expect_eq(parse_offset(SLICE("9999999999999999_9999999999999999"), &position),
                  OFFSET_POSITION);
     cr_expect_eq(position, UINT64_MAX);
-    static const char *const bad[] = {"", "0", "-2", "NOW", "0000000000000000-0000000000000000",
+    static const char *const bad[] = {"",
+                                      "0",
+                                      "-2",
+                                      "NOW",
+                                      "0000000000000000-0000000000000000",
                                       "0000000000000000_000000000000000",
                                       "0000000000000000_00000000000000000",
                                       "0000000000000000_000000000000000x"};
@@ -29,8 +33,17 @@ Test(parse, whole_numbers)
     cr_expect(parse_whole_number(SLICE("0"), &number) && number == 0);
     cr_expect(parse_whole_number(SLICE("9007199254740991"), &number));
     cr_expect_eq(number, 9007199254740991);
-    static const char *const bad[] = {"", "00", "01", "+1", "-1", "1.0", "1e3", " 1", "1 ",
-                                      "9007199254740992", "99999999999999999999"};
+    static const char *const bad[] = {"",
+                                      "00",
+                                      "01",
+                                      "+1",
+                                      "-1",
+                                      "1.0",
+                                      "1e3",
+                                      " 1",
+                                      "1 ",
+                                      "9007199254740992",
+                                      "99999999999999999999"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         cr_expect(!parse_whole_number(slice_from_str(bad[i]), &number), "%s", bad[i]);
 }
@@ -48,10 +61,18 @@ Test(parse, times)
         {"2026-11-23T15:28:21.5-05:30", 1795467501500},
         {"2024-02-29T00:00:00Z", 1709164800000},
     };
-    static const char *const bad[] = {
-        "", "soon", "2026-11-23", "2026-11-23T20:58Z", "2026-11-23T20:58:21", "2026-13-01T00:00:00Z",
-        "2026-02-30T00:00:00Z", "2026-11-23T24:00:00Z", "2026-11-23T20:58:21+2:00",
-        "2026-11-23T20:58:21Zx", "26-11-23T20:58:21Z", "2026-00-10T00:00:00Z"};
+    static const char *const bad[] = {"",
+                                      "soon",
+                                      "2026-11-23",
+                                      "2026-11-23T20:58Z",
+                                      "2026-11-23T20:58:21",
+                                      "2026-13-01T00:00:00Z",
+                                      "2026-02-30T00:00:00Z",
+                                      "2026-11-23T24:00:00Z",
+                                      "2026-11-23T20:58:21+2:00",
+                                      "2026-11-23T20:58:21Zx",
+                                      "26-11-23T20:58:21Z",
+                                      "2026-00-10T00:00:00Z"};
     int64_t wall_ms;
     char text[TIME_TEXT_SIZE];
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
@@ -67,9 +88,9 @@ Test(parse, times)
 static bool is_offset(const char *raw, const char *offset, bool is_repeated)
 {
     struct query query;
-    bool ok = query_parse(slice_from_str(raw), &query) && query.is_repeated == is_repeated &&
-              (offset ? query.offset.data && slice_eq_str(query.offset, offset)
-                      : !query.offset.data);
+    bool ok =
+        query_parse(slice_from_str(raw), &query) && query.is_repeated == is_repeated &&
+        (offset ? query.offset.data && slice_eq_str(query.offset, offset) : !query.offset.data);
     query_release(&query);
     return ok;
 }

@@ -1,5 +1,5 @@
-/* libFuzzer: request bodies of the batch append. The checksum is put right, so that the parser behind
- * it is reached; whatever the bytes, the store must stay readable. */
+/* libFuzzer: request bodies of the batch append. The checksum is put right, so that the parser
+ * behind it is reached; whatever the bytes, the store must stay readable. */
 #include "weir/base/buffer.h"
 #include "weir/base/check.h"
 #include "weir/base/hash.h"

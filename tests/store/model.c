@@ -1,5 +1,5 @@
-/* Random operations on the store and on plain arrays, with checkpoints, reopening, and processes that
- * are killed: the two must stay the same. The seed is printed; WEIR_SEED repeats a run. */
+/* Random operations on the store and on plain arrays, with checkpoints, reopening, and processes
+ * that are killed: the two must stay the same. The seed is printed; WEIR_SEED repeats a run. */
 #include "folder.h"
 
 #include "weir/base/buffer.h"
@@ -86,9 +86,9 @@ static void do_create(struct model *model, struct store *store, int path)
     bool is_json = draw(model, 2);
     struct stream *stream;
     if (store) {
-        struct create_request request = {
-            .path = path_of(path),
-            .content_type = is_json ? SLICE("application/json") : SLICE("text/plain")};
+        struct create_request request = {.path = path_of(path),
+                                         .content_type = is_json ? SLICE("application/json")
+                                                                 : SLICE("text/plain")};
         cr_assert_eq(store_create(store, &request, &stream), CREATE_NEW);
     }
     model->at_path[path] = model->count;

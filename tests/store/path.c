@@ -59,8 +59,9 @@ Test(path, has_a_bound)
 
 Test(path, batches_name_streams_in_canonical_form_only)
 {
-    static const char *const bad[] = {"", "/a", "a/", "a//b", "a/%2f", "a/./b", "..", "a b",
-                                      "a/%61", "__ds/x", "__weir/batch", "__weir", "a%0A"};
+    static const char *const bad[] = {"",    "/a",  "a/",    "a//b",   "a/%2f",        "a/./b",
+                                      "..",  "a b", "a/%61", "__ds/x", "__weir/batch", "__weir",
+                                      "a%0A"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         cr_expect(!path_is_canonical(slice_from_str(bad[i])), "%s", bad[i]);
     cr_expect(path_is_canonical(SLICE("user/%2E%2E/data")));

@@ -103,8 +103,7 @@ static void expect_content(const struct folder *folder, const char *content, siz
     store_end(store);
 }
 
-static void start_over(const struct folder *folder, const struct log_copy *copy,
-                       struct slice bytes)
+static void start_over(const struct folder *folder, const struct log_copy *copy, struct slice bytes)
 {
     char path[96];
     folder_remove(folder);
@@ -166,8 +165,8 @@ Test(recovery, a_flipped_bit_before_the_last_frame_refuses_to_start)
         while (at >= HEADER && copy.frame_at[frame + 1] <= at)
             frame++;
         char place[64];
-        snprintf(place, sizeof place, ".log is damaged at byte %zu:",
-                 at < HEADER ? 0 : copy.frame_at[frame]);
+        snprintf(place, sizeof place,
+                 ".log is damaged at byte %zu:", at < HEADER ? 0 : copy.frame_at[frame]);
         cr_expect(strstr(err.message, place), "byte %zu: %s", at, err.message);
     }
     buffer_release(&copy.bytes);

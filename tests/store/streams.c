@@ -241,8 +241,8 @@ Test(streams, expire_when_unused)
     struct stream *stream;
     struct create_request request = {.path = SLICE("a"), .has_ttl = true, .ttl_s = 10};
     cr_assert_eq(store_create(store, &request, &stream), CREATE_NEW);
-    request = (struct create_request){.path = SLICE("b"), .has_expires_at = true,
-                                      .expires_at_ms = test_wall_ms + 20000};
+    request = (struct create_request){
+        .path = SLICE("b"), .has_expires_at = true, .expires_at_ms = test_wall_ms + 20000};
     cr_assert_eq(store_create(store, &request, &stream), CREATE_NEW);
     for (int i = 0; i < 3; i++) {
         test_wall_ms += 5000;
@@ -260,7 +260,8 @@ Test(streams, expire_when_unused)
     folder_remove(&folder);
 }
 
-/* Turns until the stream that nobody asks for is deleted; the wall clock of the test stands still. */
+/* Turns until the stream that nobody asks for is deleted; the wall clock of the test stands still.
+ */
 Test(streams, expired_ones_are_swept_away, .timeout = 20)
 {
     struct folder folder = folder_make();

@@ -7,8 +7,8 @@
  * Formats: docs/formats.md.
  *
  * Everything here belongs to one thread (the server's loop), which calls store_turn() at the end of
- * each of its turns. Nothing blocks on a sync; reads of data that is no longer in memory may wait for
- * the disk. Paths are canonical ones without a leading '/'. Time is clock_wall_ms().
+ * each of its turns. Nothing blocks on a sync; reads of data that is no longer in memory may wait
+ * for the disk. Paths are canonical ones without a leading '/'. Time is clock_wall_ms().
  *
  * It is not a protocol server: it knows streams, offsets as byte positions, producers, forks and
  * expiry, and nothing about HTTP. */
@@ -96,10 +96,10 @@ struct slice stream_content_type(const struct stream *stream);
 bool stream_is_json(const struct stream *stream);
 uint64_t stream_id(const struct stream *stream);
 int64_t stream_created_ms(const struct stream *stream);
-uint64_t stream_tail(const struct stream *stream);   /* durable */
+uint64_t stream_tail(const struct stream *stream); /* durable */
 uint64_t stream_staged_tail(const struct stream *stream);
-bool stream_is_closed(const struct stream *stream);  /* durable */
-bool stream_is_gone(const struct stream *stream);    /* deleted, or soft-deleted */
+bool stream_is_closed(const struct stream *stream); /* durable */
+bool stream_is_gone(const struct stream *stream);   /* deleted, or soft-deleted */
 bool stream_is_durable(const struct stream *stream, const struct store *store); /* created */
 uint64_t stream_ticket(const struct stream *stream); /* of its last change */
 bool stream_ttl(const struct stream *stream, uint64_t *seconds);
@@ -140,7 +140,7 @@ enum create_result {
     CREATE_SOURCE_MISSING,
     CREATE_SOURCE_SOFT_DELETED,
     CREATE_TYPE_MISMATCH, /* of a fork and its source */
-    CREATE_TOO_DEEP, /* a fork of a fork of a fork ..., a hundred times */
+    CREATE_TOO_DEEP,      /* a fork of a fork of a fork ..., a hundred times */
     CREATE_BAD_OFFSET,
     CREATE_BAD_SUB_OFFSET,
     CREATE_BAD_JSON,
@@ -185,8 +185,7 @@ struct append_answer {
 
 /* Protocol 5.2, 5.2.1, 5.3. The stream must not be gone. */
 enum append_result store_append(struct store *store, struct stream *stream,
-                                const struct append_request *request,
-                                struct append_answer *answer);
+                                const struct append_request *request, struct append_answer *answer);
 
 /* False when there is no room. With forks it is a soft delete. */
 bool store_delete(struct store *store, struct stream *stream) WEIR_MUST_CHECK;
@@ -197,8 +196,7 @@ struct store_progress {
     uint64_t epoch, lsn, step;
 };
 
-bool store_producer(const struct store *store, struct slice name,
-                    struct store_progress *progress);
+bool store_producer(const struct store *store, struct slice name, struct store_progress *progress);
 
 enum claim_result { CLAIM_OK, CLAIM_TOO_MANY, CLAIM_NO_ROOM };
 
@@ -229,8 +227,7 @@ struct batch_answer {
     const char *malformed; /* what is wrong, static text */
 };
 
-enum batch_result store_batch(struct store *store, struct slice body,
-                              struct batch_answer *answer);
+enum batch_result store_batch(struct store *store, struct slice body, struct batch_answer *answer);
 
 /* ---- Settings ---- */
 
