@@ -92,15 +92,19 @@ static void find_equalities(const struct conjunct *conjunct, const struct source
         add_equality(found, conjunct->subject, &subject_operand, NULL);
     for (size_t i = 0; i < conjunct->atom_count; i++) {
         const struct condition *atom = conjunct->atoms[i];
-        if (atom->kind == CONDITION_ANY && !found->has_elements &&
-            is_column_of(atom->left, source) && !(operand_slots(atom->right) & ~bound))
-            found->has_elements = add_equality(found, atom->left, atom->right, atom);
         if (atom->kind != CONDITION_COMPARE || atom->op != COMPARE_EQ)
             continue;
         if (is_column_of(atom->left, source) && !(operand_slots(atom->right) & ~bound))
             add_equality(found, atom->left, atom->right, atom);
         else if (is_column_of(atom->right, source) && !(operand_slots(atom->left) & ~bound))
             add_equality(found, atom->right, atom->left, atom);
+    }
+    /* Then the elements of one array: several look-ups, but better than none. */
+    for (size_t i = 0; i < conjunct->atom_count && !found->has_elements; i++) {
+        const struct condition *atom = conjunct->atoms[i];
+        if (atom->kind == CONDITION_ANY && is_column_of(atom->left, source) &&
+            !(operand_slots(atom->right) & ~bound))
+            found->has_elements = add_equality(found, atom->left, atom->right, atom);
     }
 }
 

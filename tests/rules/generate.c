@@ -94,15 +94,22 @@ static bool find_partner(struct generator *generator, struct reference of, struc
 
 static void add_constant(struct generator *generator, const struct type *type)
 {
+    const char *text;
     uint32_t count = 0;
     while (count < 5 && type->constants[count])
         count++;
     if (count && percent(generator, 30))
-        add(generator, type->constants[below(generator, count)]);
+        text = type->constants[below(generator, count)];
     else if (type->family == FAMILY_REAL)
-        add(generator, percent(generator, 50) ? "1" : "'2.5'"); /* 0.1 is not a real's 0.1 */
+        text = percent(generator, 50) ? "1" : "'2.5'"; /* 0.1 is not a real's 0.1 */
     else
-        add(generator, random_value(type, generator->random, 4));
+        text = random_value(type, generator->random, 4);
+    add(generator, text);
+    /* A cast with a length is refused, and '1e0'::int is an error. */
+    if (*text == '\'' && !strchr(type->name, '(') && percent(generator, 15))
+        buffer_printf(generator->sql, "::%s", type->name);
+    else if (*text == '\'' && type->family == FAMILY_CHAR && percent(generator, 15))
+        add(generator, "::text");
 }
 
 static const char *any_operator(struct generator *generator, bool is_ordered)
