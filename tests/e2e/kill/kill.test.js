@@ -8,22 +8,23 @@ import { Oracle } from '../lib/oracle.js'
 import { Random, seedFromEnvironment } from '../lib/random.js'
 import { request } from '../lib/raw_http.js'
 import { Stack } from '../lib/stack.js'
-import { userStream } from '../lib/stream.js'
+import { Fold, readStream, userStream } from '../lib/stream.js'
 import { Traffic } from '../lib/traffic.js'
 import { History, verifyFolds } from '../lib/verify.js'
+import { until } from '../lib/wait.js'
 
 const LONG = process.env.WEIR_LONG === '1'
 const ALL_STREAMS = SUBJECTS.map(userStream)
 
-async function killOne(stack, random) {
-  const victim = random.weighted([[3, 'bridge'], [3, 'server'], [1, 'both']])
+const killOne = (stack, random) => kill(stack, random.weighted([[3, 'bridge'], [3, 'server'], [1, 'both']]))
+
+async function kill(stack, victim) {
   if (victim !== 'server') await stack.bridge.kill()
   if (victim !== 'bridge') {
     await stack.server.kill()
     await stack.server.restart()
   }
   if (victim !== 'server') stack.bridge.start()
-  return victim
 }
 
 /** Transactions run while daemons die and come back; `pace` decides how often one is killed. */
@@ -119,3 +120,29 @@ test('killed in the middle of large transactions', async () => {
     assert.ok(events >= 5 * rows, `${events} events`)
   })
 })
+
+/** Whether the server has some parts of a transaction that is larger than a request, not all. */
+async function isBetweenParts(stack) {
+  const { status, body } = await request(stack.server.url, `/v1/stream/__weir/producers/${stack.bridge.slot}`)
+  return status === 200 && JSON.parse(body).step > 0
+}
+
+for (const victim of LONG ? ['bridge', 'server', 'both'] : ['both']) {
+  test(`${victim} killed between the parts of a transaction that is larger than a request`, async () => {
+    await scene('kill-parts', async (stack) => {
+      const [rows, owners] = [200_000, 10]
+      stack.bridge.start()
+      await stack.settle()
+      await stack.db.query(`
+        INSERT INTO todos (id, owner_id, title, body)
+        SELECT 1000 + i, 'owner-' || i % ${owners}, 'row ' || i, repeat('x', 200) FROM generate_series(1, ${rows}) i`)
+      await until('the first part', () => isBetweenParts(stack))
+      await kill(stack, victim)
+      await stack.settle({ deadlineMs: 120_000 })
+      for (let owner = 0; owner < owners; owner++) {
+        const { events } = await readStream(stack.server.url, userStream(`owner-${owner}`))
+        assert.equal(new Fold().applyAll(events).state.get('todos').size, rows / owners)
+      }
+    })
+  })
+}
