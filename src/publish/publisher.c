@@ -1,7 +1,7 @@
 #include "weir/publish/publisher.h"
 
 #include "answer.h"
-#include "http.h"
+#include "weir/http/http.h"
 #include "parts.h"
 #include "queue.h"
 

@@ -3,6 +3,7 @@
  * for it is woken, timers expire; and again without sleeping while somebody was woken. */
 #include "internal.h"
 #include "subscription.h"
+#include "webhook.h"
 
 #include "weir/base/clock.h"
 #include "weir/base/log.h"
@@ -160,6 +161,9 @@ static bool open_loop(struct loop *loop, struct server *server, struct err *err)
     const union MHD_DaemonInfo *info =
         MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD);
     check(info != NULL);
+    const struct webhooks *webhooks = server->subscriptions->webhooks;
+    if (webhooks && !watch_fd(loop, webhooks_event_fd(webhooks), err))
+        return false;
     return watch_fd(loop, loop->signal_fd, err) && watch_fd(loop, info->epoll_fd, err) &&
            watch_fd(loop, store_event_fd(server->store), err);
 }

@@ -1,4 +1,5 @@
 #include "subscription.h"
+#include "webhook.h"
 
 #include "weir/base/clock.h"
 #include "weir/base/hash.h"
@@ -19,6 +20,7 @@ void subscription_config_release(struct subscription_config *config)
     free(config->pattern);
     free(config->streams);
     free(config->wake_stream);
+    free(config->webhook_url);
     free(config->description);
     *config = (struct subscription_config){0};
 }
@@ -32,8 +34,8 @@ bool subscription_config_eq(const struct subscription_config *a,
                             const struct subscription_config *b)
 {
     return same_text(a->pattern, b->pattern) && same_text(a->streams, b->streams) &&
-           same_text(a->wake_stream, b->wake_stream) && same_text(a->description, b->description) &&
-           a->lease_ttl_ms == b->lease_ttl_ms;
+           same_text(a->wake_stream, b->wake_stream) && same_text(a->webhook_url, b->webhook_url) &&
+           same_text(a->description, b->description) && a->lease_ttl_ms == b->lease_ttl_ms;
 }
 
 struct subscription *subscription_find(const struct subscriptions *all, struct slice id)
@@ -287,6 +289,16 @@ static void write_wake(struct subscriptions *all, const struct subscription *sub
     buffer_release(&event);
 }
 
+/* The lease of a webhook begins with its wake. */
+static void hold_for_webhook(struct subscription *subscription)
+{
+    for (size_t i = 0; i < subscription->link_count; i++)
+        subscription->links[i].snapshot = subscription->links[i].tail;
+    subscription->holder = strdup("webhook");
+    check(subscription->holder != NULL);
+    subscription->lease_until_ms = clock_wall_ms() + (int64_t)subscription->config.lease_ttl_ms;
+}
+
 static void wake(struct subscriptions *all, struct subscription *subscription)
 {
     unsigned char random[16];
@@ -300,16 +312,33 @@ static void wake(struct subscriptions *all, struct subscription *subscription)
     for (size_t i = 0; i < sizeof random; i++)
         to += snprintf(to, 3, "%02x", random[i]);
     subscription->generation++;
-    write_wake(all, subscription, path);
+    if (subscription->config.webhook_url)
+        hold_for_webhook(subscription);
+    else
+        write_wake(all, subscription, path);
+}
+
+static bool may_wake(const struct subscriptions *all, const struct subscription *subscription)
+{
+    return !subscription->config.webhook_url ||
+           (all->webhooks && subscription->next_attempt_ms <= clock_wall_ms());
 }
 
 static bool wake_if_pending(struct subscriptions *all, struct subscription *subscription)
 {
-    if (subscription->holder || subscription->wake_id[0] || !subscription_is_pending(subscription))
+    if (subscription->holder || subscription->wake_id[0] ||
+        !subscription_is_pending(subscription) || !may_wake(all, subscription))
         return false;
     wake(all, subscription);
     subscription_save(all, subscription);
+    if (subscription->config.webhook_url)
+        subscription->send_ticket = store_staged(all->server->store);
     return true;
+}
+
+void subscription_retry(struct subscriptions *all, struct subscription *subscription)
+{
+    wake_if_pending(all, subscription);
 }
 
 void subscription_claim(struct subscriptions *all, struct subscription *subscription,
@@ -340,6 +369,8 @@ bool subscription_end_claim(struct subscriptions *all, struct subscription *subs
     subscription->holder = NULL;
     subscription->wake_id[0] = '\0';
     subscription->lease_until_ms = 0;
+    subscription->send_ticket = 0;
+    subscription->delivery = 0;
     subscription_refresh(all, subscription);
     if (wake_if_pending(all, subscription))
         return true;
@@ -404,8 +435,9 @@ static void expire_leases(struct subscriptions *all)
     int64_t now_ms = clock_wall_ms();
     for (size_t i = 0; i < all->count; i++) {
         struct subscription *subscription = all->items[i];
-        if (subscription->holder && subscription->lease_until_ms <= now_ms &&
-            subscription_has_room(all, 0))
+        /* A request under way ends by its own time limit, and then its failure counts. */
+        if (subscription->holder && !subscription->delivery && !subscription->send_ticket &&
+            subscription->lease_until_ms <= now_ms && subscription_has_room(all, 0))
             subscription_end_claim(all, subscription);
     }
 }
@@ -427,6 +459,8 @@ void subscriptions_run(struct server *server)
     if (all->queue_count)
         memmove(all->queue, all->queue + done, all->queue_count * sizeof *all->queue);
     expire_leases(all);
+    if (all->webhooks)
+        webhooks_run(all);
 }
 
 static void read_secret(void *context, struct slice key, struct slice value)
@@ -471,6 +505,8 @@ void subscriptions_open(struct server *server)
                        slice_of((const char *)all->secret, sizeof all->secret)))
             log_event(LOG_WARN, "the secret of tokens could not be saved");
     }
+    if (server->settings->has_webhooks)
+        all->webhooks = webhooks_open(server);
     subscriptions_load(all);
     for (size_t i = 0; i < all->count; i++)
         catch_up(all, all->items[i]);
@@ -479,6 +515,7 @@ void subscriptions_open(struct server *server)
 
 void subscriptions_close(struct subscriptions *all)
 {
+    webhooks_close(all->webhooks);
     for (size_t i = 0; i < all->count; i++)
         subscription_free(all->items[i]);
     for (size_t i = 0; i < all->queue_count; i++)

@@ -1,5 +1,5 @@
-/* Subscriptions: durable cursors over streams that wake workers. Protocol sections 6 and 7, the
- * pull-wake part: a wake is an event in a stream that the application has made for it.
+/* Subscriptions: durable cursors over streams that wake workers. Protocol sections 6 and 7, a wake
+ * is an event in a stream that the application has made for it, or a request to a URL (webhook.h).
  *
  * A subscription is idle, woken (a wake event is written) or held (a worker has claimed the wake).
  *
@@ -28,14 +28,16 @@ struct link {
     uint64_t number;
     bool is_explicit, is_glob;
     uint64_t acked;
-    uint64_t tail; /* as last seen */
+    uint64_t tail;     /* as last seen */
+    uint64_t snapshot; /* the tail that the current wake of a webhook tells of */
 };
 
 /* What a PUT says, and what must be the same for another PUT to be "the same". */
 struct subscription_config {
-    char *pattern; /* NULL: none */
-    char *streams; /* canonical paths, sorted, with '\n' behind each */
-    char *wake_stream;
+    char *pattern;     /* NULL: none */
+    char *streams;     /* canonical paths, sorted, with '\n' behind each */
+    char *wake_stream; /* NULL: a webhook */
+    char *webhook_url; /* NULL: pull-wake */
     char *description; /* NULL: none */
     uint64_t lease_ttl_ms;
 };
@@ -51,6 +53,10 @@ struct subscription {
     struct link *links;         /* sorted by path */
     size_t link_count, link_capacity;
     uint64_t next_link;
+    uint64_t failures;       /* of webhook requests in a row */
+    int64_t next_attempt_ms; /* wall clock; 0: whenever there is work */
+    uint64_t send_ticket;    /* the wake is to be sent when this is durable; 0: none */
+    uint64_t delivery;       /* number of the request under way; 0: none */
 };
 
 struct subscriptions {
@@ -59,7 +65,8 @@ struct subscriptions {
     size_t count;
     struct appended *queue; /* appends not looked at yet */
     size_t queue_count, queue_capacity;
-    uint64_t secret[2]; /* of tokens */
+    uint64_t secret[2];        /* of tokens */
+    struct webhooks *webhooks; /* NULL: not allowed */
 };
 
 void subscriptions_open(struct server *server);
@@ -104,6 +111,9 @@ void subscription_acknowledge(struct subscriptions *all, struct subscription *su
                               struct link *link, uint64_t position);
 /* Ends the claim. True when work is pending, and the subscription has been woken again. */
 bool subscription_end_claim(struct subscriptions *all, struct subscription *subscription);
+
+/* Wakes when there is work and its next attempt is due. */
+void subscription_retry(struct subscriptions *all, struct subscription *subscription);
 
 void subscription_token(const struct subscriptions *all, const struct subscription *subscription,
                         uint64_t generation, char out[TOKEN_SIZE]);

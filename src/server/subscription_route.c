@@ -1,6 +1,7 @@
-/* Requests below __ds/subscriptions. Protocol 6 and 7.2. Bodies and answers are JSON, errors too.
+/* Requests below __ds. Protocol 6 and 7. Bodies and answers are JSON, errors too.
  */
 #include "subscription.h"
+#include "webhook.h"
 
 #include "weir/base/percent.h"
 #include "weir/base/path.h"
@@ -56,16 +57,34 @@ static json_t *pack_links(const struct subscription *subscription, bool with_tai
     return list;
 }
 
-static json_t *pack_subscription(const struct subscription *subscription)
+static json_t *pack_webhook(const struct subscriptions *all,
+                            const struct subscription_config *config)
+{
+    if (!config->webhook_url)
+        return NULL;
+    json_t *json = json_pack("{s:s}", "url", config->webhook_url);
+    if (all->webhooks) {
+        json_t *set = json_sprintf("%s/__ds/jwks.json", webhook_root(all->webhooks));
+        json_object_set_new(json, "signing",
+                            json_pack("{s:s, s:s, s:o}", "alg", "ed25519", "kid",
+                                      webhook_key_id(all->webhooks), "jwks_url", set));
+    }
+    return json;
+}
+
+static json_t *pack_subscription(const struct subscriptions *all,
+                                 const struct subscription *subscription)
 {
     char created[TIME_TEXT_SIZE];
     const struct subscription_config *config = &subscription->config;
     format_time(subscription->created_ms, created);
-    return json_pack("{s:s, s:s, s:s, s:s?, s:o, s:s, s:I, s:s, s:s, s:s?}", "id", subscription->id,
-                     "subscription_id", subscription->id, "type", "pull-wake", "pattern",
-                     config->pattern, "streams", pack_links(subscription, false), "wake_stream",
-                     config->wake_stream, "lease_ttl_ms", (json_int_t)config->lease_ttl_ms,
-                     "created_at", created, "status", "active", "description", config->description);
+    return json_pack(
+        "{s:s, s:s, s:s, s:s?, s:o, s:o*, s:s?, s:I, s:s, s:s, s:s?}", "id", subscription->id,
+        "subscription_id", subscription->id, "type", config->webhook_url ? "webhook" : "pull-wake",
+        "pattern", config->pattern, "streams", pack_links(subscription, false), "webhook",
+        pack_webhook(all, config), "wake_stream", config->wake_stream, "lease_ttl_ms",
+        (json_int_t)config->lease_ttl_ms, "created_at", created, "status",
+        subscription->failures ? "failed" : "active", "description", config->description);
 }
 
 /* ---- Creating ---- */
@@ -141,7 +160,8 @@ static char *parse_pattern(const char *raw)
 }
 
 /* What is wrong, or NULL; fills config either way. */
-static const char *parse_config(const json_t *body, struct subscription_config *config)
+static const char *parse_config(const json_t *body, bool has_webhooks,
+                                struct subscription_config *config)
 {
     const char *type = json_string_value(json_object_get(body, "type"));
     const char *pattern = json_string_value(json_object_get(body, "pattern"));
@@ -150,9 +170,11 @@ static const char *parse_config(const json_t *body, struct subscription_config *
     const json_t *streams = json_object_get(body, "streams");
     const json_t *lease = json_object_get(body, "lease_ttl_ms");
     json_int_t lease_ms = lease ? json_integer_value(lease) : LEASE_DEFAULT_MS;
-    if (type && strcmp(type, "webhook") == 0)
+    bool is_webhook = type && strcmp(type, "webhook") == 0;
+    const char *url = json_string_value(json_object_get(json_object_get(body, "webhook"), "url"));
+    if (is_webhook && !has_webhooks)
         return "webhook subscriptions are not enabled on this server";
-    if (!type || strcmp(type, "pull-wake") != 0)
+    if (!is_webhook && (!type || strcmp(type, "pull-wake") != 0))
         return "type is neither webhook nor pull-wake";
     if (streams && !json_is_array(streams))
         return "streams is not an array";
@@ -163,12 +185,15 @@ static const char *parse_config(const json_t *body, struct subscription_config *
     config->lease_ttl_ms = (uint64_t)lease_ms;
     config->pattern = pattern ? parse_pattern(pattern) : NULL;
     config->streams = parse_streams(streams);
-    config->wake_stream = wake_stream ? canonical_text(wake_stream) : NULL;
+    config->webhook_url = is_webhook && url ? strdup(url) : NULL;
+    config->wake_stream = wake_stream && !is_webhook ? canonical_text(wake_stream) : NULL;
     config->description = description ? strdup(description) : NULL;
     if (pattern && !config->pattern)
         return "the pattern is not a path with * and **";
     if (!config->streams)
         return "streams has something that is not a stream's path";
+    if (is_webhook)
+        return config->webhook_url ? NULL : "a webhook needs a url";
     return config->wake_stream ? NULL : "pull-wake needs a wake_stream";
 }
 
@@ -178,7 +203,7 @@ static void create(struct request *request, struct slice id, struct subscription
     struct subscription *subscription = subscription_find(all, id);
     if (subscription) {
         if (subscription_config_eq(&subscription->config, config))
-            reply_value(request, MHD_HTTP_OK, pack_subscription(subscription));
+            reply_value(request, MHD_HTTP_OK, pack_subscription(all, subscription));
         else
             reply_error(request, MHD_HTTP_CONFLICT, "SUBSCRIPTION_ALREADY_EXISTS",
                         "the subscription exists with another configuration");
@@ -186,7 +211,7 @@ static void create(struct request *request, struct slice id, struct subscription
     }
     switch (subscription_create(all, id, config, &subscription)) {
     case SUBSCRIPTION_OK:
-        reply_value(request, MHD_HTTP_CREATED, pack_subscription(subscription));
+        reply_value(request, MHD_HTTP_CREATED, pack_subscription(all, subscription));
         break;
     case SUBSCRIPTION_TOO_MUCH:
         reply_error(request, MHD_HTTP_TOO_MANY_REQUESTS, "TOO_MANY",
@@ -201,9 +226,13 @@ static void create(struct request *request, struct slice id, struct subscription
 static void put(struct request *request, struct slice id, const json_t *body)
 {
     struct subscription_config config = {0};
-    const char *wrong = parse_config(body, &config);
+    const struct webhooks *webhooks = request->server->subscriptions->webhooks;
+    const char *wrong = parse_config(body, webhooks != NULL, &config);
     if (wrong)
         reply_invalid(request, wrong);
+    else if (config.webhook_url && !webhook_allows(webhooks, config.webhook_url))
+        reply_error(request, MHD_HTTP_BAD_REQUEST, "WEBHOOK_URL_REJECTED",
+                    "the webhook's url is not https, or leads to a local network");
     else
         create(request, id, &config);
     subscription_config_release(&config);
@@ -382,7 +411,8 @@ static void release(struct request *request, struct subscription *subscription, 
 
 static void show(struct request *request, struct subscription *subscription)
 {
-    reply_value(request, MHD_HTTP_OK, pack_subscription(subscription));
+    reply_value(request, MHD_HTTP_OK,
+                pack_subscription(request->server->subscriptions, subscription));
 }
 
 static void delete (struct request *request, struct subscription *subscription)
@@ -397,15 +427,16 @@ static void route_action(struct request *request, struct subscription *subscript
 {
     struct slice streams = SLICE("streams/");
     bool is_post = request->method == METHOD_POST;
+    bool is_webhook = subscription->config.webhook_url != NULL;
     if (action.len == 0 && request->method == METHOD_GET)
         show(request, subscription);
     else if (is_post && slice_eq_str(action, "streams"))
         add_streams(request, subscription, body);
-    else if (is_post && slice_eq_str(action, "claim"))
+    else if (is_post && !is_webhook && slice_eq_str(action, "claim"))
         claim(request, subscription, body);
-    else if (is_post && slice_eq_str(action, "ack"))
+    else if (is_post && slice_eq_str(action, is_webhook ? "callback" : "ack"))
         acknowledge(request, subscription, body);
-    else if (is_post && slice_eq_str(action, "release"))
+    else if (is_post && !is_webhook && slice_eq_str(action, "release"))
         release(request, subscription, body);
     else if (request->method == METHOD_DELETE && action.len > streams.len &&
              memcmp(action.data, streams.data, streams.len) == 0)
@@ -443,11 +474,26 @@ static bool has_room(const struct request *request)
                                      request->body.len * PER_STREAM);
 }
 
+static void show_keys(struct request *request, const struct webhooks *webhooks)
+{
+    char *text = webhook_key_set(webhooks);
+    reply_response(request, MHD_HTTP_OK,
+                   MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE));
+    reply_header(request, "Content-Type", "application/jwk-set+json");
+    reply_header(request, "Cache-Control", "public, max-age=300");
+    reply_after(request, store_staged(request->server->store));
+}
+
 void route_subscription(struct request *request, struct slice path)
 {
     enum { ID_BYTES_MAX = 200 };
     struct server *server = request->server;
     struct slice prefix = SLICE("__ds/subscriptions/");
+    const struct webhooks *webhooks = server->subscriptions->webhooks;
+    if (webhooks && request->method == METHOD_GET && slice_eq_str(path, "__ds/jwks.json")) {
+        show_keys(request, webhooks);
+        return;
+    }
     if (path.len <= prefix.len || memcmp(path.data, prefix.data, prefix.len) != 0) {
         reply_text(request, MHD_HTTP_NOT_FOUND, "there is no such control path");
         return;

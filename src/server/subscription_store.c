@@ -42,16 +42,18 @@ void subscription_save(struct subscriptions *all, const struct subscription *sub
 {
     char key[KEY_SIZE];
     const struct subscription_config *config = &subscription->config;
-    save_json(all, subscription_key(subscription, key),
-              json_pack("{s:s*, s:s, s:s, s:s*, s:I, s:I, s:I, s:s, s:s*, s:I, s:I}", "pattern",
-                        config->pattern, "streams", config->streams, "wake_stream",
-                        config->wake_stream, "description", config->description, "lease_ttl_ms",
-                        (json_int_t)config->lease_ttl_ms, "created_ms",
-                        (json_int_t)subscription->created_ms, "generation",
-                        (json_int_t)subscription->generation, "wake_id", subscription->wake_id,
-                        "holder", subscription->holder, "lease_until_ms",
-                        (json_int_t)subscription->lease_until_ms, "next_link",
-                        (json_int_t)subscription->next_link));
+    save_json(
+        all, subscription_key(subscription, key),
+        json_pack("{s:s*, s:s, s:s*, s:s*, s:s*, s:I, s:I, s:I, s:s, s:s*, s:I, s:I, s:I, s:I}",
+                  "pattern", config->pattern, "streams", config->streams, "wake_stream",
+                  config->wake_stream, "webhook_url", config->webhook_url, "description",
+                  config->description, "lease_ttl_ms", (json_int_t)config->lease_ttl_ms,
+                  "created_ms", (json_int_t)subscription->created_ms, "generation",
+                  (json_int_t)subscription->generation, "wake_id", subscription->wake_id, "holder",
+                  subscription->holder, "lease_until_ms", (json_int_t)subscription->lease_until_ms,
+                  "next_link", (json_int_t)subscription->next_link, "failures",
+                  (json_int_t)subscription->failures, "next_attempt_ms",
+                  (json_int_t)subscription->next_attempt_ms));
 }
 
 void subscription_save_link(struct subscriptions *all, const struct subscription *subscription,
@@ -146,27 +148,33 @@ static void load_subscription(void *context, struct slice key, struct slice valu
 {
     struct subscriptions *all = context;
     struct slice prefix = SLICE("subscription/");
-    const char *pattern = NULL, *streams, *wake_stream, *description = NULL, *wake_id;
+    const char *pattern = NULL, *streams, *wake_stream = NULL, *webhook_url = NULL;
+    const char *description = NULL, *wake_id;
     const char *holder = NULL;
     json_int_t lease_ttl_ms, created_ms, generation, lease_until_ms, next_link;
+    json_int_t failures = 0, next_attempt_ms = 0;
     json_t *json = load_json(value);
-    check(json_unpack(json, "{s?s, s:s, s:s, s?s, s:I, s:I, s:I, s:s, s?s, s:I, s:I}", "pattern",
-                      &pattern, "streams", &streams, "wake_stream", &wake_stream, "description",
-                      &description, "lease_ttl_ms", &lease_ttl_ms, "created_ms", &created_ms,
-                      "generation", &generation, "wake_id", &wake_id, "holder", &holder,
-                      "lease_until_ms", &lease_until_ms, "next_link", &next_link) == 0);
+    check(
+        json_unpack(json, "{s?s, s:s, s?s, s?s, s?s, s:I, s:I, s:I, s:s, s?s, s:I, s:I, s?I, s?I}",
+                    "pattern", &pattern, "streams", &streams, "wake_stream", &wake_stream,
+                    "webhook_url", &webhook_url, "description", &description, "lease_ttl_ms",
+                    &lease_ttl_ms, "created_ms", &created_ms, "generation", &generation, "wake_id",
+                    &wake_id, "holder", &holder, "lease_until_ms", &lease_until_ms, "next_link",
+                    &next_link, "failures", &failures, "next_attempt_ms", &next_attempt_ms) == 0);
     struct subscription *subscription = calloc(1, sizeof *subscription);
     check(subscription != NULL);
     subscription->id = strndup(key.data + prefix.len, key.len - prefix.len);
     subscription->config = (struct subscription_config){
-        copy_or_null(pattern), copy_or_null(streams), copy_or_null(wake_stream),
-        copy_or_null(description), (uint64_t)lease_ttl_ms};
+        copy_or_null(pattern),     copy_or_null(streams),     copy_or_null(wake_stream),
+        copy_or_null(webhook_url), copy_or_null(description), (uint64_t)lease_ttl_ms};
     subscription->created_ms = created_ms;
     subscription->generation = (uint64_t)generation;
     snprintf(subscription->wake_id, WAKE_ID_SIZE, "%s", wake_id);
     subscription->holder = copy_or_null(holder);
     subscription->lease_until_ms = lease_until_ms;
     subscription->next_link = (uint64_t)next_link;
+    subscription->failures = (uint64_t)failures;
+    subscription->next_attempt_ms = next_attempt_ms;
     subscription_insert(all, subscription);
     json_decref(json);
 }

@@ -35,7 +35,8 @@ async function start(port, data) {
   const server = spawn(
     weir,
     ['serve', '--listen', `127.0.0.1:${port}`, '--data', data, '--auth', 'none',
-      '--long-poll-timeout', `${longPollMs}ms`, '--log-level', 'warn'],
+      '--long-poll-timeout', `${longPollMs}ms`, '--log-level', 'warn',
+      '--webhooks', '--webhook-loopback'],
     { stdio: 'inherit' },
   )
   server.stopped = once(server, 'exit')

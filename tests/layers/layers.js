@@ -10,12 +10,13 @@ const BELOW = {
   wal2json: ['base'],
   postgres: ['base'],
   replica: ['base'],
-  publish: ['base'],
+  http: ['base'],
+  publish: ['http', 'base'],
   store: ['base'],
   rules: ['replica', 'base'],
   events: ['rules', 'replica', 'base'],
   bridge: ['events', 'rules', 'replica', 'wal2json', 'postgres', 'publish', 'base'],
-  server: ['store', 'base'],
+  server: ['store', 'http', 'base'],
   cli: ['bridge', 'server', 'events', 'rules', 'replica', 'wal2json', 'postgres', 'publish', 'store', 'base'],
 }
 
@@ -24,7 +25,7 @@ const BELOW = {
 const LIBRARIES = [
   { name: 'libpq', header: /^(libpq-fe|libpq-events|postgres_ext|pg_config\w*|libpq\/.*)\.h$/, layers: ['postgres'] },
   { name: 'LMDB', header: /^lmdb\.h$/, layers: ['replica', 'store'] },
-  { name: 'libcurl', header: /^curl\//, layers: ['publish'] },
+  { name: 'libcurl', header: /^curl\//, layers: ['http'] },
   { name: 'libmicrohttpd', header: /^microhttpd\w*\.h$/, layers: ['server'] },
   { name: 'libpg_query', header: /^(pg_query\w*\.h|pg_query\/.*|protobuf-c\/.*)$/, layers: ['rules'] },
   { name: 'jansson', header: /^jansson\w*\.h$/, layers: ['rules', 'publish', 'server', 'cli'] },

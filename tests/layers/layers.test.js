@@ -41,7 +41,7 @@ const WRONG = [
   ['the other daemon', 'src/bridge/follow.c', '#include "weir/store/store.h"', /bridge may not include store/],
   ['the other daemon, the other way', 'src/server/read.c', '  #  include "weir/publish/batch.h"', /server may not include publish/],
   ['a library of another layer', 'src/bridge/slot.c', '#include <libpq-fe.h>', /libpq belongs to postgres/],
-  ['a library below a folder', 'src/server/post.c', '#include <curl/curl.h>', /libcurl belongs to publish/],
+  ['a library below a folder', 'src/server/post.c', '#include <curl/curl.h>', /libcurl belongs to http/],
   ['the store of another layer', 'src/server/read.c', '#include <lmdb.h>', /LMDB belongs to replica and store/],
   ['the HTTP library outside the server', 'src/cli/serve.c', '#include <microhttpd.h>', /libmicrohttpd belongs to server/],
   ['the parser outside the rules', 'src/events/x.c', '#include <pg_query.h>', /libpg_query belongs to rules/],

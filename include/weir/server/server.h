@@ -11,6 +11,9 @@ struct server_settings {
     const char *data;   /* folder of the store */
     const char *auth;   /* "none" */
     bool is_public;     /* Cache-Control: public instead of private */
+    bool has_webhooks;
+    bool has_webhook_loopback; /* they may go to http://localhost and http://127.0.0.x */
+    const char *public_url;    /* of /v1/stream, without '/' at its end; NULL: from listen */
     uint64_t long_poll_timeout_ms;
     uint64_t sse_lifetime_ms;
     uint64_t heartbeat_ms;

@@ -1,5 +1,5 @@
-/* One HTTP request to the stream server, on a connection that is kept. Inside src/publish only;
- * libcurl's only door. One thread per struct http. */
+/* One HTTP request to the stream server, on a connection that is kept. Blocks; one
+ * thread per struct http. This layer is libcurl's only door. */
 #pragma once
 
 #include "weir/base/buffer.h"

@@ -1,6 +1,7 @@
-#include "http.h"
+#include "http_internal.h"
 
 #include "weir/base/clock.h"
+#include "weir/http/http.h"
 
 #include <curl/curl.h>
 #include <pthread.h>
@@ -21,11 +22,15 @@ struct http {
     char reason[CURL_ERROR_SIZE];
 };
 
-static pthread_once_t global_once = PTHREAD_ONCE_INIT;
-
 static void global_init(void)
 {
     check(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK);
+}
+
+void http_library_init(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    check(pthread_once(&once, global_init) == 0);
 }
 
 static size_t take_answer(char *data, size_t size, size_t count, void *context)
@@ -51,7 +56,7 @@ static int check_abort(void *context, curl_off_t down_total, curl_off_t down, cu
 
 struct http *http_new(const char *token, const atomic_ullong *abort_at_ms)
 {
-    pthread_once(&global_once, global_init);
+    http_library_init();
     struct http *http = calloc(1, sizeof *http);
     check(http != NULL);
     http->abort_at_ms = abort_at_ms;
