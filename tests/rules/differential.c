@@ -8,9 +8,7 @@
 #include "oracle.h"
 
 #include "weir/base/check.h"
-#include "weir/base/json.h"
 #include "weir/base/log.h"
-#include "weir/events/difference.h"
 #include "weir/replica/value.h"
 
 #include <stdio.h>
@@ -177,60 +175,16 @@ static void check_state(struct test *test, struct rule_case *rule, const struct 
 
 /* The difference */
 
-struct capture {
-    struct arena *arena;
-    struct strings events; /* one for each payload */
-    struct strings deliveries;
-};
-
-static uint32_t capture_payload(void *context, struct slice event)
-{
-    struct capture *capture = context;
-    strings_add(&capture->events, capture->arena, event);
-    return (uint32_t)capture->events.count - 1;
-}
-
-static void capture_delivery(void *context, struct slice path, uint32_t payload)
-{
-    struct capture *capture = context;
-    struct json_scan scan = json_scan_of(capture->events.items[payload]), headers;
-    struct json_value value;
-    struct slice name, type = SLICE_NONE, key = SLICE_NONE, operation = SLICE_NONE;
-    struct buffer scratch = BUFFER_INIT;
-    check(json_object_begin(&scan));
-    for (bool first = true; json_object_next(&scan, first, &name, &value) == JSON_STEP_ITEM;
-         first = false) {
-        if (slice_eq_str(name, "\"type\""))
-            type = slice_of(value.raw.data + 1, value.raw.len - 2);
-        if (slice_eq_str(name, "\"key\""))
-            key = arena_copy(capture->arena, json_text(value.raw, &scratch));
-        if (!slice_eq_str(name, "\"headers\""))
-            continue;
-        headers = json_scan_of(value.raw);
-        check(json_object_begin(&headers));
-        check(json_object_next(&headers, true, &name, &value) == JSON_STEP_ITEM);
-        operation = slice_of(value.raw.data + 1, value.raw.len - 2);
-    }
-    deliveries_add(&capture->deliveries, capture->arena, path, operation, type, key);
-    buffer_release(&scratch);
-}
-
 static struct strings run_difference(struct test *test, struct change_set *changes,
                                      struct ruleset *rules_a, struct ruleset *rules_b,
                                      const struct rule_case *blame, struct arena *arena)
 {
-    struct capture capture = {.arena = arena};
-    struct event_sink sink = {&capture, capture_payload, capture_delivery};
-    struct difference *difference = difference_new(&sink);
-    struct event_headers headers;
-    event_headers_set(&headers, 7, SLICE_NONE);
-    difference_run(difference, test->world.replica, changes, rules_a, rules_b, &headers);
-    difference_free(difference);
-    size_t delivered = capture.deliveries.count;
-    strings_sort(&capture.deliveries);
-    if (delivered != capture.deliveries.count)
+    bool has_duplicates;
+    struct strings events =
+        deliveries_of(test->world.replica, changes, rules_a, rules_b, arena, &has_duplicates);
+    if (has_duplicates)
         fail_case(test, blame, "an event delivered twice");
-    return capture.deliveries;
+    return events;
 }
 
 static void check_difference(struct test *test, struct rule_case *rule, struct change_set *changes,

@@ -1,7 +1,9 @@
 #include "oracle.h"
 
 #include "weir/base/check.h"
+#include "weir/base/json.h"
 #include "weir/base/percent.h"
+#include "weir/events/difference.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -79,8 +81,8 @@ struct answer oracle_ask(struct world *world, const struct table *table, struct 
     return answer;
 }
 
-void deliveries_add(struct strings *deliveries, struct arena *arena, struct slice path,
-                    struct slice operation, struct slice type, struct slice key)
+static void deliveries_add(struct strings *deliveries, struct arena *arena, struct slice path,
+                           struct slice operation, struct slice type, struct slice key)
 {
     struct buffer text = BUFFER_INIT;
     buffer_printf(&text, "%.*s %.*s %.*s %.*s", SLICE_ARG(path), SLICE_ARG(operation),
@@ -132,4 +134,61 @@ void oracle_expect_events(struct strings *expected, struct arena *arena, const c
         if (!strings_hold(&a->pairs, b->pairs.items[i]))
             expect_event(expected, arena, "insert", table, b->pairs.items[i]);
     }
+}
+
+/* Weir's own events */
+
+struct capture {
+    struct arena *arena;
+    struct strings events; /* one for each payload */
+    struct strings deliveries;
+};
+
+static uint32_t capture_payload(void *context, struct slice event)
+{
+    struct capture *capture = context;
+    strings_add(&capture->events, capture->arena, event);
+    return (uint32_t)capture->events.count - 1;
+}
+
+static void capture_delivery(void *context, struct slice path, uint32_t payload)
+{
+    struct capture *capture = context;
+    struct json_scan scan = json_scan_of(capture->events.items[payload]), headers;
+    struct json_value value;
+    struct slice name, type = SLICE_NONE, key = SLICE_NONE, operation = SLICE_NONE;
+    struct buffer scratch = BUFFER_INIT;
+    check(json_object_begin(&scan));
+    for (bool first = true; json_object_next(&scan, first, &name, &value) == JSON_STEP_ITEM;
+         first = false) {
+        if (slice_eq_str(name, "\"type\""))
+            type = slice_of(value.raw.data + 1, value.raw.len - 2);
+        if (slice_eq_str(name, "\"key\""))
+            key = arena_copy(capture->arena, json_text(value.raw, &scratch));
+        if (!slice_eq_str(name, "\"headers\""))
+            continue;
+        headers = json_scan_of(value.raw);
+        check(json_object_begin(&headers));
+        check(json_object_next(&headers, true, &name, &value) == JSON_STEP_ITEM);
+        operation = slice_of(value.raw.data + 1, value.raw.len - 2);
+    }
+    deliveries_add(&capture->deliveries, capture->arena, path, operation, type, key);
+    buffer_release(&scratch);
+}
+
+struct strings deliveries_of(struct replica *replica, struct change_set *changes,
+                             struct ruleset *rules_a, struct ruleset *rules_b, struct arena *arena,
+                             bool *has_duplicates)
+{
+    struct capture capture = {.arena = arena};
+    struct event_sink sink = {&capture, capture_payload, capture_delivery};
+    struct difference *difference = difference_new(&sink);
+    struct event_headers headers;
+    event_headers_set(&headers, 7, SLICE_NONE);
+    difference_run(difference, replica, changes, rules_a, rules_b, &headers);
+    difference_free(difference);
+    size_t delivered = capture.deliveries.count;
+    strings_sort(&capture.deliveries);
+    *has_duplicates = delivered != capture.deliveries.count;
+    return capture.deliveries;
 }

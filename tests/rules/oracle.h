@@ -21,10 +21,11 @@ bool oracle_ask_pairs(struct world *world, const struct table *table, struct sli
 struct answer oracle_ask(struct world *world, const struct table *table, struct slice audience,
                          struct arena *arena);
 
-/* Deliveries as text: path, operation, type and key. */
-void deliveries_add(struct strings *deliveries, struct arena *arena, struct slice path,
-                    struct slice operation, struct slice type, struct slice key);
-
-/* Those that lead from a to b, added to expected. */
+/* The deliveries that lead from a to b, as text (path, operation, type, key), added to expected. */
 void oracle_expect_events(struct strings *expected, struct arena *arena, const char *table,
                           const struct answer *a, const struct answer *b);
+
+/* Those that difference_run() makes, sorted. */
+struct strings deliveries_of(struct replica *replica, struct change_set *changes,
+                             struct ruleset *rules_a, struct ruleset *rules_b, struct arena *arena,
+                             bool *has_duplicates);
