@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { RULES = 24, STEPS = 5, ROUNDS = 20, FAILURES_SHOWN = 10 };
+enum { RULES = 24, STEPS = 5, ROUNDS = 80, FAILURES_SHOWN = 10 };
 
 struct rule_case {
     size_t table;
