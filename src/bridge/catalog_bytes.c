@@ -2,7 +2,8 @@
  *
  *   catalog   4 count, relations
  *   relation  4 oid, text schema, text name, 1 has a column list, 4 count, columns,
- *             4 count, 2 column of the primary key each
+ *             4 count, 2 column of the primary key each, 1 partitioned,
+ *             4 count, (text schema, text name) of each leaf
  *   column    text name, 1 not null, 1 deterministic, type
  *   type      4 oid, 4 base oid, 1 kind, 1 domain, 1 delimiter, text name, 1 has an element,
  *             type of the element, 4 count, (text JSON name, type) of each field
@@ -59,6 +60,12 @@ void relation_save(struct buffer *out, const struct relation *relation)
     buffer_add_u32(out, (uint32_t)relation->key_count);
     for (size_t i = 0; i < relation->key_count; i++)
         buffer_add_u16(out, relation->key[i]);
+    buffer_add_char(out, (char)relation->is_partitioned);
+    buffer_add_u32(out, (uint32_t)relation->leaf_count);
+    for (size_t i = 0; i < relation->leaf_count; i++) {
+        save_text(out, relation->leaves[i].schema);
+        save_text(out, relation->leaves[i].name);
+    }
 }
 
 void relation_identify(struct relation *relation)
@@ -160,6 +167,15 @@ static struct relation *restore_relation(struct restoring *from)
             from->reader.failed = true;
     }
     relation->key = key;
+    relation->is_partitioned = read_u8(&from->reader) != 0;
+    relation->leaf_count = restore_count(from, 8);
+    struct table_name *leaves =
+        arena_calloc(from->arena, relation->leaf_count + 1, sizeof *leaves);
+    for (size_t i = 0; i < relation->leaf_count; i++) {
+        leaves[i].schema = restore_text(from);
+        leaves[i].name = restore_text(from);
+    }
+    relation->leaves = leaves;
     return relation;
 }
 
