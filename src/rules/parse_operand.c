@@ -143,8 +143,8 @@ bool is_operator(const PgQuery__AExpr *expression, const char *name)
            strcmp(expression->name[0]->string->sval, name) == 0;
 }
 
-/* `column -> 'a' -> 0 ->> 'b'`: only the last step may be ->>, and it has to be, as jsonb itself is not
- * compared. json is left out: it keeps white space and numbers as they were written. */
+/* `column -> 'a' -> 0 ->> 'b'`: only the last step may be ->>, and it has to be, as jsonb itself is
+ * not compared. json is left out: it keeps white space and numbers as they were written. */
 static bool parse_json_step(struct parse_context *context, const Node *node,
                             struct json_step_to *step)
 {
@@ -242,7 +242,8 @@ const struct operand *parse_operand(struct parse_context *context, const Node *n
     case PG_QUERY__NODE__NODE_COALESCE_EXPR:
         return parse_refuse(context, "COALESCE");
     case PG_QUERY__NODE__NODE_SQLVALUE_FUNCTION:
-        return parse_refuse(context, "a value that changes without a row changing (current_user, now)");
+        return parse_refuse(context,
+                            "a value that changes without a row changing (current_user, now)");
     case PG_QUERY__NODE__NODE_ROW_EXPR:
         return parse_refuse(context, "a row value");
     default:

@@ -234,8 +234,8 @@ static struct answer joined(struct test *test, size_t table, uint32_t chosen,
     return all;
 }
 
-/* From some rules on the rows as they were to others on the rows as they are; half of the rules stay,
- * and sometimes all do. */
+/* From some rules on the rows as they were to others on the rows as they are; half of the rules
+ * stay, and sometimes all do. */
 static void check_edit(struct test *test, struct change_set *changes, const struct answer *before,
                        const struct answer *after)
 {

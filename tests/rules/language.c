@@ -38,7 +38,7 @@ static const char setup_sql[] =
 
 struct language_case {
     const char *audience; /* of app.docs */
-    const char *reason;   /* part of why it is refused; NULL: taken, and answered as Postgres does */
+    const char *reason; /* part of why it is refused; NULL: taken, and answered as Postgres does */
 };
 
 static const struct language_case cases[] = {
@@ -171,16 +171,20 @@ static const struct language_case cases[] = {
     {"SELECT 'x' WHERE (docs.j ->> 'a') IS NULL", NULL},
     {"SELECT 'x' WHERE (docs.owner || docs.v) IS NOT NULL", NULL},
     {"SELECT p.id FROM people p WHERE NOT EXISTS (SELECT FROM members m WHERE m.member = p.id"
-     " AND m.doc = docs.id LIMIT 1)", NULL},
+     " AND m.doc = docs.id LIMIT 1)",
+     NULL},
     {"SELECT p.id FROM people p WHERE EXISTS (SELECT * FROM members m WHERE m.member = p.id"
-     " ORDER BY m.doc)", NULL},
-    {"SELECT p.id FROM people p WHERE EXISTS (SELECT 1 FROM members m LIMIT 0)", "LIMIT and OFFSET"},
+     " ORDER BY m.doc)",
+     NULL},
+    {"SELECT p.id FROM people p WHERE EXISTS (SELECT 1 FROM members m LIMIT 0)",
+     "LIMIT and OFFSET"},
     {"SELECT p.id FROM people p WHERE EXISTS (SELECT 1 FROM members m OFFSET 1)",
      "LIMIT and OFFSET"},
     {"SELECT p.id FROM people p WHERE EXISTS (SELECT count(*) FROM members)",
      "EXISTS (SELECT ...) of anything but columns and constants"},
     {"SELECT p.id FROM people p WHERE p.id NOT IN (SELECT m.role FROM members m)", NULL},
-    {"SELECT p.id FROM people p WHERE p.id NOT IN (SELECT m.role || m.member FROM members m)", NULL},
+    {"SELECT p.id FROM people p WHERE p.id NOT IN (SELECT m.role || m.member FROM members m)",
+     NULL},
     {"SELECT p.id FROM people p WHERE p.id || '' NOT IN (SELECT NULL::text FROM members m)", NULL},
     {"SELECT p.id FROM people p WHERE p.id IN (SELECT 'ana')", NULL},
     {"SELECT 'x' WHERE docs.c IN (SELECT 'ab  ')", NULL},
@@ -301,10 +305,12 @@ static const struct {
      "DELETE FROM public.hidden"},
     {"SELECT m.member FROM members m WHERE m.doc = docs.id AND (m.role IS NULL) IS NOT TRUE",
      "UPDATE app.members SET role = NULL WHERE member = 'bo'"},
-    {"SELECT p.id FROM people p WHERE p.id = ANY (docs.tags)", "DELETE FROM people WHERE id = 'bo'"},
+    {"SELECT p.id FROM people p WHERE p.id = ANY (docs.tags)",
+     "DELETE FROM people WHERE id = 'bo'"},
     {"SELECT p.id FROM people p WHERE p.id = ANY (docs.tags)",
      "INSERT INTO people VALUES ('dy', 1); UPDATE docs SET tags = '{dy,dy}' WHERE id = 3"},
-    {"SELECT p.id FROM people p WHERE p.age NOT IN (SELECT m.id FROM members m WHERE m.doc = docs.id"
+    {"SELECT p.id FROM people p WHERE p.age NOT IN (SELECT m.id FROM members m WHERE m.doc = "
+     "docs.id"
      " AND m.member NOT IN (SELECT h.member FROM public.hidden h))",
      "INSERT INTO public.hidden VALUES (5, NULL)"},
     {"SELECT m.member FROM members m WHERE m.role IS NOT DISTINCT FROM docs.j ->> 'a'",
