@@ -140,7 +140,7 @@ static void add_table(struct loading *loading, const struct pg_rows *rows, size_
     relation->name = copy_at(loading->arena, rows, row, 2);
     relation->is_partitioned = pg_rows_str(rows, row, 3)[0] == 'p';
     catalog->row_estimates[at] = strtod(pg_rows_str(rows, row, 6), NULL);
-    catalog->has_column_list[at] = bool_at(rows, row, 7);
+    relation->has_column_list = bool_at(rows, row, 7);
     catalog->relations.relations[at] = relation;
     loading->keys[at] = arena_strdup(loading->arena, pg_rows_str(rows, row, 8));
 }
@@ -168,7 +168,6 @@ static bool load_tables(struct loading *loading, struct err *err)
     size_t count = pg_rows_count(rows);
     catalog->relations.relations = arena_calloc(loading->arena, count + 1, sizeof(void *));
     catalog->row_estimates = arena_calloc(loading->arena, count + 1, sizeof(double));
-    catalog->has_column_list = arena_calloc(loading->arena, count + 1, sizeof(bool));
     loading->keys = arena_calloc(loading->arena, count + 1, sizeof *loading->keys);
     bool ok = true;
     for (size_t i = 0; ok && i < count; i++) {

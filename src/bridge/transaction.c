@@ -71,11 +71,6 @@ static const struct relation *find_relation(struct transaction *transaction,
     return NULL;
 }
 
-static bool has_column_list(const struct transaction *transaction)
-{
-    return transaction->catalog->has_column_list[transaction->last_relation];
-}
-
 static bool out_of_step(const struct relation *relation, const char *what, struct err *err)
 {
     return err_set(err, "table %.*s.%.*s: %s", SLICE_ARG(relation->schema),
@@ -125,7 +120,7 @@ static bool read_columns(struct transaction *transaction, const struct relation 
         const struct change_column *from = &change->columns[i];
         int column = find_column(transaction, relation, from->name, expected);
         if (column < 0) {
-            if (has_column_list(transaction))
+            if (relation->has_column_list)
                 continue;
             return columns_changed(relation, err);
         }

@@ -16,6 +16,23 @@ struct operand *column_operand(struct parse_context *context, const struct sourc
     return operand;
 }
 
+/* Whether the scope's tables surely lack the column: one whose publication leaves out columns may
+ * have it, and then it must not come to mean an outer table's. */
+static bool check_whole(struct parse_context *context, const struct scope *scope,
+                        const char *column)
+{
+    for (size_t i = 0; i < scope->source_count; i++) {
+        const struct relation *relation = scope->sources[i]->relation;
+        if (!relation->has_column_list)
+            continue;
+        err_set(context->err,
+                "column %s may be one that the publication's column list of %.*s leaves out", column,
+                SLICE_ARG(relation->name));
+        return err_hint(context->err, "write it with its table's name");
+    }
+    return true;
+}
+
 static const struct operand *column_in_scope(struct parse_context *context,
                                              const struct scope *scope, const char *schema,
                                              const char *table, const char *column)
@@ -36,6 +53,8 @@ static const struct operand *column_in_scope(struct parse_context *context,
                 return NULL;
             }
         }
+        if (!table && !check_whole(context, scope, column))
+            return NULL;
     }
     err_set(context->err, "column %s%s%s is not known", table ? table : "", table ? "." : "",
             column);

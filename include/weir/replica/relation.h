@@ -68,6 +68,7 @@ struct relation {
     size_t column_count;
     const uint16_t *key; /* columns of the primary key, in its order */
     size_t key_count;
+    bool has_column_list; /* the publication leaves out some columns, whose names are not known */
     /* A partitioned table that is published by its root: its rows are stored, and arrive, by these. */
     bool is_partitioned;
     const struct table_name *leaves;
