@@ -83,7 +83,6 @@ static enum bridge_end finish_transaction(struct bridge *bridge, const struct ch
     if (end != BRIDGE_DONE)
         return end;
     bridge->applied_lsn = change->next_lsn;
-    bridge->transactions++;
     bridge->resyncs = 0;
     return outbox_is_full(&bridge->outbox) ? bridge_submit(bridge, err) : BRIDGE_DONE;
 }

@@ -556,16 +556,6 @@ bool ruleset_has_channels(const struct ruleset *rules, const struct relation *re
     return own && own->rule_count > 0;
 }
 
-const struct channel *ruleset_find_channel(const struct ruleset *rules,
-                                           const struct channel *channel)
-{
-    for (size_t i = 0; i < rules->channel_count; i++) {
-        if (slice_eq(rules->channels[i]->identity, channel->identity))
-            return rules->channels[i];
-    }
-    return NULL;
-}
-
 static bool columns_differ(const struct relation *relation, const uint64_t *bits, struct row a,
                            struct row b)
 {
