@@ -65,7 +65,6 @@ struct bridge {
     uint64_t last_feedback_ms;
     uint64_t last_message_ms;
     uint64_t last_flush_ms;
-    uint64_t transactions;
 };
 
 /* load.c: a new slot and its snapshot into an empty replica. */

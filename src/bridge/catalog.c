@@ -37,6 +37,13 @@ static const char columns_sql[] =
     "   AND (pr.prattrs IS NULL OR a.attnum = ANY (pr.prattrs::int2[]))"
     " ORDER BY a.attrelid, a.attnum";
 
+/* Where the rows of partitioned tables are. */
+static const char leaves_sql[] =
+    "SELECT root.oid, n.nspname, c.relname"
+    "  FROM unnest($1::oid[]) root(oid), pg_partition_tree(root.oid) t"
+    "  JOIN pg_class c ON c.oid = t.relid JOIN pg_namespace n ON n.oid = c.relnamespace"
+    " WHERE t.isleaf AND c.relkind = 'r' ORDER BY root.oid, n.nspname, c.relname";
+
 /* The columns' types with all they are made of: base types, elements, fields. */
 static const char types_sql[] =
     "WITH RECURSIVE needed(oid) AS ("
@@ -100,12 +107,6 @@ static bool check_table(struct loading *loading, const struct pg_rows *rows, siz
                                    pg_rows_str(rows, row, 2));
     const char *publication = pg_quote_identifier(loading->arena, loading->publication);
     char identity = pg_rows_str(rows, row, 4)[0];
-    if (pg_rows_str(rows, row, 3)[0] != 'r') {
-        err_set(err, "table %s is partitioned and published by its root, which is not supported",
-                name);
-        return err_hint(err, "ALTER PUBLICATION %s SET (publish_via_partition_root = false)",
-                        publication);
-    }
     if (pg_rows_is_null(rows, row, 8)) {
         err_set(err, "table %s has no primary key, so its rows cannot be followed", name);
         return err_hint(err, "ALTER TABLE %s ADD PRIMARY KEY (...), or ALTER PUBLICATION %s DROP "
@@ -137,8 +138,9 @@ static void add_table(struct loading *loading, const struct pg_rows *rows, size_
     relation->oid = oid_at(rows, row, 0);
     relation->schema = copy_at(loading->arena, rows, row, 1);
     relation->name = copy_at(loading->arena, rows, row, 2);
+    relation->is_partitioned = pg_rows_str(rows, row, 3)[0] == 'p';
     catalog->row_estimates[at] = strtod(pg_rows_str(rows, row, 6), NULL);
-    catalog->has_column_list[at] = bool_at(rows, row, 7);
+    relation->has_column_list = bool_at(rows, row, 7);
     catalog->relations.relations[at] = relation;
     loading->keys[at] = arena_strdup(loading->arena, pg_rows_str(rows, row, 8));
 }
@@ -166,7 +168,6 @@ static bool load_tables(struct loading *loading, struct err *err)
     size_t count = pg_rows_count(rows);
     catalog->relations.relations = arena_calloc(loading->arena, count + 1, sizeof(void *));
     catalog->row_estimates = arena_calloc(loading->arena, count + 1, sizeof(double));
-    catalog->has_column_list = arena_calloc(loading->arena, count + 1, sizeof(bool));
     loading->keys = arena_calloc(loading->arena, count + 1, sizeof *loading->keys);
     bool ok = true;
     for (size_t i = 0; ok && i < count; i++) {
@@ -386,6 +387,36 @@ static bool load_columns(struct loading *loading, struct err *err)
     return ok;
 }
 
+static bool load_leaves(struct loading *loading, struct err *err)
+{
+    struct relation_set *relations = &loading->catalog->relations;
+    uint32_t *oids = arena_calloc(loading->arena, relations->count + 1, sizeof *oids);
+    size_t count = 0;
+    for (size_t i = 0; i < relations->count; i++) {
+        if (relations->relations[i]->is_partitioned)
+            oids[count++] = relations->relations[i]->oid;
+    }
+    if (!count)
+        return true;
+    const char *parameter = oid_array(loading->arena, oids, count);
+    struct pg_rows *rows = pg_query(loading->connection, err, leaves_sql, 1, &parameter);
+    if (!rows)
+        return false;
+    for (size_t i = 0; i < relations->count; i++) {
+        struct relation *relation = relations->relations[i];
+        struct table_name *leaves =
+            arena_calloc(loading->arena, pg_rows_count(rows) + 1, sizeof *leaves);
+        relation->leaves = leaves;
+        for (size_t j = 0; j < pg_rows_count(rows); j++) {
+            if (oid_at(rows, j, 0) == relation->oid)
+                leaves[relation->leaf_count++] = (struct table_name){
+                    copy_at(loading->arena, rows, j, 1), copy_at(loading->arena, rows, j, 2)};
+        }
+    }
+    pg_rows_free(rows);
+    return true;
+}
+
 static bool check_publication(struct loading *loading, struct err *err)
 {
     const char *sql = "SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate"
@@ -440,7 +471,7 @@ struct catalog *catalog_load(struct pg_connection *connection, const char *publi
                               .arena = &catalog->arena};
     bool ok = check_publication(&loading, err) && load_tables(&loading, err) &&
               find_rules(&loading, err) && load_columns(&loading, err) &&
-              check_rules(&loading, err);
+              check_rules(&loading, err) && load_leaves(&loading, err);
     for (size_t i = 0; ok && i < catalog->relations.count; i++)
         relation_identify(catalog->relations.relations[i]);
     if (ok)

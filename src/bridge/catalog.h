@@ -13,7 +13,6 @@ struct catalog {
     struct relation_set relations;
     const struct relation *rules; /* weir.rules */
     double *row_estimates;        /* for each relation, for progress; none when restored */
-    bool *has_column_list;        /* for each relation */
     const char *complaint;        /* about a table that was left out; NULL: none was */
     const char *complaint_hint;
     struct catalog *older;        /* whose relations this one may still point to */

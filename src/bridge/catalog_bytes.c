@@ -1,8 +1,9 @@
 /* The catalog as bytes and back, and which of its relations are the same.
  *
  *   catalog   4 count, relations
- *   relation  4 oid, text schema, text name, 1 has a column list, 4 count, columns,
- *             4 count, 2 column of the primary key each
+ *   relation  8 storage id, 4 oid, text schema, text name, 4 count, columns,
+ *             4 count, 2 column of the primary key each, 1 has a column list, 1 partitioned,
+ *             4 count, (text schema, text name) of each leaf
  *   column    text name, 1 not null, 1 deterministic, type
  *   type      4 oid, 4 base oid, 1 kind, 1 domain, 1 delimiter, text name, 1 has an element,
  *             type of the element, 4 count, (text JSON name, type) of each field
@@ -59,6 +60,13 @@ void relation_save(struct buffer *out, const struct relation *relation)
     buffer_add_u32(out, (uint32_t)relation->key_count);
     for (size_t i = 0; i < relation->key_count; i++)
         buffer_add_u16(out, relation->key[i]);
+    buffer_add_char(out, (char)relation->has_column_list);
+    buffer_add_char(out, (char)relation->is_partitioned);
+    buffer_add_u32(out, (uint32_t)relation->leaf_count);
+    for (size_t i = 0; i < relation->leaf_count; i++) {
+        save_text(out, relation->leaves[i].schema);
+        save_text(out, relation->leaves[i].name);
+    }
 }
 
 void relation_identify(struct relation *relation)
@@ -74,7 +82,6 @@ void catalog_save(const struct catalog *catalog, struct buffer *out)
 {
     buffer_add_u32(out, (uint32_t)catalog->relations.count);
     for (size_t i = 0; i < catalog->relations.count; i++) {
-        buffer_add_char(out, (char)catalog->has_column_list[i]);
         buffer_add_u64(out, catalog->relations.relations[i]->storage_id);
         relation_save(out, catalog->relations.relations[i]);
     }
@@ -160,6 +167,16 @@ static struct relation *restore_relation(struct restoring *from)
             from->reader.failed = true;
     }
     relation->key = key;
+    relation->has_column_list = read_u8(&from->reader) != 0;
+    relation->is_partitioned = read_u8(&from->reader) != 0;
+    relation->leaf_count = restore_count(from, 8);
+    struct table_name *leaves =
+        arena_calloc(from->arena, relation->leaf_count + 1, sizeof *leaves);
+    for (size_t i = 0; i < relation->leaf_count; i++) {
+        leaves[i].schema = restore_text(from);
+        leaves[i].name = restore_text(from);
+    }
+    relation->leaves = leaves;
     return relation;
 }
 
@@ -170,10 +187,8 @@ struct catalog *catalog_restore(struct slice bytes, struct err *err)
     struct restoring from = {.reader = reader_of(bytes), .arena = &catalog->arena};
     size_t count = restore_count(&from, 20);
     catalog->relations.relations = arena_calloc(from.arena, count + 1, sizeof(void *));
-    catalog->has_column_list = arena_calloc(from.arena, count + 1, sizeof(bool));
     catalog->row_estimates = arena_calloc(from.arena, count + 1, sizeof(double));
     for (size_t i = 0; i < count && !from.reader.failed; i++) {
-        catalog->has_column_list[i] = read_u8(&from.reader) != 0;
         catalog->relations.relations[i] = restore_relation(&from);
         catalog->relations.count++;
     }

@@ -12,7 +12,7 @@
 
 /* Steps between two rows, for the parts of one batch; and how large a batch is, which must not change
  * between the bridge that begins and the one that goes on. */
-enum { STEPS_PER_ROW = 1 << 20, BATCH_BYTES = 1024 * 1024 };
+enum { STEPS_PER_ROW = 1 << 20, BATCH_BYTES = 4 * 1024 * 1024 };
 
 struct walk {
     struct bridge *bridge;

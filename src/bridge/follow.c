@@ -83,7 +83,6 @@ static enum bridge_end finish_transaction(struct bridge *bridge, const struct ch
     if (end != BRIDGE_DONE)
         return end;
     bridge->applied_lsn = change->next_lsn;
-    bridge->transactions++;
     bridge->resyncs = 0;
     return outbox_is_full(&bridge->outbox) ? bridge_submit(bridge, err) : BRIDGE_DONE;
 }
@@ -209,16 +208,24 @@ static void add_table_name(struct buffer *out, struct slice name)
     }
 }
 
+static void add_table(struct buffer *out, struct slice schema, struct slice name)
+{
+    if (out->len)
+        buffer_add_char(out, ',');
+    add_table_name(out, schema);
+    buffer_add_char(out, '.');
+    add_table_name(out, name);
+}
+
 static bool start(struct bridge *bridge, bool *is_slot_busy, struct err *err)
 {
     struct buffer tables = BUFFER_INIT;
     for (size_t i = 0; i < bridge->catalog->relations.count; i++) {
         const struct relation *relation = bridge->catalog->relations.relations[i];
-        if (i)
-            buffer_add_char(&tables, ',');
-        add_table_name(&tables, relation->schema);
-        buffer_add_char(&tables, '.');
-        add_table_name(&tables, relation->name);
+        if (!relation->is_partitioned)
+            add_table(&tables, relation->schema, relation->name);
+        for (size_t j = 0; j < relation->leaf_count; j++)
+            add_table(&tables, relation->leaves[j].schema, relation->leaves[j].name);
     }
     struct replication_option options[] = {
         {"format-version", "2"},    {"include-types", "0"},     {"include-xids", "1"},

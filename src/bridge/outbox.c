@@ -28,7 +28,6 @@ static void deliver(void *context, struct slice path, uint32_t payload)
 {
     struct outbox *outbox = context;
     batch_add_reference(outbox->batch, batch_add_stream(outbox->batch, path), payload);
-    outbox->deliveries++;
 }
 
 struct event_sink outbox_sink(struct outbox *outbox)
@@ -72,7 +71,6 @@ bool outbox_submit(struct outbox *outbox)
     publisher_submit(outbox->publisher, outbox->batch, outbox->gathered);
     outbox->submitted = outbox->gathered;
     outbox->batch = publisher_take_empty(outbox->publisher);
-    outbox->batches++;
     return true;
 }
 

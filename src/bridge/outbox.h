@@ -14,7 +14,6 @@ struct outbox {
     size_t batch_size;
     struct progress gathered;  /* the last transaction in the batch */
     struct progress submitted; /* the last that the publisher has taken over */
-    uint64_t batches, deliveries;
 };
 
 /* Takes over where the server's progress stands. */

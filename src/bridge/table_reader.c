@@ -79,7 +79,8 @@ static void write_copy_sql(struct table_reader *reader, const struct relation *r
         buffer_add_str(sql, i ? ", " : "");
         buffer_add_str(sql, pg_quote_identifier(&reader->arena, relation->columns[i].name.data));
     }
-    buffer_printf(sql, " FROM ONLY %s.",
+    /* Rows of tables that inherit are those tables' own; partitions are the table. */
+    buffer_printf(sql, " FROM %s%s.", relation->is_partitioned ? "" : "ONLY ",
                   pg_quote_identifier(&reader->arena, relation->schema.data));
     buffer_printf(sql, "%s) TO STDOUT", pg_quote_identifier(&reader->arena, relation->name.data));
 }
@@ -127,7 +128,7 @@ bool snapshot_lock(struct pg_connection *connection, const char *publication,
     buffer_add_str(&sql, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; LOCK TABLE");
     for (size_t i = 0; i < (*catalog)->relations.count; i++) {
         const struct relation *relation = (*catalog)->relations.relations[i];
-        buffer_printf(&sql, "%s ONLY %s.", i ? "," : "",
+        buffer_printf(&sql, "%s %s%s.", i ? "," : "", relation->is_partitioned ? "" : "ONLY ",
                       pg_quote_identifier(&arena, relation->schema.data));
         buffer_add_str(&sql, pg_quote_identifier(&arena, relation->name.data));
     }

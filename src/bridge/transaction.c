@@ -40,6 +40,22 @@ static bool token_is(struct slice token, struct slice name, struct buffer *scrat
     return memchr(token.data, '\\', token.len) && slice_eq(json_text(token, scratch), name);
 }
 
+/* Whether rows of the relation arrive under the name; partitions under their own. */
+static bool is_called(struct transaction *transaction, const struct relation *relation,
+                      struct slice schema, struct slice table)
+{
+    struct buffer *scratch = &transaction->scratch;
+    if (!relation->is_partitioned)
+        return token_is(table, relation->name, scratch) &&
+               token_is(schema, relation->schema, scratch);
+    for (size_t i = 0; i < relation->leaf_count; i++) {
+        if (token_is(table, relation->leaves[i].name, scratch) &&
+            token_is(schema, relation->leaves[i].schema, scratch))
+            return true;
+    }
+    return false;
+}
+
 static const struct relation *find_relation(struct transaction *transaction,
                                             const struct change *change)
 {
@@ -47,18 +63,12 @@ static const struct relation *find_relation(struct transaction *transaction,
     for (size_t i = 0; i < set->count; i++) {
         size_t at = (transaction->last_relation + i) % set->count;
         const struct relation *relation = set->relations[at];
-        if (token_is(change->table, relation->name, &transaction->scratch) &&
-            token_is(change->schema, relation->schema, &transaction->scratch)) {
+        if (is_called(transaction, relation, change->schema, change->table)) {
             transaction->last_relation = at;
             return relation;
         }
     }
     return NULL;
-}
-
-static bool has_column_list(const struct transaction *transaction)
-{
-    return transaction->catalog->has_column_list[transaction->last_relation];
 }
 
 static bool out_of_step(const struct relation *relation, const char *what, struct err *err)
@@ -110,7 +120,7 @@ static bool read_columns(struct transaction *transaction, const struct relation 
         const struct change_column *from = &change->columns[i];
         int column = find_column(transaction, relation, from->name, expected);
         if (column < 0) {
-            if (has_column_list(transaction))
+            if (relation->has_column_list)
                 continue;
             return columns_changed(relation, err);
         }
@@ -295,6 +305,9 @@ bool transaction_add(struct transaction *transaction, const struct change *chang
     case CHANGE_DELETE:
         return add_delete(transaction, relation, change, err);
     case CHANGE_TRUNCATE:
+        /* Which of the rows were in the partition cannot be told. */
+        if (relation->is_partitioned)
+            return out_of_step(relation, "a partition was truncated", err);
         add_truncate(transaction, relation);
         return true;
     default:

@@ -63,7 +63,6 @@ void delivery_send(struct delivery *delivery, enum event_operation operation,
     }
     uint32_t payload = encoded(delivery, operation, channel, row, columns);
     delivery->sink->deliver(delivery->sink->context, buffer_slice(path), payload);
-    delivery->count++;
 }
 
 /* The JSON that a version shows; borrowed from the row, or in out. */

@@ -20,7 +20,6 @@ struct delivery {
     size_t form_count;
     struct buffer event, path, compared;
     struct arena scratch;
-    uint64_t count;
     uint64_t undeliverable; /* events for subjects that no stream path can carry */
 };
 

@@ -38,11 +38,6 @@ void difference_free(struct difference *difference)
     free(difference);
 }
 
-uint64_t difference_delivery_count(const struct difference *difference)
-{
-    return difference->delivery.count;
-}
-
 static void audience_of(struct difference *difference, struct ruleset *rules,
                         const struct state *state, const struct relation *relation,
                         struct row row, struct audience *audience)

@@ -35,11 +35,6 @@ void change_set_release(struct change_set *set)
     *set = (struct change_set){0};
 }
 
-size_t change_set_size(const struct change_set *set)
-{
-    return arena_used(&set->arena);
-}
-
 static uint64_t hash_of(const struct relation *relation, struct slice key)
 {
     return hash64(hash_process_key(), key) ^ relation->oid;

@@ -23,7 +23,7 @@ enum {
     INDEX_RECORD_SIZE = 4 + 8 + 2 + 2 * INDEX_COLUMNS_MAX,
 };
 
-static const char format_version[] = "weir replica 2";
+static const char format_version[] = "weir replica 3";
 
 struct replica {
     MDB_env *env;
@@ -325,12 +325,19 @@ static struct slice row_key_of(struct replica *replica, const struct relation *r
     return buffer_slice(&replica->scratch);
 }
 
+/* LMDB has no checksums: a damaged page must not become a read beyond it. */
+static struct row row_of_val(const struct relation *relation, MDB_val value)
+{
+    check(row_is_valid(relation, slice_of_val(value)));
+    return (struct row){slice_of_val(value)};
+}
+
 struct row replica_get(struct replica *replica, const struct relation *relation, struct slice key)
 {
     MDB_val full_key = val_of(row_key_of(replica, relation, key)), value;
     int code = mdb_get(replica->txn, replica->rows, &full_key, &value);
     check(code == 0 || code == MDB_NOTFOUND);
-    return code ? ROW_NONE : (struct row){slice_of_val(value)};
+    return code ? ROW_NONE : row_of_val(relation, value);
 }
 
 static void index_key_of(struct replica *replica, const struct replica_index *index,
@@ -511,20 +518,6 @@ void replica_range_begin(struct replica_range *range, struct replica *replica,
     range->prefix_len += prefix.len;
 }
 
-void replica_range_seek(struct replica_range *range, struct slice behind_key)
-{
-    check(!range->is_started && !range->index);
-    MDB_val key = val_of(row_key_of(range->replica, range->relation, behind_key)), value;
-    /* The key itself may be there: the next step then moves behind it. If it is not, the cursor
-     * stands on its successor, and has to step back. */
-    MDB_val found = key;
-    int code = mdb_cursor_get(range->cursor, &found, &value, MDB_SET_RANGE);
-    if (code == 0 && (found.mv_size != key.mv_size ||
-                      memcmp(found.mv_data, key.mv_data, key.mv_size) != 0))
-        code = mdb_cursor_get(range->cursor, &found, &value, MDB_PREV);
-    range->is_started = code == 0;
-}
-
 /* An index entry ends in the row key, behind its column_count components. */
 static struct slice row_key_in_entry(const struct replica_index *index, struct slice entry)
 {
@@ -558,7 +551,7 @@ bool replica_range_next(struct replica_range *range, struct slice *key, struct r
     if (!range->index) {
         *key = slice_of((const char *)entry.mv_data + ROW_PREFIX_SIZE,
                         entry.mv_size - ROW_PREFIX_SIZE);
-        row->record = slice_of_val(value);
+        *row = row_of_val(range->relation, value);
         return true;
     }
     *key = row_key_in_entry(range->index, slice_of_val(entry));

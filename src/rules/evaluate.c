@@ -130,8 +130,8 @@ static bool operand_is_null(struct evaluation *evaluation, const struct operand 
     return !operand_text(evaluation, operand, &text);
 }
 
-/* Over the elements of all dimensions. A NULL leaves open whether it is one of them; that nothing is
- * an element of an empty array is certain. */
+/* Over the elements of all dimensions. A NULL leaves open whether it is one of them; that nothing
+ * is an element of an empty array is certain. */
 static bool any_holds(struct evaluation *evaluation, const struct condition *condition)
 {
     const struct value_type *element = condition->right->type->element;

@@ -3,8 +3,8 @@
 
 #include "query.h"
 
-/* The elements of an array's JSON, of all its dimensions, in order. For json arrays of jsonb elements
- * this does not tell a dimension from an element: rules do not compare those. */
+/* The elements of an array's JSON, of all its dimensions, in order. An element that is an array in
+ * JSON, as of jsonb[], is taken for a dimension: rules do not compare those. */
 struct array_walk {
     const char *at, *end;
 };
@@ -13,7 +13,7 @@ struct array_walk {
 struct array_walk array_walk_of(struct slice array);
 bool array_walk_next(struct array_walk *walk, struct slice *element);
 
-/* What -> and ->> along the path give as text, as jsonb prints it; false for NULL. Borrowed from json
- * or in the arena. */
+/* What -> and ->> along the path give as text, as jsonb prints it; false for NULL. Borrowed from
+ * json or in the arena. */
 bool json_path_text(struct slice json, const struct json_step_to *path, size_t path_len,
                     struct slice *text, struct arena *arena);

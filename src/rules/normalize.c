@@ -1,6 +1,6 @@
 /* Query to conjuncts: NOT is pushed down to the comparisons (SQL's three values allow that, as in
- * the end only "true" counts), AND is multiplied out over OR, a positive EXISTS joins the sources of
- * its conjunct, a negative one becomes a negation.
+ * the end only "true" counts), AND is multiplied out over OR, a positive EXISTS joins the sources
+ * of its conjunct, a negative one becomes a negation.
  *
  *   x NOT IN (SELECT y ...)  =  NOT EXISTS (SELECT ... AND (y = x OR y IS NULL OR x IS NULL)) */
 #include "query.h"

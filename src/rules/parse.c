@@ -36,8 +36,8 @@ static void add_quoted(struct buffer *out, struct slice name)
     buffer_add_char(out, '"');
 }
 
-/* Whether the target's schema has a table of that name, though none that is published: Postgres then
- * means that one, and not the one in public. */
+/* Whether the target's schema has a table of that name, though none that is published: Postgres
+ * then means that one, and not the one in public. */
 static bool hides_public(struct parse_context *context, const char *name)
 {
     static const struct value_type regclass = {.kind = VALUE_OTHER, .name = "regclass"};
@@ -64,7 +64,7 @@ static const struct relation *find_relation(struct parse_context *context, const
         relation = relation_set_find(context->relations, slice_from_str(schema),
                                      slice_from_str(name));
     if (!schema || !*schema) {
-        /* The search path that sql/ pins for the validating trigger: the target's schema, public. */
+        /* The search path that sql/ pins for the trigger: the target's schema, public. */
         relation = relation_set_find(context->relations, context->target->schema,
                                      slice_from_str(name));
         if (!relation && !hides_public(context, name))
@@ -221,7 +221,8 @@ static bool check_exists_targets(struct parse_context *context, const SelectStmt
         const Node *value = select->target_list[i]->res_target->val;
         if (value->node_case != PG_QUERY__NODE__NODE_A_CONST &&
             value->node_case != PG_QUERY__NODE__NODE_COLUMN_REF)
-            return parse_refuse(context, "EXISTS (SELECT ...) of anything but columns and constants");
+            return parse_refuse(context,
+                                "EXISTS (SELECT ...) of anything but columns and constants");
     }
     return true;
 }
@@ -296,8 +297,8 @@ struct query *parse_query(struct parse_context *context, const SelectStmt *selec
     return parse_selects(context, select, outer, needs_value, query) ? query : NULL;
 }
 
-/* The subject's text is what `value::text` gives. A cast of inet to text adds the netmask, and types of
- * the application's may have casts of their own. */
+/* The subject's text is what `value::text` gives. A cast of inet to text adds the netmask, and
+ * types of the application's may have casts of their own. */
 static bool is_subject(const struct value_type *type)
 {
     enum { OID_INET = 869, OID_FIRST_OF_APPLICATION = 16384 };

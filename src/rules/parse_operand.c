@@ -16,6 +16,23 @@ struct operand *column_operand(struct parse_context *context, const struct sourc
     return operand;
 }
 
+/* Whether the scope's tables surely lack the column: one whose publication leaves out columns may
+ * have it, and then it must not come to mean an outer table's. */
+static bool check_whole(struct parse_context *context, const struct scope *scope,
+                        const char *column)
+{
+    for (size_t i = 0; i < scope->source_count; i++) {
+        const struct relation *relation = scope->sources[i]->relation;
+        if (!relation->has_column_list)
+            continue;
+        err_set(context->err,
+                "column %s may be one that the publication's column list of %.*s leaves out", column,
+                SLICE_ARG(relation->name));
+        return err_hint(context->err, "write it with its table's name");
+    }
+    return true;
+}
+
 static const struct operand *column_in_scope(struct parse_context *context,
                                              const struct scope *scope, const char *schema,
                                              const char *table, const char *column)
@@ -36,6 +53,8 @@ static const struct operand *column_in_scope(struct parse_context *context,
                 return NULL;
             }
         }
+        if (!table && !check_whole(context, scope, column))
+            return NULL;
     }
     err_set(context->err, "column %s%s%s is not known", table ? table : "", table ? "." : "",
             column);
@@ -143,8 +162,8 @@ bool is_operator(const PgQuery__AExpr *expression, const char *name)
            strcmp(expression->name[0]->string->sval, name) == 0;
 }
 
-/* `column -> 'a' -> 0 ->> 'b'`: only the last step may be ->>, and it has to be, as jsonb itself is not
- * compared. json is left out: it keeps white space and numbers as they were written. */
+/* `column -> 'a' -> 0 ->> 'b'`: only the last step may be ->>, and it has to be, as jsonb itself is
+ * not compared. json is left out: it keeps white space and numbers as they were written. */
 static bool parse_json_step(struct parse_context *context, const Node *node,
                             struct json_step_to *step)
 {
@@ -242,7 +261,8 @@ const struct operand *parse_operand(struct parse_context *context, const Node *n
     case PG_QUERY__NODE__NODE_COALESCE_EXPR:
         return parse_refuse(context, "COALESCE");
     case PG_QUERY__NODE__NODE_SQLVALUE_FUNCTION:
-        return parse_refuse(context, "a value that changes without a row changing (current_user, now)");
+        return parse_refuse(context,
+                            "a value that changes without a row changing (current_user, now)");
     case PG_QUERY__NODE__NODE_ROW_EXPR:
         return parse_refuse(context, "a row value");
     default:

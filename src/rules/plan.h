@@ -1,9 +1,10 @@
 /* struct plan: in which order, and by which keys, the rows of a conjunct are found once some of
  * them are given.
  *
- * One conjunct has several plans: the target row given (who sees it?), target and subject given (may
- * she see it?), a row of another table given (what does it affect?). Each step reads one source by
- * what the rows before it determine; conditions are tested as soon as their rows are there. */
+ * One conjunct has several plans: the target row given (who sees it?), target and subject given
+ * (may she see it?), a row of another table given (what does it affect?). Each step reads one
+ * source by what the rows before it determine; conditions are tested as soon as their rows are
+ * there. */
 #pragma once
 
 #include "query.h"

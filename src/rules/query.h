@@ -121,7 +121,8 @@ struct parse_context {
 };
 
 /* The rule's audience, resolved against target; NULL with err set where it is refused. */
-struct query *rule_query_parse(struct parse_context *context, struct slice audience) WEIR_MUST_CHECK;
+struct query *rule_query_parse(struct parse_context *context,
+                               struct slice audience) WEIR_MUST_CHECK;
 
 /* The disjunction of conjuncts that the query is. False where it would be too long. */
 bool rule_query_normalize(struct parse_context *context, const struct query *query,

@@ -273,14 +273,15 @@ static void conjunct_columns(const struct conjunct *conjunct, const struct sourc
 
 /* Dependencies */
 
+/* reads: the conjunct whose columns matter, with its negations, even where the plan is without. */
 static bool add_dependency(struct compile_context *context, const struct rule *rule,
-                           const struct conjunct *conjunct, const struct source *source,
-                           bool is_exact)
+                           const struct conjunct *conjunct, const struct conjunct *reads,
+                           const struct source *source, bool is_exact)
 {
     struct arena *arena = &context->rules->arena;
     struct plan_context planning = {arena, context->replica, context->err};
     uint64_t *columns = new_column_bits(arena, source->relation);
-    conjunct_columns(conjunct, source, columns);
+    conjunct_columns(reads, source, columns);
     struct dependency dependency = {
         .rule = rule, .source = source, .columns = columns, .is_exact = is_exact};
     dependency.plan = plan_build(&planning, conjunct, 1u << source->slot, false);
@@ -317,7 +318,7 @@ static bool add_negation_dependencies(struct compile_context *context, const str
 {
     struct conjunct *both = relaxed(&context->rules->arena, outer, negation);
     for (size_t i = 0; i < negation->source_count; i++) {
-        if (!add_dependency(context, rule, both, negation->sources[i], false))
+        if (!add_dependency(context, rule, both, negation, negation->sources[i], false))
             return false;
     }
     for (size_t i = 0; i < negation->negation_count; i++) {
@@ -336,7 +337,7 @@ static bool add_dependencies(struct compile_context *context, const struct rule 
                                  sizeof(void *), &target);
     with_target.source_count++;
     for (size_t i = 0; i < conjunct->source_count; i++) {
-        if (!add_dependency(context, rule, &with_target, conjunct->sources[i], true))
+        if (!add_dependency(context, rule, &with_target, conjunct, conjunct->sources[i], true))
             return false;
     }
     for (size_t i = 0; i < conjunct->negation_count; i++) {
@@ -553,16 +554,6 @@ bool ruleset_has_channels(const struct ruleset *rules, const struct relation *re
 {
     const struct relation_rules *own = rules_of(rules, relation);
     return own && own->rule_count > 0;
-}
-
-const struct channel *ruleset_find_channel(const struct ruleset *rules,
-                                           const struct channel *channel)
-{
-    for (size_t i = 0; i < rules->channel_count; i++) {
-        if (slice_eq(rules->channels[i]->identity, channel->identity))
-            return rules->channels[i];
-    }
-    return NULL;
 }
 
 static bool columns_differ(const struct relation *relation, const uint64_t *bits, struct row a,

@@ -1,5 +1,5 @@
-/* Whether two JSON texts are the same value, digits included: 1.0 and 1.00 are two values, the order
- * of an object's members does not matter, duplicate names never match. */
+/* Whether two JSON texts are the same value, digits included: 1.0 and 1.00 are two values, the
+ * order of an object's members does not matter, duplicate names never match. */
 #pragma once
 
 #include "weir/base/json.h"

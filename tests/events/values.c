@@ -32,52 +32,61 @@ static const struct type_case cases[] = {
      "(random() * 1e18 - 5e17)::int8"},
     {"numeric",
      "(0), ('NaN'), ('Infinity'), ('-Infinity'), (0.00), (-0.10), (1e-20), (1e130), (12.50),"
-     " (repeat('1234567890', 10)::numeric), (-(repeat('9', 100) || '.' || repeat('90', 60))::numeric)",
+     " (repeat('1234567890', 10)::numeric), (-(repeat('9', 100) || '.' || repeat('90', "
+     "60))::numeric)",
      "((random() - 0.5) * 10 ^ (random() * 30)::int)::numeric(60, 12) / (1 + g)"},
     {"numeric(10,2)", "(0), (1.5), (-12345678.90), ('NaN')", "(random() * 1e7)::numeric(10, 2)"},
-    {"real", "('0'), ('-0'), ('1e-7'), ('3.4028235e38'), ('1e15'), ('NaN'), ('Infinity'),"
-             " ('-Infinity'), ('1.1754944e-38'), ('1e6'), ('123456.7')",
+    {"real",
+     "('0'), ('-0'), ('1e-7'), ('3.4028235e38'), ('1e15'), ('NaN'), ('Infinity'),"
+     " ('-Infinity'), ('1.1754944e-38'), ('1e6'), ('123456.7')",
      "((random() - 0.5) * 10.0 ^ (random() * 60 - 30)::int)::float4"},
     {"double precision",
      "('0'), ('-0'), ('1e-7'), ('1.7976931348623157e308'), ('5e-324'), ('1e15'), ('1e16'), ('NaN'),"
      " ('Infinity'), ('-Infinity'), ('-1.5e-10'), ('123456789012345680')",
      "(random() - 0.5) * 10.0 ^ (random() * 300 - 150)::int"},
     {"money", "('0'), ('-12.34'), ('$92233720368547758.07')", "(random() * 1e6)::numeric::money"},
-    {"text", "(''), ('NULL'), ('null'), ('{}'), ('a,b'), (E'\\\\'), ('\"'), (E'tab\\tnl\\n'), (' x '),"
-             " ('\\N'), ('\\.'), ('é€😀'), (E'\\u0001\\u007f')",
+    {"text",
+     "(''), ('NULL'), ('null'), ('{}'), ('a,b'), (E'\\\\'), ('\"'), (E'tab\\tnl\\n'), (' x '),"
+     " ('\\N'), ('\\.'), ('é€😀'), (E'\\u0001\\u007f')",
      RANDOM_TEXT},
     {"varchar(40)", "(''), ('NULL'), ('(a)'), ('  ')", RANDOM_TEXT},
     {"char(5)", "(''), ('ab'), ('abcde'), ('a b')", "substr(md5(random()::text), 1, g % 6)"},
     {"\"char\"", "(''), ('a'), ('\"'), ('\\')", "chr(33 + g % 90)::\"char\""},
     {"name", "(''), ('a'), ('with \"quotes\"')", "md5(random()::text)::name"},
     {"bytea", "(''), ('\\x00'), ('\\xdeadbeef'), ('abc')", "decode(md5(random()::text), 'hex')"},
-    {"date", "('2026-11-23'), ('infinity'), ('-infinity'), ('0044-03-15 BC'), ('4714-11-24 BC'),"
-             " ('5874897-12-31'), ('0001-01-01')",
+    {"date",
+     "('2026-11-23'), ('infinity'), ('-infinity'), ('0044-03-15 BC'), ('4714-11-24 BC'),"
+     " ('5874897-12-31'), ('0001-01-01')",
      "date '2000-01-01' + (random() * 2e6 - 1e6)::int"},
     {"time", "('00:00'), ('24:00'), ('23:59:59.999999'), ('12:34:56.7')",
      "time '00:00' + random() * interval '24 hours'"},
     {"time(0)", "('12:34:56.7')", "(time '00:00' + random() * interval '23 hours')::time(0)"},
     {"timetz", "('00:00+00'), ('12:34:56.7+05:30'), ('23:00:00-08'), ('24:00:00+15:59:59')",
      "(time '00:00' + random() * interval '24 hours')::timetz"},
-    {"timestamp", "('2026-11-23 12:00'), ('infinity'), ('-infinity'), ('0044-03-15 12:00:00.5 BC'),"
-                  " ('294276-12-31 23:59:59.999999'), ('4713-01-01 00:00 BC')",
+    {"timestamp",
+     "('2026-11-23 12:00'), ('infinity'), ('-infinity'), ('0044-03-15 12:00:00.5 BC'),"
+     " ('294276-12-31 23:59:59.999999'), ('4713-01-01 00:00 BC')",
      "timestamp '2000-01-01' + (random() - 0.5) * interval '4000 years'"},
-    {"timestamptz", "('2026-11-23 12:00+05:30'), ('infinity'), ('-infinity'),"
-                    " ('0044-03-15 12:00:00.5+00 BC'), ('294276-12-31 23:59:59.999999+00'),"
-                    " ('1800-01-01 00:00:00+00')",
+    {"timestamptz",
+     "('2026-11-23 12:00+05:30'), ('infinity'), ('-infinity'),"
+     " ('0044-03-15 12:00:00.5+00 BC'), ('294276-12-31 23:59:59.999999+00'),"
+     " ('1800-01-01 00:00:00+00')",
      "timestamptz '2000-01-01' + (random() - 0.5) * interval '4000 years'"},
     {"timestamptz(3)", "('2026-11-23 12:00:00.123456+00')", "now()"},
     {"interval", "('0'), ('1 year 2 mons -3 days 04:05:06.789'), ('-1 day'), ('-00:00:01')",
      "(random() - 0.5) * interval '400 days 20 hours'"},
     {"uuid", "('00000000-0000-0000-0000-000000000000')", "gen_random_uuid()"},
-    {"json", "('null'), ('1'), ('1.50'), ('1e5'), ('-0'), ('-0.0'), ('1E-7'), ('\"x\"'), ('true'),"
-             " (' { \"b\" : [1 , 2.0, {}] , \"a\":\"\\u00e9\\n\" }'), ('{\"a\":1,\"b\":2,\"a\":3}'),"
-             " ('[]'), ('{}'), (E'[1,\\n\\t2]'), ('{\"\": {\"x\": null}}'), ('1.25e2'), ('12e-1'),"
-             " ('100e-2'), ('{\"\\u0061\": 1, \"a\": 2}'), ('0e5'), ('0.00e1'),"
-             " ('[{\"b\":{\"x\":1,\"x\":2}, \"a\":1, \"b\":3, \"c\":[0.1e-3, 10e0, 1.5e3, 123.456e1], \"a\":{} }]')",
+    {"json",
+     "('null'), ('1'), ('1.50'), ('1e5'), ('-0'), ('-0.0'), ('1E-7'), ('\"x\"'), ('true'),"
+     " (' { \"b\" : [1 , 2.0, {}] , \"a\":\"\\u00e9\\n\" }'), ('{\"a\":1,\"b\":2,\"a\":3}'),"
+     " ('[]'), ('{}'), (E'[1,\\n\\t2]'), ('{\"\": {\"x\": null}}'), ('1.25e2'), ('12e-1'),"
+     " ('100e-2'), ('{\"\\u0061\": 1, \"a\": 2}'), ('0e5'), ('0.00e1'),"
+     " ('[{\"b\":{\"x\":1,\"x\":2}, \"a\":1, \"b\":3, \"c\":[0.1e-3, 10e0, 1.5e3, 123.456e1], "
+     "\"a\":{} }]')",
      "json_build_object('k', g, 't', " RANDOM_TEXT ", 'n', random())"},
-    {"jsonb", "('null'), ('1'), ('1.50'), ('1e5'), ('\"x\"'), ('true'), ('[]'), ('{}'),"
-              " ('{\"b\": [1, 2.0, {}], \"a\": \"\\u00e9\\n\"}')",
+    {"jsonb",
+     "('null'), ('1'), ('1.50'), ('1e5'), ('\"x\"'), ('true'), ('[]'), ('{}'),"
+     " ('{\"b\": [1, 2.0, {}], \"a\": \"\\u00e9\\n\"}')",
      "jsonb_build_object('k', g, 't', " RANDOM_TEXT ", 'n', random())"},
     {"xml", "('<a b=\"c\">é</a>'), ('text')", "('<n>' || g || '</n>')::xml"},
     {"inet", "('10.0.0.1'), ('10.0.0.0/8'), ('::1'), ('fe80::/64')",
@@ -114,8 +123,9 @@ static const struct type_case cases[] = {
     {"mood", "('ok'), ('so, so'), ('it''s \"fine\"')", "'ok'::mood"},
     {"odd.\"Od,d \"\"T\"", "('(1,\"a \"\"b\"\"\")'), ('(,)'), ('(7,\"\")')",
      "ROW(g, " RANDOM_TEXT ")"},
-    {"deep", "(ROW(ROW(1, 'x(\"')::odd.\"Od,d \"\"T\", ARRAY[1.50, NULL], '{\"a\": [1]}', 'ok',"
-             " '2026-01-01', 'infinity', '\\x00ff', ROW(NULL, NULL)))",
+    {"deep",
+     "(ROW(ROW(1, 'x(\"')::odd.\"Od,d \"\"T\", ARRAY[1.50, NULL], '{\"a\": [1]}', 'ok',"
+     " '2026-01-01', 'infinity', '\\x00ff', ROW(NULL, NULL)))",
      "ROW(ROW(g, " RANDOM_TEXT "), ARRAY[random()], jsonb_build_array(g), 'so, so', now(), now(),"
      " decode(md5(random()::text), 'hex'), ROW(g, NULL))"},
     {"small", "(1), (2)", "g % 100"},
@@ -309,10 +319,12 @@ static void check_changes(struct run *run, size_t index)
     struct change_decoder *decoder = change_decoder_new();
     char sql[512];
     struct pg_rows *expected = expected_rows(run, index);
-    snprintf(sql, sizeof sql,
-             "SELECT data FROM pg_logical_slot_get_changes('values', NULL, NULL,"
-             " 'format-version', '2', 'include-types', '0', 'include-xids', '1', 'include-lsn', '1',"
-             " 'add-tables', 'public.t_%zu')", index);
+    snprintf(
+        sql, sizeof sql,
+        "SELECT data FROM pg_logical_slot_get_changes('values', NULL, NULL,"
+        " 'format-version', '2', 'include-types', '0', 'include-xids', '1', 'include-lsn', '1',"
+        " 'add-tables', 'public.t_%zu')",
+        index);
     struct pg_rows *messages = query(run, sql);
     size_t row = 1; /* the row with id 0 is the last one written */
     for (size_t i = 0; i < pg_rows_count(messages); i++) {

@@ -16,8 +16,8 @@ enum { AS = 6, BS = 5, ROWS = AS * BS, STEPS = 3000 };
 
 static const char *const b_values[BS] = {"\"\"", "\"x\"", "\"x y\"", "\"\\u0001\"", "\"é\""};
 static const char *const g_values[] = {"null", "\"\"", "\"g\"", "\"gg\"",
-                                       "\"a long text that is more than sixty-four bytes, so that "
-                                       "its key is folded into a hash\""};
+                                       ("\"a long text that is more than sixty-four bytes, so that "
+                                       "its key is folded into a hash\"")};
 static const char *const n_values[] = {"null", "1", "1.0", "1.00", "2", "-1.5"};
 
 /* What each row is: an index into the values above, or absent. */

@@ -1,4 +1,4 @@
-/* Records and keys: what is put in comes out, and keys are equal and contiguous as the headers say. */
+/* Records and keys: what is put in comes out; keys are equal and contiguous as the headers say. */
 #include "tables.h"
 
 #include "weir/replica/value.h"
@@ -24,7 +24,8 @@ Test(replica_row, shows_only_the_columns_asked_for)
 {
     struct arena arena = ARENA_INIT;
     struct row row = test_row(&arena, "7", "\"x\"", "null", "1.50");
-    static const char *const expected[] = {"{}", "{\"a\":7}", "{\"b\":\"x\"}", "{\"a\":7,\"b\":\"x\"}"};
+    static const char *const expected[] = {"{}", "{\"a\":7}", "{\"b\":\"x\"}",
+                                           "{\"a\":7,\"b\":\"x\"}"};
     for (uint64_t bits = 0; bits < 4; bits++) {
         struct buffer out = BUFFER_INIT;
         row_json_of_columns(&out, &test_relation, row, &bits);

@@ -1,6 +1,7 @@
 #include "tables.h"
 
-const struct value_type int_type = {.oid = 23, .base_oid = 23, .kind = VALUE_INTEGER, .name = "int"};
+const struct value_type int_type = {
+    .oid = 23, .base_oid = 23, .kind = VALUE_INTEGER, .name = "int"};
 const struct value_type plain_text_type = {
     .oid = 25, .base_oid = 25, .kind = VALUE_TEXT, .name = "text"};
 const struct value_type numeric_type = {

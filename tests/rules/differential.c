@@ -5,13 +5,10 @@
  * A plain program: `differential [ROUNDS]`. The seed is printed, and taken from WEIR_SEED. With
  * WEIR_LONG it goes on for 50 times as many rounds. */
 #include "generate.h"
-#include "world.h"
+#include "oracle.h"
 
 #include "weir/base/check.h"
-#include "weir/base/json.h"
 #include "weir/base/log.h"
-#include "weir/base/percent.h"
-#include "weir/events/difference.h"
 #include "weir/replica/value.h"
 
 #include <stdio.h>
@@ -19,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { RULES = 24, STEPS = 5, ROUNDS = 20, FAILURES_SHOWN = 10 };
+enum { RULES = 24, STEPS = 5, ROUNDS = 80, FAILURES_SHOWN = 10 };
 
 struct rule_case {
     size_t table;
@@ -39,35 +36,9 @@ struct test {
     size_t compiled, generated, pairs, events, failures;
 };
 
-/* What the rules of one case say of one state. */
-struct answer {
-    struct strings pairs;    /* key, 0x1f, subject */
-    struct strings subjects;
-    struct strings rows;     /* key, 0x1f, the row as JSON */
-};
-
 static const char *table_name(const struct test *test, const struct rule_case *rule)
 {
     return test->world.schema.tables[rule->table].name;
-}
-
-static const char separator = '\x1f';
-
-static void add_pair(struct strings *strings, struct arena *arena, struct slice a, struct slice b)
-{
-    struct buffer pair = BUFFER_INIT;
-    buffer_add_slice(&pair, a);
-    buffer_add_char(&pair, separator);
-    buffer_add_slice(&pair, b);
-    strings_add(strings, arena, buffer_slice(&pair));
-    buffer_release(&pair);
-}
-
-static void split_pair(struct slice pair, struct slice *a, struct slice *b)
-{
-    const char *at = memchr(pair.data, separator, pair.len);
-    *a = slice_of(pair.data, (size_t)(at - pair.data));
-    *b = slice_of(at + 1, pair.len - a->len - 1);
 }
 
 static void print_all(const char *head, const struct strings *strings)
@@ -102,63 +73,9 @@ static bool expect_same(struct test *test, const struct rule_case *rule, const c
     return same;
 }
 
-/* Postgres's answers */
-
-static bool ask_pairs(struct test *test, const struct rule_case *rule, struct answer *answer,
-                      struct arena *arena, struct err *err)
-{
-    struct buffer sql = BUFFER_INIT;
-    const struct table *table = &test->world.schema.tables[rule->table];
-    buffer_add_str(&sql, "SELECT ");
-    schema_key_expression(table, table->name, &sql);
-    buffer_printf(&sql, ", s.subject::text FROM %s, LATERAL (%.*s) s(subject)"
-                        " WHERE s.subject IS NOT NULL",
-                  table->name, SLICE_ARG(rule->audience));
-    struct pg_rows *rows =
-        pg_query(test->world.connection, err, buffer_str(&sql), 0, NULL);
-    buffer_release(&sql);
-    if (!rows)
-        return false;
-    for (size_t i = 0; i < pg_rows_count(rows); i++) {
-        add_pair(&answer->pairs, arena, pg_rows_slice(rows, i, 0), pg_rows_slice(rows, i, 1));
-        strings_add(&answer->subjects, arena, pg_rows_slice(rows, i, 1));
-    }
-    strings_sort(&answer->pairs);
-    strings_sort(&answer->subjects);
-    pg_rows_free(rows);
-    return true;
-}
-
-static void ask_rows(struct test *test, const struct rule_case *rule, struct answer *answer,
-                     struct arena *arena)
-{
-    struct buffer sql = BUFFER_INIT;
-    struct err err;
-    const struct table *table = &test->world.schema.tables[rule->table];
-    buffer_add_str(&sql, "SELECT ");
-    schema_key_expression(table, table->name, &sql);
-    buffer_printf(&sql, ", to_jsonb(%s)::text FROM %s", table->name, table->name);
-    struct pg_rows *rows =
-        pg_query(test->world.connection, &err, buffer_str(&sql), 0, NULL);
-    check(rows != NULL);
-    for (size_t i = 0; i < pg_rows_count(rows); i++)
-        add_pair(&answer->rows, arena, pg_rows_slice(rows, i, 0), pg_rows_slice(rows, i, 1));
-    strings_sort(&answer->rows);
-    pg_rows_free(rows);
-    buffer_release(&sql);
-}
-
 static struct answer ask(struct test *test, const struct rule_case *rule, struct arena *arena)
 {
-    struct answer answer = {0};
-    struct err err;
-    if (!ask_pairs(test, rule, &answer, arena, &err)) {
-        /* Such as a cast that some row's value does not survive: nothing generated does that. */
-        fprintf(stderr, "%s: %.*s\n", err.message, SLICE_ARG(rule->audience));
-        abort();
-    }
-    ask_rows(test, rule, &answer, arena);
-    return answer;
+    return oracle_ask(&test->world, &test->world.schema.tables[rule->table], rule->audience, arena);
 }
 
 /* Weir's answers */
@@ -196,7 +113,7 @@ static struct strings audiences(struct test *test, struct rule_case *rule,
         ruleset_audience(rule->rules, state, relation, row, &audience);
         for (size_t i = 0; i < audience.count; i++) {
             rule->channel = audience.members[i]->channel;
-            add_pair(&pairs, arena, event_key(relation, row, arena),
+            pairs_add(&pairs, arena, event_key(relation, row, arena),
                      audience.members[i]->subject);
         }
     }
@@ -229,7 +146,7 @@ static void check_visible(struct test *test, struct rule_case *rule, const struc
             const uint64_t *columns;
             if (ruleset_is_visible(rule->rules, state, row, rule->channel, subjects.items[i], arena,
                                    &columns))
-                add_pair(&pairs, arena, event_key(relation, row, arena), subjects.items[i]);
+                pairs_add(&pairs, arena, event_key(relation, row, arena), subjects.items[i]);
         }
     }
     state_read_end(&read);
@@ -237,7 +154,7 @@ static void check_visible(struct test *test, struct rule_case *rule, const struc
     struct strings expected = {0};
     for (size_t i = 0; i < answer->pairs.count; i++) {
         struct slice key, subject;
-        split_pair(answer->pairs.items[i], &key, &subject);
+        pair_split(answer->pairs.items[i], &key, &subject);
         if (strings_hold(&subjects, subject))
             strings_add(&expected, arena, answer->pairs.items[i]);
     }
@@ -258,115 +175,16 @@ static void check_state(struct test *test, struct rule_case *rule, const struct 
 
 /* The difference */
 
-struct capture {
-    struct arena *arena;
-    struct strings events; /* one for each payload */
-    struct strings deliveries;
-};
-
-static uint32_t capture_payload(void *context, struct slice event)
-{
-    struct capture *capture = context;
-    strings_add(&capture->events, capture->arena, event);
-    return (uint32_t)capture->events.count - 1;
-}
-
-static void add_delivery(struct strings *deliveries, struct arena *arena, struct slice path,
-                         struct slice operation, struct slice type, struct slice key)
-{
-    struct buffer text = BUFFER_INIT;
-    buffer_printf(&text, "%.*s %.*s %.*s %.*s", SLICE_ARG(path), SLICE_ARG(operation),
-                  SLICE_ARG(type), SLICE_ARG(key));
-    strings_add(deliveries, arena, buffer_slice(&text));
-    buffer_release(&text);
-}
-
-static void capture_delivery(void *context, struct slice path, uint32_t payload)
-{
-    struct capture *capture = context;
-    struct json_scan scan = json_scan_of(capture->events.items[payload]), headers;
-    struct json_value value;
-    struct slice name, type = SLICE_NONE, key = SLICE_NONE, operation = SLICE_NONE;
-    struct buffer scratch = BUFFER_INIT;
-    check(json_object_begin(&scan));
-    for (bool first = true; json_object_next(&scan, first, &name, &value) == JSON_STEP_ITEM;
-         first = false) {
-        if (slice_eq_str(name, "\"type\""))
-            type = slice_of(value.raw.data + 1, value.raw.len - 2);
-        if (slice_eq_str(name, "\"key\""))
-            key = arena_copy(capture->arena, json_text(value.raw, &scratch));
-        if (!slice_eq_str(name, "\"headers\""))
-            continue;
-        headers = json_scan_of(value.raw);
-        check(json_object_begin(&headers));
-        check(json_object_next(&headers, true, &name, &value) == JSON_STEP_ITEM);
-        operation = slice_of(value.raw.data + 1, value.raw.len - 2);
-    }
-    add_delivery(&capture->deliveries, capture->arena, path, operation, type, key);
-    buffer_release(&scratch);
-}
-
-static void expect_event(struct strings *expected, struct arena *arena, const char *operation,
-                         const char *table, struct slice pair)
-{
-    struct slice key, subject;
-    struct buffer path = BUFFER_INIT;
-    split_pair(pair, &key, &subject);
-    if (!subject.len)
-        return; /* no path has an empty segment: the bridge says so in its log */
-    buffer_add_str(&path, "user/");
-    percent_encode_segment(&path, subject);
-    buffer_add_str(&path, "/data");
-    add_delivery(expected, arena, buffer_slice(&path), slice_from_str(operation),
-                 slice_from_str(table), key);
-    buffer_release(&path);
-}
-
-static bool row_stayed(const struct answer *a, const struct answer *b, struct slice pair)
-{
-    struct slice key, subject;
-    split_pair(pair, &key, &subject);
-    for (size_t i = 0; i < a->rows.count; i++) {
-        struct slice other, json;
-        split_pair(a->rows.items[i], &other, &json);
-        if (slice_eq(key, other))
-            return strings_hold(&b->rows, a->rows.items[i]);
-    }
-    return false;
-}
-
-static void expect_events(struct strings *expected, struct arena *arena, const char *table,
-                          const struct answer *a, const struct answer *b)
-{
-    for (size_t i = 0; i < a->pairs.count; i++) {
-        struct slice pair = a->pairs.items[i];
-        if (!strings_hold(&b->pairs, pair))
-            expect_event(expected, arena, "delete", table, pair);
-        else if (!row_stayed(a, b, pair))
-            expect_event(expected, arena, "update", table, pair);
-    }
-    for (size_t i = 0; i < b->pairs.count; i++) {
-        if (!strings_hold(&a->pairs, b->pairs.items[i]))
-            expect_event(expected, arena, "insert", table, b->pairs.items[i]);
-    }
-}
-
 static struct strings run_difference(struct test *test, struct change_set *changes,
                                      struct ruleset *rules_a, struct ruleset *rules_b,
                                      const struct rule_case *blame, struct arena *arena)
 {
-    struct capture capture = {.arena = arena};
-    struct event_sink sink = {&capture, capture_payload, capture_delivery};
-    struct difference *difference = difference_new(&sink);
-    struct event_headers headers;
-    event_headers_set(&headers, 7, SLICE_NONE);
-    difference_run(difference, test->world.replica, changes, rules_a, rules_b, &headers);
-    difference_free(difference);
-    size_t delivered = capture.deliveries.count;
-    strings_sort(&capture.deliveries);
-    if (delivered != capture.deliveries.count)
+    bool has_duplicates;
+    struct strings events =
+        deliveries_of(test->world.replica, changes, rules_a, rules_b, arena, &has_duplicates);
+    if (has_duplicates)
         fail_case(test, blame, "an event delivered twice");
-    return capture.deliveries;
+    return events;
 }
 
 static void check_difference(struct test *test, struct rule_case *rule, struct change_set *changes,
@@ -376,7 +194,7 @@ static void check_difference(struct test *test, struct rule_case *rule, struct c
     struct strings expected = {0};
     struct strings got =
         run_difference(test, changes, rule->rules, rule->rules, rule, &arena);
-    expect_events(&expected, &arena, table_name(test, rule), a, b);
+    oracle_expect_events(&expected, &arena, table_name(test, rule), a, b);
     strings_sort(&expected);
     expect_same(test, rule, "difference", &got, &expected);
     test->events += expected.count;
@@ -416,8 +234,8 @@ static struct answer joined(struct test *test, size_t table, uint32_t chosen,
     return all;
 }
 
-/* From some rules on the rows as they were to others on the rows as they are; half of the rules stay,
- * and sometimes all do. */
+/* From some rules on the rows as they were to others on the rows as they are; half of the rules
+ * stay, and sometimes all do. */
 static void check_edit(struct test *test, struct change_set *changes, const struct answer *before,
                        const struct answer *after)
 {
@@ -435,7 +253,7 @@ static void check_edit(struct test *test, struct change_set *changes, const stru
     for (size_t i = 0; i < TABLES; i++) {
         struct answer a = joined(test, i, in_a, before, &arena);
         struct answer b = joined(test, i, in_b, after, &arena);
-        expect_events(&expected, &arena, test->world.schema.tables[i].name, &a, &b);
+        oracle_expect_events(&expected, &arena, test->world.schema.tables[i].name, &a, &b);
     }
     strings_sort(&expected);
     expect_same(test, &test->cases[0], "the difference of many rules, this one among them,", &got,
@@ -460,7 +278,8 @@ static void add_rule(struct test *test)
     rule.audience = arena_copy(&test->arena, buffer_slice(&sql));
     buffer_release(&sql);
     test->generated++;
-    if (!ask_pairs(test, &rule, &answer, &test->arena, &err)) {
+    if (!oracle_ask_pairs(&test->world, &test->world.schema.tables[rule.table], rule.audience,
+                          &answer, &test->arena, &err)) {
         if (getenv("WEIR_VERBOSE"))
             fprintf(stderr, "Postgres: %s: %.*s\n", err.message, SLICE_ARG(rule.audience));
         return;

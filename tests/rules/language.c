@@ -2,7 +2,7 @@
  * as Postgres takes it. Random rules are the business of differential.c.
  *
  * A plain program beside a cluster. */
-#include "world.h"
+#include "oracle.h"
 
 #include "weir/base/check.h"
 
@@ -38,7 +38,7 @@ static const char setup_sql[] =
 
 struct language_case {
     const char *audience; /* of app.docs */
-    const char *reason;   /* part of why it is refused; NULL: taken, and answered as Postgres does */
+    const char *reason; /* part of why it is refused; NULL: taken, and answered as Postgres does */
 };
 
 static const struct language_case cases[] = {
@@ -171,16 +171,20 @@ static const struct language_case cases[] = {
     {"SELECT 'x' WHERE (docs.j ->> 'a') IS NULL", NULL},
     {"SELECT 'x' WHERE (docs.owner || docs.v) IS NOT NULL", NULL},
     {"SELECT p.id FROM people p WHERE NOT EXISTS (SELECT FROM members m WHERE m.member = p.id"
-     " AND m.doc = docs.id LIMIT 1)", NULL},
+     " AND m.doc = docs.id LIMIT 1)",
+     NULL},
     {"SELECT p.id FROM people p WHERE EXISTS (SELECT * FROM members m WHERE m.member = p.id"
-     " ORDER BY m.doc)", NULL},
-    {"SELECT p.id FROM people p WHERE EXISTS (SELECT 1 FROM members m LIMIT 0)", "LIMIT and OFFSET"},
+     " ORDER BY m.doc)",
+     NULL},
+    {"SELECT p.id FROM people p WHERE EXISTS (SELECT 1 FROM members m LIMIT 0)",
+     "LIMIT and OFFSET"},
     {"SELECT p.id FROM people p WHERE EXISTS (SELECT 1 FROM members m OFFSET 1)",
      "LIMIT and OFFSET"},
     {"SELECT p.id FROM people p WHERE EXISTS (SELECT count(*) FROM members)",
      "EXISTS (SELECT ...) of anything but columns and constants"},
     {"SELECT p.id FROM people p WHERE p.id NOT IN (SELECT m.role FROM members m)", NULL},
-    {"SELECT p.id FROM people p WHERE p.id NOT IN (SELECT m.role || m.member FROM members m)", NULL},
+    {"SELECT p.id FROM people p WHERE p.id NOT IN (SELECT m.role || m.member FROM members m)",
+     NULL},
     {"SELECT p.id FROM people p WHERE p.id || '' NOT IN (SELECT NULL::text FROM members m)", NULL},
     {"SELECT p.id FROM people p WHERE p.id IN (SELECT 'ana')", NULL},
     {"SELECT 'x' WHERE docs.c IN (SELECT 'ab  ')", NULL},
@@ -289,6 +293,66 @@ static bool check_case(struct world *world, const struct language_case *each, st
     return ok;
 }
 
+/* Writes that reach the audience of app.docs by a long way, each on top of those before it. */
+static const struct {
+    const char *audience, *write;
+} writes[] = {
+    {"SELECT p.id FROM people p WHERE NOT EXISTS (SELECT FROM members m WHERE m.doc = docs.id"
+     " AND NOT EXISTS (SELECT FROM public.hidden h WHERE h.member = m.role))",
+     "UPDATE app.members SET role = 'cy'"},
+    {"SELECT p.id FROM people p WHERE NOT EXISTS (SELECT FROM members m WHERE m.doc = docs.id"
+     " AND NOT EXISTS (SELECT FROM public.hidden h WHERE h.member = m.role))",
+     "DELETE FROM public.hidden"},
+    {"SELECT m.member FROM members m WHERE m.doc = docs.id AND (m.role IS NULL) IS NOT TRUE",
+     "UPDATE app.members SET role = NULL WHERE member = 'bo'"},
+    {"SELECT p.id FROM people p WHERE p.id = ANY (docs.tags)",
+     "DELETE FROM people WHERE id = 'bo'"},
+    {"SELECT p.id FROM people p WHERE p.id = ANY (docs.tags)",
+     "INSERT INTO people VALUES ('dy', 1); UPDATE docs SET tags = '{dy,dy}' WHERE id = 3"},
+    {"SELECT p.id FROM people p WHERE p.age NOT IN (SELECT m.id FROM members m WHERE m.doc = "
+     "docs.id"
+     " AND m.member NOT IN (SELECT h.member FROM public.hidden h))",
+     "INSERT INTO public.hidden VALUES (5, NULL)"},
+    {"SELECT m.member FROM members m WHERE m.role IS NOT DISTINCT FROM docs.j ->> 'a'",
+     "UPDATE docs SET j = NULL"},
+};
+
+enum { WRITES = sizeof writes / sizeof *writes };
+
+static bool check_write(struct world *world, size_t index, struct arena *arena)
+{
+    const struct table docs = {.name = "docs", .columns = {{.name = "id"}}, .key_count = 1};
+    struct slice audience = slice_from_str(writes[index].audience);
+    struct rule_definition definition = world_rule(world, "docs", audience, arena);
+    struct answer before = oracle_ask(world, &docs, audience, arena);
+    struct ruleset *rules = world_compile(world, &definition, 1);
+    struct strings expected = {0};
+    struct change_set changes;
+    struct err err;
+    bool has_duplicates;
+    check(ruleset_rule_status(rules, 0).is_active);
+    world_execute(world, writes[index].write);
+    change_set_init(&changes);
+    world_collect_changes(world, &changes);
+    struct answer after = oracle_ask(world, &docs, audience, arena);
+    struct strings got =
+        deliveries_of(world->replica, &changes, rules, rules, arena, &has_duplicates);
+    oracle_expect_events(&expected, arena, "docs", &before, &after);
+    strings_sort(&expected);
+    /* A write that changes nothing would show nothing. */
+    bool ok = expected.count && !has_duplicates && is_same(&got, &expected);
+    if (!ok) {
+        fprintf(stderr, "%s\n  %s\n", writes[index].write, writes[index].audience);
+        print_all("got", &got);
+        print_all("expected", &expected);
+    }
+    check(change_set_apply(&changes, world->replica, &err));
+    change_set_release(&changes);
+    ruleset_free(rules);
+    arena_clear(arena);
+    return ok;
+}
+
 int main(void)
 {
     struct world world;
@@ -305,7 +369,9 @@ int main(void)
     change_set_release(&changes);
     for (size_t i = 0; i < CASES; i++)
         failures += !check_case(&world, &cases[i], &arena);
-    printf("%d constructs, %zu failures\n", (int)CASES, failures);
+    for (size_t i = 0; i < WRITES; i++)
+        failures += !check_write(&world, i, &arena);
+    printf("%d constructs, %d writes, %zu failures\n", (int)CASES, (int)WRITES, failures);
     world_close(&world);
     arena_release(&arena);
     return failures != 0;

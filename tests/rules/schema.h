@@ -1,4 +1,5 @@
-/* Random tables with few distinct values, so that rows meet: their SQL, and random writes to them. */
+/* Random tables with few distinct values, so that rows meet: their SQL, and random writes to them.
+ */
 #pragma once
 
 #include "random.h"

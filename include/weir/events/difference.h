@@ -37,6 +37,3 @@ void difference_run(struct difference *difference, struct replica *replica,
 void difference_first(struct difference *difference, struct replica *replica,
                       struct ruleset *rules, const struct relation *relation, struct row row,
                       const struct event_headers *headers);
-
-/* Deliveries so far, for progress and metrics. */
-uint64_t difference_delivery_count(const struct difference *difference);

@@ -4,7 +4,7 @@
  * folded into one: the row as it was in A, and as it is in B. Everything a change set holds lives
  * in its arena until change_set_clear(). One thread.
  *
- * Not bounded by itself: the caller watches change_set_size(). */
+ * Not bounded: as large as the transaction. */
 #pragma once
 
 #include "weir/replica/replica.h"
@@ -40,7 +40,6 @@ struct change_set {
 void change_set_init(struct change_set *set);
 void change_set_clear(struct change_set *set); /* keeps some memory */
 void change_set_release(struct change_set *set);
-size_t change_set_size(const struct change_set *set); /* bytes */
 
 /* The entry of a row, or NULL. */
 struct change_entry *change_set_find(const struct change_set *set, const struct relation *relation,

@@ -53,6 +53,10 @@ struct column {
     bool is_deterministic; /* equal means the same bytes: not so under some ICU collations */
 };
 
+struct table_name {
+    struct slice schema, name;
+};
+
 enum { RELATION_COLUMNS_MAX = 1600, RELATION_KEY_MAX = 32 };
 
 struct relation {
@@ -64,6 +68,11 @@ struct relation {
     size_t column_count;
     const uint16_t *key; /* columns of the primary key, in its order */
     size_t key_count;
+    bool has_column_list; /* the publication leaves out some columns, whose names are not known */
+    /* A partitioned table that is published by its root: its rows are stored, and arrive, by these. */
+    bool is_partitioned;
+    const struct table_name *leaves;
+    size_t leaf_count;
     /* While a table changes its shape (or is read again): what it was, and what it becomes. */
     const struct relation *predecessor, *successor;
 };

@@ -99,9 +99,6 @@ void replica_range_begin(struct replica_range *range, struct replica *replica,
                          const struct relation *relation, const struct replica_index *index,
                          struct slice prefix);
 
-/* As above with an empty prefix, from behind the given row key on. */
-void replica_range_seek(struct replica_range *range, struct slice behind_key);
-
 /* False at the end. key and row are borrowed as the head of this file says. */
 bool replica_range_next(struct replica_range *range, struct slice *key, struct row *row);
 void replica_range_end(struct replica_range *range);

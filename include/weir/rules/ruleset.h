@@ -97,10 +97,6 @@ bool ruleset_is_visible(struct ruleset *rules, const struct state *state, struct
 /* Whether the relation has any active rule. */
 bool ruleset_has_channels(const struct ruleset *rules, const struct relation *relation);
 
-/* The ruleset's channel with the same identity, or NULL. */
-const struct channel *ruleset_find_channel(const struct ruleset *rules,
-                                           const struct channel *channel);
-
 /* Whether a change of the row from a to b can change its own audience. */
 bool ruleset_target_columns_differ(const struct ruleset *rules, const struct relation *relation,
                                    struct row a, struct row b);
