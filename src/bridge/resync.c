@@ -198,10 +198,7 @@ static bool compile_rules(struct resync *resync, struct err *err)
     struct bridge *bridge = resync->bridge;
     struct state after = {bridge->replica, &bridge->transaction.changes};
     bridge->rule_table.catalog = resync->catalog;
-    bool ok = rule_table_compile(&bridge->rule_table, &after, &resync->rules, err);
-    if (!ok)
-        bridge->rule_table.catalog = bridge->catalog;
-    return ok;
+    return rule_table_compile(&bridge->rule_table, &after, &resync->rules, err);
 }
 
 /* Rows, catalog and the batch that tells of them, in one commit. */
@@ -297,6 +294,7 @@ enum bridge_end bridge_resync(struct bridge *bridge, struct err *err)
     struct resync resync = {.bridge = bridge, .reader = table_reader_new(bridge->replica)};
     enum bridge_end end = run(&resync, err);
     transaction_clear(&bridge->transaction);
+    bridge->rule_table.catalog = bridge->catalog; /* the new one only once it is adopted */
     if (resync.catalog) {
         catalog_settle(bridge->catalog);
         resync.catalog->older = NULL; /* which the bridge goes on with */
