@@ -17,7 +17,12 @@ static const char tables_sql[] =
     "       coalesce((SELECT i.indimmediate FROM pg_index i"
     "         WHERE i.indrelid = c.oid AND i.indisprimary), true),"
     "       coalesce((SELECT i.indisprimary FROM pg_index i"
-    "         WHERE i.indrelid = c.oid AND i.indisreplident), false)"
+    "         WHERE i.indrelid = c.oid AND i.indisreplident), false),"
+    "       (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)"
+    "          FROM pg_attribute a, pg_index i"
+    "         WHERE i.indrelid = c.oid AND i.indisprimary AND a.attrelid = c.oid"
+    "           AND a.attnum = ANY (pr.prattrs::int2[] || i.indkey::int2[])"
+    "           AND NOT i.indkey::int2[] <@ pr.prattrs::int2[])"
     "  FROM pg_publication_tables pt"
     "  JOIN pg_publication p ON p.pubname = pt.pubname"
     "  JOIN pg_namespace n ON n.nspname = pt.schemaname"
@@ -99,7 +104,7 @@ static const char *quoted_name(struct arena *arena, const char *schema, const ch
                         pg_quote_identifier(arena, table));
 }
 
-/* One reason at a time: each names the table and how to mend it. */
+/* One reason at a time: each names the table and the SQL that mends it, which can be run as it is. */
 static bool check_table(struct loading *loading, const struct pg_rows *rows, size_t row,
                         struct err *err)
 {
@@ -109,23 +114,35 @@ static bool check_table(struct loading *loading, const struct pg_rows *rows, siz
     char identity = pg_rows_str(rows, row, 4)[0];
     if (pg_rows_is_null(rows, row, 8)) {
         err_set(err, "table %s has no primary key, so its rows cannot be followed", name);
-        return err_hint(err, "ALTER TABLE %s ADD PRIMARY KEY (...), or ALTER PUBLICATION %s DROP "
-                             "TABLE %s", name, publication, name);
+        return err_hint(err,
+                        "ALTER PUBLICATION %s DROP TABLE %s; -- or ALTER TABLE %s ADD PRIMARY KEY "
+                        "(...);",
+                        publication, name, name);
     }
     if (!bool_at(rows, row, 9) && identity != 'f') {
         err_set(err, "the primary key of table %s is deferrable, so updates carry no identity",
                 name);
-        return err_hint(err, "ALTER TABLE %s REPLICA IDENTITY FULL", name);
+        return err_hint(err, "ALTER TABLE %s REPLICA IDENTITY FULL;", name);
     }
     if (identity == 'n' || (identity == 'i' && !bool_at(rows, row, 10))) {
         err_set(err, "table %s has REPLICA IDENTITY %s, so updates do not carry its primary key",
                 name, identity == 'n' ? "NOTHING" : "USING another INDEX");
-        return err_hint(err, "ALTER TABLE %s REPLICA IDENTITY DEFAULT", name);
+        return err_hint(err, "ALTER TABLE %s REPLICA IDENTITY DEFAULT;", name);
+    }
+    if (!pg_rows_is_null(rows, row, 11)) {
+        err_set(err, "the column list of table %s in publication %s leaves out a primary key column",
+                name, publication);
+        return err_hint(err,
+                        "ALTER PUBLICATION %s DROP TABLE %s; ALTER PUBLICATION %s ADD TABLE %s (%s);",
+                        publication, name, publication, name, pg_rows_str(rows, row, 11));
     }
     if (bool_at(rows, row, 5)) {
         err_set(err, "table %s has a row filter in publication %s, which is not supported", name,
                 publication);
-        return err_hint(err, "publish the whole table and put the condition into its rules");
+        return err_hint(err,
+                        "ALTER PUBLICATION %s DROP TABLE %s; ALTER PUBLICATION %s ADD TABLE %s; "
+                        "-- and put the condition into its rules",
+                        publication, name, publication, name);
     }
     return true;
 }
@@ -151,10 +168,9 @@ static bool leave_out(struct loading *loading, const struct err *err)
     struct catalog *catalog = loading->catalog;
     if (loading->strictness == CATALOG_STRICT)
         return false;
-    if (!catalog->complaint) {
-        catalog->complaint = arena_strdup(loading->arena, err->message);
-        catalog->complaint_hint = arena_strdup(loading->arena, err->hint);
-    }
+    catalog->complaints[catalog->complaint_count++] =
+        (struct catalog_complaint){arena_strdup(loading->arena, err->message),
+                                   arena_strdup(loading->arena, err->hint)};
     return true;
 }
 
@@ -168,6 +184,7 @@ static bool load_tables(struct loading *loading, struct err *err)
     size_t count = pg_rows_count(rows);
     catalog->relations.relations = arena_calloc(loading->arena, count + 1, sizeof(void *));
     catalog->row_estimates = arena_calloc(loading->arena, count + 1, sizeof(double));
+    catalog->complaints = arena_calloc(loading->arena, count + 1, sizeof *catalog->complaints);
     loading->keys = arena_calloc(loading->arena, count + 1, sizeof *loading->keys);
     bool ok = true;
     for (size_t i = 0; ok && i < count; i++) {
@@ -327,6 +344,7 @@ static bool load_types(struct loading *loading, const struct pg_rows *columns, s
     return ok;
 }
 
+/* A column list that leaves out a part of the key has been refused by now, unless it came meanwhile. */
 static bool set_key(struct loading *loading, struct relation *relation, const int *attnums,
                     const char *indkey, struct err *err)
 {
@@ -337,11 +355,9 @@ static bool set_key(struct loading *loading, struct relation *relation, const in
         size_t column = 0;
         while (column < relation->column_count && attnums[column] != attnum)
             column++;
-        if (column == relation->column_count) {
-            err_set(err, "the column list of table %.*s.%.*s leaves out a primary key column",
-                    SLICE_ARG(relation->schema), SLICE_ARG(relation->name));
-            return err_hint(err, "include the whole primary key in the column list");
-        }
+        if (column == relation->column_count)
+            return err_set(err, "table %.*s.%.*s has changed while it was looked at",
+                           SLICE_ARG(relation->schema), SLICE_ARG(relation->name));
         check(relation->key_count < RELATION_KEY_MAX);
         key[relation->key_count++] = (uint16_t)column;
         indkey = *end ? end + 1 : end;
@@ -434,7 +450,7 @@ static bool check_publication(struct loading *loading, struct err *err)
         err_set(err, "publication %s leaves out some operations, which is not supported",
                 loading->publication);
         return err_hint(err,
-                        "ALTER PUBLICATION %s SET (publish = 'insert, update, delete, truncate')",
+                        "ALTER PUBLICATION %s SET (publish = 'insert, update, delete, truncate');",
                         pg_quote_identifier(loading->arena, loading->publication));
     }
     return true;
@@ -447,7 +463,7 @@ static bool find_rules(struct loading *loading, struct err *err)
     if (catalog->rules)
         return true;
     err_set(err, "publication %s does not hold the rule table weir.rules", loading->publication);
-    return err_hint(err, "run weir install, or ALTER PUBLICATION %s ADD TABLE weir.rules",
+    return err_hint(err, "ALTER PUBLICATION %s ADD TABLE weir.rules;",
                     pg_quote_identifier(loading->arena, loading->publication));
 }
 

@@ -8,17 +8,23 @@
 #include "weir/base/buffer.h"
 #include "weir/replica/relation.h"
 
+/* A published table that is left out, and the SQL that mends it. */
+struct catalog_complaint {
+    const char *message;
+    const char *hint;
+};
+
 struct catalog {
     struct arena arena;
     struct relation_set relations;
     const struct relation *rules; /* weir.rules */
     double *row_estimates;        /* for each relation, for progress; none when restored */
-    const char *complaint;        /* about a table that was left out; NULL: none was */
-    const char *complaint_hint;
+    struct catalog_complaint *complaints; /* none when restored */
+    size_t complaint_count;
     struct catalog *older;        /* whose relations this one may still point to */
 };
 
-/* What to do about a table that cannot be followed: fail, or leave it out and say so. */
+/* What to do about a table that cannot be followed: fail, or leave it out and complain. */
 enum catalog_strictness { CATALOG_STRICT, CATALOG_LENIENT };
 
 /* NULL on failure. */

@@ -151,9 +151,9 @@ static enum bridge_end check_catalog_if_due(struct bridge *bridge, struct err *e
     struct catalog *catalog =
         connection ? catalog_load(connection, bridge->settings->publication, CATALOG_LENIENT, err)
                    : NULL;
-    if (catalog && catalog->complaint) {
-        err_set(err, "%s", catalog->complaint);
-        err_hint(err, "%s", catalog->complaint_hint);
+    if (catalog && catalog->complaint_count) {
+        err_set(err, "%s", catalog->complaints[0].message);
+        err_hint(err, "%s", catalog->complaints[0].hint);
     } else if (catalog) {
         err_set(err, "%s", "");
     }
