@@ -3,6 +3,7 @@
 
 #include "weir/base/check.h"
 #include "weir/base/clock.h"
+#include "weir/base/file.h"
 #include "weir/base/log.h"
 #include "weir/base/lsn.h"
 
@@ -242,20 +243,38 @@ static enum bridge_end run(struct bridge *bridge, struct err *err)
     }
 }
 
+static bool open_publisher(struct bridge *bridge, struct err *err)
+{
+    const struct bridge_settings *settings = bridge->settings;
+    struct buffer secrets = BUFFER_INIT;
+    struct slice rest, token;
+    char text[SECRET_MAX + 1] = "";
+    if (settings->token_file && !secret_file_read(settings->token_file, &secrets, err))
+        return false;
+    rest = buffer_slice(&secrets);
+    bool has_token = secret_next(&rest, &token);
+    if (has_token)
+        memcpy(text, token.data, token.len);
+    struct publisher_settings publisher = {.streams_url = settings->streams,
+                                           .producer = settings->slot,
+                                           .token = has_token ? text : NULL,
+                                           .ca_file = settings->ca_file,
+                                           .queue_limit = QUEUED_BATCHES};
+    bridge->publisher = publisher_open(&publisher, bridge->wake_fd, err);
+    explicit_bzero(text, sizeof text);
+    buffer_release(&secrets);
+    return bridge->publisher != NULL;
+}
+
 static bool open_bridge(struct bridge *bridge, uint64_t size_least, struct err *err)
 {
     const struct bridge_settings *settings = bridge->settings;
     struct replica_settings replica = {settings->state, settings->replica_limit, size_least};
-    struct publisher_settings publisher = {.streams_url = settings->streams,
-                                           .producer = settings->slot,
-                                           .token = settings->token,
-                                           .queue_limit = QUEUED_BATCHES};
     bridge->replica = replica_open(&replica, err);
     if (!bridge->replica)
         return false;
     bridge->replica_lsn = bridge->applied_lsn = meta_lsn(bridge->replica);
-    bridge->publisher = publisher_open(&publisher, bridge->wake_fd, err);
-    if (!bridge->publisher)
+    if (!open_publisher(bridge, err))
         return false;
     bridge->sink = outbox_sink(&bridge->outbox);
     bridge->difference = difference_new(&bridge->sink);

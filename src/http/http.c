@@ -54,14 +54,14 @@ static int check_abort(void *context, curl_off_t down_total, curl_off_t down, cu
 
 #define SET(option, value) check(curl_easy_setopt(http->curl, option, value) == CURLE_OK)
 
-struct http *http_new(const char *token, const atomic_ullong *abort_at_ms)
+struct http *http_new(const struct http_settings *settings)
 {
     http_library_init();
     struct http *http = calloc(1, sizeof *http);
     check(http != NULL);
-    http->abort_at_ms = abort_at_ms;
-    if (token)
-        check(asprintf(&http->authorization, "Authorization: Bearer %s", token) > 0);
+    http->abort_at_ms = settings->abort_at_ms;
+    if (settings->token)
+        check(asprintf(&http->authorization, "Authorization: Bearer %s", settings->token) > 0);
     http->curl = curl_easy_init();
     check(http->curl != NULL);
     SET(CURLOPT_NOSIGNAL, 1L);
@@ -71,6 +71,8 @@ struct http *http_new(const char *token, const atomic_ullong *abort_at_ms)
     SET(CURLOPT_FOLLOWLOCATION, 0L);
     /* The server is named by its own address; a proxy in the environment is meant for browsing. */
     SET(CURLOPT_PROXY, "");
+    if (settings->ca_file)
+        SET(CURLOPT_CAINFO, settings->ca_file);
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS);
     SET(CURLOPT_UPLOAD_BUFFERSIZE, (long)UPLOAD_BUFFER);
     SET(CURLOPT_USERAGENT, "weir/" WEIR_VERSION);

@@ -82,7 +82,7 @@ static void explain(const struct question *question, long status, const json_t *
     err_set(err, "%s answered %ld%s%.*s", question->url, status, reason.len ? ": " : "",
             SLICE_ARG(reason));
     if (status == 401 || status == 403)
-        err_hint(err, "give the bridge a token that the server accepts for writing");
+        err_hint(err, "give the bridge the server's --writer-token-file as --streams-token-file");
     else if (status == 404)
         err_hint(err, "--streams must be the root of a `weir serve`, for example "
                       "http://127.0.0.1:4437/v1/stream");

@@ -229,7 +229,9 @@ struct publisher *publisher_open(const struct publisher_settings *settings, int 
     publisher->claim_url =
         make_url(settings->streams_url, "/__weir/producers/", settings->producer);
     publisher->notify_fd = notify_fd;
-    publisher->http = http_new(settings->token, &publisher->abort_at_ms);
+    publisher->http = http_new(&(struct http_settings){.token = settings->token,
+                                                       .ca_file = settings->ca_file,
+                                                       .abort_at_ms = &publisher->abort_at_ms});
     batch_queue_init(&publisher->queue, settings->queue_limit);
 
     pthread_condattr_t attributes;

@@ -16,7 +16,8 @@
 struct bridge_settings {
     const char *db;          /* libpq connection string */
     const char *streams;     /* URL of the stream root */
-    const char *token;       /* bearer token for the stream server, or NULL */
+    const char *token_file;  /* whose first line is the writer's token, or NULL */
+    const char *ca_file;     /* for an https stream server, or NULL */
     const char *state;       /* folder of the replica */
     const char *publication;
     const char *slot;        /* also the producer's name */

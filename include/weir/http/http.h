@@ -9,9 +9,15 @@
 
 struct http;
 
-/* token may be NULL. abort_at_ms, when it is not 0 and the monotonic clock has passed it, ends a
- * request under way. */
-struct http *http_new(const char *token, const atomic_ullong *abort_at_ms);
+struct http_settings {
+    const char *token;   /* bearer token, NULL for none */
+    const char *ca_file; /* PEM: who may vouch for an https server; NULL for the system's list */
+    const atomic_ullong *abort_at_ms; /* when it is not 0 and the monotonic clock has passed it, a
+                                         request under way ends */
+};
+
+/* Copies the strings. */
+struct http *http_new(const struct http_settings *settings);
 void http_free(struct http *http); /* NULL is allowed */
 
 /* As http_post(), without a body: a GET. */

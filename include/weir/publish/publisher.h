@@ -15,6 +15,7 @@ struct publisher_settings {
     const char *streams_url; /* "http://127.0.0.1:4437/v1/stream" */
     const char *producer;    /* name; the slot's */
     const char *token;       /* bearer token, NULL for none; never logged */
+    const char *ca_file;     /* PEM, for an https URL; NULL for the system's list */
     size_t queue_limit;      /* batches waiting or under way; at least 1 */
 };
 

@@ -1,0 +1,20 @@
+/* Small files that are read whole: keys and secrets. Blocks on the disk. */
+#pragma once
+
+#include "weir/base/buffer.h"
+#include "weir/base/err.h"
+
+/* Appends the file's bytes; false with err, naming the file, when it cannot be read or is larger. */
+bool file_read(const char *path, size_t max_bytes, struct buffer *out,
+               struct err *err) WEIR_MUST_CHECK;
+
+enum { SECRET_MIN = 16, SECRET_MAX = 512 };
+
+/* What programs show each other to be let in, in a file: one secret a line. The first is the one to
+ * send, each is accepted, so that one can be replaced while everything runs. A secret has 16 to 512
+ * visible ASCII characters. Appends them with a newline behind each; false with err, which never
+ * quotes them, when the file holds none or anything else. */
+bool secret_file_read(const char *path, struct buffer *lines, struct err *err) WEIR_MUST_CHECK;
+
+/* Takes the next secret off what secret_file_read() gave. False: there is none. */
+bool secret_next(struct slice *lines, struct slice *secret) WEIR_MUST_CHECK;
