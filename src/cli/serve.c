@@ -2,6 +2,7 @@
 #include "commands.h"
 
 #include "weir/base/log.h"
+#include "weir/http/target.h"
 #include "weir/server/server.h"
 
 #include <malloc.h>
@@ -51,6 +52,10 @@ static const struct option_spec options[] = {
      false},
     {"webhook-loopback", OPTION_FLAG, FIELD(server.has_webhook_loopback), NULL, NULL,
      "for development: webhooks may also go to http://localhost and http://127.0.0.x", false},
+    {"webhook-key-lifetime", OPTION_DURATION, FIELD(server.webhook_key_lifetime_ms), "90d", "TIME",
+     "when the key that signs webhooks is followed by another; 0s: never", false},
+    {"webhook-new-key", OPTION_FLAG, FIELD(server.wants_new_webhook_key), NULL, NULL,
+     "at the start, forget the keys of webhooks and make a new one, as after a leak", false},
     {"public-url", OPTION_STRING, FIELD(server.public_url), NULL, "URL",
      "the root of streams as webhooks reach it; by default http, --listen and /v1/stream", false},
     {"log-level", OPTION_STRING, FIELD(log_level), "info", "LEVEL", "debug, info, warn or error",
@@ -74,6 +79,8 @@ static void bound_connections(struct server_settings *settings)
         settings->max_connections = limit.rlim_cur - OWN_FILES;
 }
 
+enum { KEY_LIFETIME_MIN_MS = 86400000 };
+
 static bool check_settings(struct serve_settings *settings, struct err *err)
 {
     enum log_level level;
@@ -96,6 +103,12 @@ static bool check_settings(struct serve_settings *settings, struct err *err)
         return err_set(err, "a size or a time is zero, or --max-body is over 1G");
     if (server->connection_bytes < 4096 || server->connection_bytes > 1 << 20)
         return err_set(err, "--connection-memory is not between 4K and 1M");
+    if (server->webhook_key_lifetime_ms && server->webhook_key_lifetime_ms < KEY_LIFETIME_MIN_MS)
+        return err_set(err, "--webhook-key-lifetime is shorter than a day");
+    if (server->public_url && !http_url_is_root(server->public_url)) {
+        err_set(err, "--public-url is not an http or https URL without '/' at its end");
+        return err_hint(err, "for example https://streams.example.com/v1/stream");
+    }
     bound_connections(server);
     return true;
 }

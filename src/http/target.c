@@ -115,3 +115,24 @@ enum http_target http_target_of(const char *url)
     curl_url_cleanup(parts);
     return target;
 }
+
+static bool has_part(CURLU *parts, CURLUPart part)
+{
+    char *text = NULL;
+    bool is_there = curl_url_get(parts, part, &text, 0) == CURLUE_OK;
+    curl_free(text);
+    return is_there;
+}
+
+bool http_url_is_root(const char *url)
+{
+    CURLU *parts = curl_url();
+    size_t len = strlen(url);
+    check(parts != NULL);
+    bool is_http = strncasecmp(url, "http://", 7) == 0 || strncasecmp(url, "https://", 8) == 0;
+    bool ok = is_http && url[len - 1] != '/' && !strpbrk(url, "?# \"\\") &&
+              curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK &&
+              !has_part(parts, CURLUPART_USER) && !has_part(parts, CURLUPART_PASSWORD);
+    curl_url_cleanup(parts);
+    return ok;
+}

@@ -139,8 +139,8 @@ void route_read(struct request *request, struct slice path);
 void route_extension(struct request *request, struct slice path);
 void route_status(struct request *request, struct slice path);
 
-/* 404 or 410 for what store_find() did not find. */
-void reply_missing(struct request *request, enum find_result found);
+/* 404 or 410 for what store_find() did not find; not before that is durable. */
+void reply_missing(struct request *request, struct slice path, enum find_result found);
 
 /* ---- Live reads ---- */
 

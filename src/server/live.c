@@ -21,7 +21,7 @@ static void long_poll(struct request *request)
     struct server *server = request->server;
     struct stream *stream = request->stream;
     if (stream_is_gone(stream)) {
-        reply_missing(request, FIND_MISSING);
+        reply_missing(request, stream_path(stream), FIND_MISSING);
     } else if (request->position < stream_tail(stream)) {
         reply_page(request, stream, request->position);
     } else if (stream_is_closed(stream) || request->is_timed_out || server->is_draining) {

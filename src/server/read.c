@@ -185,7 +185,7 @@ void route_read(struct request *request, struct slice path)
         return;
     enum find_result found = store_find(store, path, &stream);
     if (found != FIND_OK)
-        reply_missing(request, found);
+        reply_missing(request, path, found);
     else if (!stream_is_durable(stream, store))
         reply_after(request, stream_ticket(stream)); /* and then again */
     else if (request->method == METHOD_HEAD)

@@ -124,10 +124,11 @@ void reply_after(struct request *request, uint64_t ticket)
     request_wait(request, WAITING_COMMIT, &server->waiting_commit);
 }
 
-void reply_missing(struct request *request, enum find_result found)
+void reply_missing(struct request *request, struct slice path, enum find_result found)
 {
     if (found == FIND_SOFT_DELETED)
         reply_text(request, MHD_HTTP_GONE, "the stream is deleted; forks still use its data");
     else
         reply_text(request, MHD_HTTP_NOT_FOUND, "there is no such stream");
+    reply_after(request, store_path_ticket(request->server->store, path));
 }

@@ -363,12 +363,20 @@ void subscription_acknowledge(struct subscriptions *all, struct subscription *su
     subscription_save_link(all, subscription, link);
 }
 
+void subscription_set_delivered(struct subscription *subscription)
+{
+    subscription->is_delivered = true;
+    subscription->failures = 0;
+    subscription->next_attempt_ms = 0;
+}
+
 bool subscription_end_claim(struct subscriptions *all, struct subscription *subscription)
 {
     free(subscription->holder);
     subscription->holder = NULL;
     subscription->wake_id[0] = '\0';
     subscription->lease_until_ms = 0;
+    subscription->is_delivered = false;
     subscription->send_ticket = 0;
     subscription->delivery = 0;
     subscription_refresh(all, subscription);
@@ -488,7 +496,11 @@ static void catch_up(struct subscriptions *all, struct subscription *subscriptio
     subscription_refresh(all, subscription);
     if (subscription->next_link > first_new && subscription_has_room(all, links_size(subscription)))
         save_all(all, subscription);
-    wake_if_pending(all, subscription);
+    /* The snapshot of a wake that may not have arrived is lost, so it is another wake. */
+    if (subscription->config.webhook_url && subscription->holder && !subscription->is_delivered)
+        subscription_end_claim(all, subscription);
+    else
+        wake_if_pending(all, subscription);
 }
 
 void subscriptions_open(struct server *server)

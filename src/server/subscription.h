@@ -55,6 +55,7 @@ struct subscription {
     uint64_t next_link;
     uint64_t failures;       /* of webhook requests in a row */
     int64_t next_attempt_ms; /* wall clock; 0: whenever there is work */
+    bool is_delivered;       /* the webhook has the current wake */
     uint64_t send_ticket;    /* the wake is to be sent when this is durable; 0: none */
     uint64_t delivery;       /* number of the request under way; 0: none */
 };
@@ -111,6 +112,9 @@ void subscription_acknowledge(struct subscriptions *all, struct subscription *su
                               struct link *link, uint64_t position);
 /* Ends the claim. True when work is pending, and the subscription has been woken again. */
 bool subscription_end_claim(struct subscriptions *all, struct subscription *subscription);
+
+/* The receiver of a webhook is known to have the wake; for the caller to save. */
+void subscription_set_delivered(struct subscription *subscription);
 
 /* Wakes when there is work and its next attempt is due. */
 void subscription_retry(struct subscriptions *all, struct subscription *subscription);

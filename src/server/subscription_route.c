@@ -392,6 +392,8 @@ static void acknowledge(struct request *request, struct subscription *subscripti
     if (!check_fence(request, subscription, body) ||
         !apply_acks(request, subscription, json_object_get(body, "acks")))
         return;
+    if (subscription->config.webhook_url)
+        subscription_set_delivered(subscription);
     if (json_is_true(json_object_get(body, "done")))
         is_woken = subscription_end_claim(all, subscription);
     else

@@ -44,7 +44,7 @@ void subscription_save(struct subscriptions *all, const struct subscription *sub
     const struct subscription_config *config = &subscription->config;
     save_json(
         all, subscription_key(subscription, key),
-        json_pack("{s:s*, s:s, s:s*, s:s*, s:s*, s:I, s:I, s:I, s:s, s:s*, s:I, s:I, s:I, s:I}",
+        json_pack("{s:s*, s:s, s:s*, s:s*, s:s*, s:I, s:I, s:I, s:s, s:s*, s:I, s:I, s:I, s:I, s:b}",
                   "pattern", config->pattern, "streams", config->streams, "wake_stream",
                   config->wake_stream, "webhook_url", config->webhook_url, "description",
                   config->description, "lease_ttl_ms", (json_int_t)config->lease_ttl_ms,
@@ -53,7 +53,8 @@ void subscription_save(struct subscriptions *all, const struct subscription *sub
                   subscription->holder, "lease_until_ms", (json_int_t)subscription->lease_until_ms,
                   "next_link", (json_int_t)subscription->next_link, "failures",
                   (json_int_t)subscription->failures, "next_attempt_ms",
-                  (json_int_t)subscription->next_attempt_ms));
+                  (json_int_t)subscription->next_attempt_ms, "delivered",
+                  (int)subscription->is_delivered));
 }
 
 void subscription_save_link(struct subscriptions *all, const struct subscription *subscription,
@@ -153,14 +154,16 @@ static void load_subscription(void *context, struct slice key, struct slice valu
     const char *holder = NULL;
     json_int_t lease_ttl_ms, created_ms, generation, lease_until_ms, next_link;
     json_int_t failures = 0, next_attempt_ms = 0;
+    int is_delivered = 0;
     json_t *json = load_json(value);
     check(
-        json_unpack(json, "{s?s, s:s, s?s, s?s, s?s, s:I, s:I, s:I, s:s, s?s, s:I, s:I, s?I, s?I}",
+        json_unpack(json, "{s?s, s:s, s?s, s?s, s?s, s:I, s:I, s:I, s:s, s?s, s:I, s:I, s?I, s?I, s?b}",
                     "pattern", &pattern, "streams", &streams, "wake_stream", &wake_stream,
                     "webhook_url", &webhook_url, "description", &description, "lease_ttl_ms",
                     &lease_ttl_ms, "created_ms", &created_ms, "generation", &generation, "wake_id",
                     &wake_id, "holder", &holder, "lease_until_ms", &lease_until_ms, "next_link",
-                    &next_link, "failures", &failures, "next_attempt_ms", &next_attempt_ms) == 0);
+                    &next_link, "failures", &failures, "next_attempt_ms", &next_attempt_ms,
+                    "delivered", &is_delivered) == 0);
     struct subscription *subscription = calloc(1, sizeof *subscription);
     check(subscription != NULL);
     subscription->id = strndup(key.data + prefix.len, key.len - prefix.len);
@@ -175,6 +178,7 @@ static void load_subscription(void *context, struct slice key, struct slice valu
     subscription->next_link = (uint64_t)next_link;
     subscription->failures = (uint64_t)failures;
     subscription->next_attempt_ms = next_attempt_ms;
+    subscription->is_delivered = is_delivered;
     subscription_insert(all, subscription);
     json_decref(json);
 }

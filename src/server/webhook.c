@@ -1,6 +1,6 @@
 #include "webhook.h"
 
-#include "signature.h"
+#include "key_set.h"
 #include "weir/base/clock.h"
 #include "weir/base/log.h"
 #include "weir/http/sender.h"
@@ -20,40 +20,77 @@ enum {
 
 struct webhooks {
     struct http_sender *sender;
-    struct signature_key *key;
+    struct store *store;
+    struct key_set keys;
+    uint64_t key_lifetime_ms;
     char *root;
     bool has_loopback;
     uint64_t next_number;
 };
 
-struct seed {
-    unsigned char bytes[SIGNATURE_SEED_SIZE];
-    bool is_there;
-};
+/* ---- Keys ---- */
 
-static void read_seed(void *context, struct slice key, struct slice value)
+/* A key is the setting "webhook-key/<when it was made>", and its value the seed. */
+static const struct slice key_prefix = {"webhook-key/", 12};
+
+enum { KEY_NAME_SIZE = 40 };
+
+static struct slice key_name(int64_t made_ms, char name[KEY_NAME_SIZE])
 {
-    struct seed *seed = context;
-    (void)key;
-    check(value.len == sizeof seed->bytes);
-    memcpy(seed->bytes, value.data, value.len);
-    seed->is_there = true;
+    int len = snprintf(name, KEY_NAME_SIZE, "%s%016" PRId64, key_prefix.data, made_ms);
+    check(len > 0 && len < KEY_NAME_SIZE);
+    return slice_of(name, (size_t)len);
 }
 
-static struct signature_key *open_key(struct store *store)
+static void read_key(void *context, struct slice name, struct slice seed)
 {
-    struct seed seed = {.is_there = false};
-    store_each_setting(store, SLICE("webhook-key"), read_seed, &seed);
-    if (!seed.is_there) {
-        check(getrandom(seed.bytes, sizeof seed.bytes, 0) == (ssize_t)sizeof seed.bytes);
-        if (!store_set(store, SLICE("webhook-key"),
-                       slice_of((const char *)seed.bytes, sizeof seed.bytes)))
-            log_event(LOG_WARN, "the key of webhooks could not be saved");
-    }
-    struct signature_key *key = signature_key_new(seed.bytes);
-    explicit_bzero(&seed, sizeof seed);
-    return key;
+    check(seed.len == SIGNATURE_SEED_SIZE);
+    key_set_add(context, signature_key_new((const unsigned char *)seed.data),
+                strtoll(name.data + key_prefix.len, NULL, 10));
 }
+
+static void forget_oldest_key(struct webhooks *webhooks)
+{
+    char name[KEY_NAME_SIZE];
+    struct slice key = key_name(webhooks->keys.keys[0].made_ms, name);
+    if (!store_set(webhooks->store, key, SLICE_NONE))
+        log_event(LOG_WARN, "a key of webhooks could not be removed; it comes back at a restart");
+    key_set_remove_oldest(&webhooks->keys);
+}
+
+static void make_key(struct webhooks *webhooks, int64_t now_ms)
+{
+    char name[KEY_NAME_SIZE];
+    unsigned char seed[SIGNATURE_SEED_SIZE];
+    check(getrandom(seed, sizeof seed, 0) == (ssize_t)sizeof seed);
+    if (!store_set(webhooks->store, key_name(now_ms, name),
+                   slice_of((const char *)seed, sizeof seed)))
+        log_event(LOG_WARN, "the key of webhooks could not be saved");
+    struct signature_key *key = signature_key_new(seed);
+    explicit_bzero(seed, sizeof seed);
+    key_set_add(&webhooks->keys, key, now_ms);
+    log_event(LOG_INFO, "webhooks have a new key", LOG_STR("kid", signature_key_id(key)));
+}
+
+static void turn_keys(struct webhooks *webhooks)
+{
+    int64_t now_ms = clock_wall_ms();
+    if (key_set_is_due(&webhooks->keys, webhooks->key_lifetime_ms, now_ms))
+        make_key(webhooks, now_ms);
+    while (key_set_is_oldest_over(&webhooks->keys, now_ms))
+        forget_oldest_key(webhooks);
+}
+
+static void open_keys(struct webhooks *webhooks, bool wants_new)
+{
+    store_each_setting(webhooks->store, key_prefix, read_key, &webhooks->keys);
+    while (wants_new && webhooks->keys.count)
+        forget_oldest_key(webhooks);
+    if (!webhooks->keys.count)
+        make_key(webhooks, clock_wall_ms());
+}
+
+/* ---- Opening ---- */
 
 struct webhooks *webhooks_open(struct server *server)
 {
@@ -61,7 +98,9 @@ struct webhooks *webhooks_open(struct server *server)
     struct webhooks *webhooks = calloc(1, sizeof *webhooks);
     check(webhooks != NULL);
     webhooks->sender = http_sender_new();
-    webhooks->key = open_key(server->store);
+    webhooks->store = server->store;
+    webhooks->key_lifetime_ms = settings->webhook_key_lifetime_ms;
+    open_keys(webhooks, settings->wants_new_webhook_key);
     webhooks->has_loopback = settings->has_webhook_loopback;
     if (settings->public_url)
         check((webhooks->root = strdup(settings->public_url)) != NULL);
@@ -75,7 +114,7 @@ void webhooks_close(struct webhooks *webhooks)
     if (!webhooks)
         return;
     http_sender_free(webhooks->sender);
-    signature_key_free(webhooks->key);
+    key_set_release(&webhooks->keys);
     free(webhooks->root);
     free(webhooks);
 }
@@ -94,7 +133,7 @@ bool webhook_allows(const struct webhooks *webhooks, const char *url)
 
 const char *webhook_key_id(const struct webhooks *webhooks)
 {
-    return signature_key_id(webhooks->key);
+    return signature_key_id(key_set_signing(&webhooks->keys, clock_wall_ms()));
 }
 
 const char *webhook_root(const struct webhooks *webhooks)
@@ -112,9 +151,14 @@ static char *dump(json_t *json)
 
 char *webhook_key_set(const struct webhooks *webhooks)
 {
-    return dump(json_pack("{s:[{s:s, s:s, s:s, s:s, s:s, s:s}]}", "keys", "kty", "OKP", "crv",
-                          "Ed25519", "kid", webhook_key_id(webhooks), "use", "sig", "alg", "EdDSA",
-                          "x", signature_key_x(webhooks->key)));
+    json_t *list = json_array();
+    for (size_t i = 0; i < webhooks->keys.count; i++) {
+        const struct signature_key *key = webhooks->keys.keys[i].key;
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "kty", "OKP", "crv",
+                                              "Ed25519", "kid", signature_key_id(key), "use", "sig",
+                                              "alg", "EdDSA", "x", signature_key_x(key)));
+    }
+    return dump(json_pack("{s:o}", "keys", list));
 }
 
 /* ---- Sending ---- */
@@ -153,6 +197,7 @@ static char *make_body(const struct subscriptions *all, const struct subscriptio
 static void send_wake(struct subscriptions *all, struct subscription *subscription)
 {
     struct webhooks *webhooks = all->webhooks;
+    const struct signature_key *key = key_set_signing(&webhooks->keys, clock_wall_ms());
     struct buffer text = BUFFER_INIT;
     char header[256], signature[SIGNATURE_TEXT_SIZE];
     int64_t now_s = clock_wall_ms() / 1000;
@@ -160,9 +205,9 @@ static void send_wake(struct subscriptions *all, struct subscription *subscripti
     char *body = make_body(all, subscription);
     buffer_printf(&text, "%" PRId64 ".", now_s);
     buffer_add_str(&text, body);
-    signature_make(webhooks->key, buffer_slice(&text), signature);
+    signature_make(key, buffer_slice(&text), signature);
     snprintf(header, sizeof header, "Webhook-Signature: t=%" PRId64 ",kid=%s,ed25519=%s", now_s,
-             webhook_key_id(webhooks), signature);
+             signature_key_id(key), signature);
     subscription->send_ticket = 0;
     subscription->delivery = ++webhooks->next_number;
     http_sender_post(webhooks->sender, subscription->delivery, subscription->config.webhook_url,
@@ -197,7 +242,7 @@ static void take_failure(struct subscriptions *all, struct subscription *subscri
     log_event(LOG_WARN, "a webhook failed and is tried again",
               LOG_STR("subscription", subscription->id), LOG_I("status", status),
               LOG_U("failures", subscription->failures));
-    subscription_end_claim(all, subscription);
+    subscription_save(all, subscription);
 }
 
 static void acknowledge_snapshot(struct subscriptions *all, struct subscription *subscription)
@@ -222,11 +267,12 @@ static void take_result(struct subscriptions *all, const struct http_result *res
         return;
     subscription->delivery = 0;
     if (result->status < 200 || result->status > 299) {
-        take_failure(all, subscription, result->status);
+        /* It has called back, so it has the wake. */
+        if (!subscription->is_delivered)
+            take_failure(all, subscription, result->status);
         return;
     }
-    subscription->failures = 0;
-    subscription->next_attempt_ms = 0;
+    subscription_set_delivered(subscription);
     struct slice answer = buffer_slice(&result->answer);
     json_t *json = json_loadb(answer.data ? answer.data : "", answer.len, 0, NULL);
     if (json_is_true(json_object_get(json, "done"))) {
@@ -236,6 +282,15 @@ static void take_result(struct subscriptions *all, const struct http_result *res
         subscription_save(all, subscription);
     }
     json_decref(json);
+}
+
+/* A wake that has not arrived is sent again as it was, until its lease is over. */
+static bool is_to_be_repeated(const struct subscription *subscription)
+{
+    int64_t now_ms = clock_wall_ms();
+    return subscription->holder && subscription->config.webhook_url &&
+           !subscription->is_delivered && !subscription->delivery && !subscription->send_ticket &&
+           subscription->next_attempt_ms <= now_ms && subscription->lease_until_ms > now_ms;
 }
 
 /* What one answer changes is bounded by the links of its subscription. */
@@ -252,10 +307,12 @@ void webhooks_run(struct subscriptions *all)
         take_result(all, &result);
         buffer_release(&result.answer);
     }
+    turn_keys(all->webhooks);
     uint64_t durable = store_durable(all->server->store);
     for (size_t i = 0; i < all->count; i++) {
         struct subscription *subscription = all->items[i];
-        if (subscription->send_ticket && subscription->send_ticket <= durable)
+        bool is_durable = subscription->send_ticket && subscription->send_ticket <= durable;
+        if (is_durable || is_to_be_repeated(subscription))
             send_wake(all, subscription);
         else if (subscription->next_attempt_ms && subscription_has_room(all, 0))
             subscription_retry(all, subscription);

@@ -279,7 +279,7 @@ static void post(struct request *request, struct slice path)
         return;
     enum find_result found = store_find(server->store, path, &stream);
     if (found != FIND_OK) {
-        reply_missing(request, found);
+        reply_missing(request, path, found);
         return;
     }
     enum append_result result = store_append(server->store, stream, &append, &answer);
@@ -299,12 +299,14 @@ static void delete (struct request *request, struct slice path)
     struct store *store = request->server->store;
     struct stream *stream;
     enum find_result found = store_find(store, path, &stream);
-    if (found != FIND_OK)
-        reply_missing(request, found);
-    else if (!store_delete(store, stream))
-        reply_no_room(request);
-    else
+    if (found != FIND_OK) {
+        reply_missing(request, path, found);
+        return;
+    }
+    if (store_delete(store, stream))
         reply_empty(request, MHD_HTTP_NO_CONTENT);
+    else
+        reply_no_room(request);
     reply_after(request, store_staged(store));
 }
 

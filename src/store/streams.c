@@ -207,6 +207,13 @@ static struct stream *find_any(struct store *store, struct slice path)
     return stream && !stream->is_gone ? stream : NULL;
 }
 
+uint64_t store_path_ticket(const struct store *store, struct slice path)
+{
+    const struct stream *stream =
+        in_memory_by_path(store, path, hash64(hash_process_key(), path));
+    return stream ? stream->ticket : 0;
+}
+
 enum find_result store_find(struct store *store, struct slice path, struct stream **found)
 {
     struct stream *stream = find_any(store, path);

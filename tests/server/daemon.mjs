@@ -5,6 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { after } from 'node:test'
 
 export const weir = process.env.WEIR_BIN
 
@@ -26,25 +27,40 @@ export async function runWeir(...options) {
   return { code, text }
 }
 
+// What a test that failed has left behind would keep this process from ending.
+const running = new Set()
+after(() => Promise.all([...running].map((daemon) => daemon.remove())))
+
 export class Daemon {
+  options = []
+  prefix = [] // a command that runs it
+
   static async make(...options) {
     const daemon = new Daemon()
-    daemon.folder = await mkdtemp(join(tmpdir(), 'weir-daemon-'))
-    daemon.data = join(daemon.folder, 'data')
+    await daemon.makeFolder()
     daemon.options = options
     await daemon.start()
     return daemon
   }
 
+  // The path of a file in it.
+  async makeFolder(name = '') {
+    this.folder = await mkdtemp(join(tmpdir(), 'weir-daemon-'))
+    this.data = join(this.folder, 'data')
+    return join(this.folder, name)
+  }
+
   async start() {
     this.port = await freePort()
     this.url = `http://127.0.0.1:${this.port}`
+    const [command, ...rest] = [...this.prefix, weir]
     this.child = spawn(
-      weir,
-      ['serve', '--listen', `127.0.0.1:${this.port}`, '--data', this.data, '--auth', 'none',
+      command,
+      [...rest, 'serve', '--listen', `127.0.0.1:${this.port}`, '--data', this.data, '--auth', 'none',
         '--log-level', 'warn', ...this.options],
       { stdio: 'inherit' },
     )
+    running.add(this)
     this.ended = once(this.child, 'exit')
     while (!(await this.isReady())) {
       if (this.child.exitCode !== null || this.child.signalCode !== null)
@@ -89,7 +105,8 @@ export class Daemon {
   }
 
   async remove() {
-    if (this.child.exitCode === null && this.child.signalCode === null) await this.kill()
-    await rm(this.folder, { recursive: true })
+    running.delete(this)
+    if (this.child?.exitCode === null && this.child.signalCode === null) await this.kill()
+    await rm(this.folder, { recursive: true, force: true })
   }
 }

@@ -55,6 +55,23 @@ Test(streams, nothing_is_readable_before_it_is_durable)
     folder_remove(&folder);
 }
 
+Test(streams, a_deletion_has_a_ticket_until_it_is_durable)
+{
+    struct folder folder = folder_make();
+    struct store *store = folder_open(&folder, false);
+    struct stream *stream = make_stream(store, "a", "text/plain");
+    store_settle(store);
+    cr_expect_eq(store_path_ticket(store, SLICE("b")), 0);
+    cr_expect(store_path_ticket(store, SLICE("a")) <= store_durable(store));
+    cr_assert(store_delete(store, stream));
+    cr_expect_eq(store_find(store, SLICE("a"), &stream), FIND_MISSING);
+    cr_expect(store_path_ticket(store, SLICE("a")) > store_durable(store));
+    store_settle(store);
+    cr_expect(store_path_ticket(store, SLICE("a")) <= store_durable(store));
+    store_end(store);
+    folder_remove(&folder);
+}
+
 Test(streams, pages_end_at_append_boundaries)
 {
     struct folder folder = folder_make();

@@ -13,6 +13,8 @@ struct server_settings {
     bool is_public;     /* Cache-Control: public instead of private */
     bool has_webhooks;
     bool has_webhook_loopback; /* they may go to http://localhost and http://127.0.0.x */
+    uint64_t webhook_key_lifetime_ms; /* 0: for ever */
+    bool wants_new_webhook_key;       /* forget those there are */
     const char *public_url;    /* of /v1/stream, without '/' at its end; NULL: from listen */
     uint64_t long_poll_timeout_ms;
     uint64_t sse_lifetime_ms;

@@ -88,6 +88,10 @@ enum find_result { FIND_OK, FIND_MISSING, FIND_SOFT_DELETED };
  * with stream_hold(); it is set for FIND_OK and FIND_SOFT_DELETED. */
 enum find_result store_find(struct store *store, struct slice path, struct stream **stream);
 
+/* The ticket of the last change of the stream at the path, or of its deletion; 0 when that is long
+ * durable. An answer that says "not found" waits for it: the deletion could still be lost. */
+uint64_t store_path_ticket(const struct store *store, struct slice path);
+
 void stream_hold(struct stream *stream);
 void store_drop(struct store *store, struct stream *stream); /* ends a hold */
 
