@@ -2,7 +2,6 @@
 #include "commands.h"
 
 #include "weir/base/log.h"
-#include "weir/http/target.h"
 #include "weir/server/server.h"
 
 #include <malloc.h>
@@ -105,10 +104,6 @@ static bool check_settings(struct serve_settings *settings, struct err *err)
         return err_set(err, "--connection-memory is not between 4K and 1M");
     if (server->webhook_key_lifetime_ms && server->webhook_key_lifetime_ms < KEY_LIFETIME_MIN_MS)
         return err_set(err, "--webhook-key-lifetime is shorter than a day");
-    if (server->public_url && !http_url_is_root(server->public_url)) {
-        err_set(err, "--public-url is not an http or https URL without '/' at its end");
-        return err_hint(err, "for example https://streams.example.com/v1/stream");
-    }
     bound_connections(server);
     return true;
 }

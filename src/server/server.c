@@ -7,6 +7,7 @@
 
 #include "weir/base/clock.h"
 #include "weir/base/log.h"
+#include "weir/http/target.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -289,6 +290,14 @@ static bool serve(struct server *server, int listener, struct err *err)
     return ok;
 }
 
+static bool check_public_url(const char *url, struct err *err)
+{
+    if (!url || http_url_is_root(url))
+        return true;
+    err_set(err, "--public-url is not an http or https URL without '/' at its end");
+    return err_hint(err, "for example https://streams.example.com/v1/stream");
+}
+
 bool server_run(const struct server_settings *settings, struct err *err)
 {
     struct server server = {.settings = settings};
@@ -299,6 +308,8 @@ bool server_run(const struct server_settings *settings, struct err *err)
     store_settings.on_change = live_on_change;
     store_settings.on_append = subscriptions_on_append;
     store_settings.context = &server;
+    if (!check_public_url(settings->public_url, err))
+        return false;
     int listener = open_listener(settings, err);
     if (listener < 0)
         return false;
