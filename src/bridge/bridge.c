@@ -5,7 +5,6 @@
 #include "weir/base/clock.h"
 #include "weir/base/file.h"
 #include "weir/base/log.h"
-#include "weir/base/lsn.h"
 
 enum { RETRY_FIRST_MS = 500, RETRY_MAX_MS = 5000, QUEUED_BATCHES = 3, RESYNCS_MAX = 5 };
 
@@ -35,123 +34,6 @@ enum bridge_end bridge_claim(struct bridge *bridge, struct err *err)
     return BRIDGE_DONE;
 }
 
-/* confirmed <= replica <= published, or something has been lost or restored. */
-static bool check_positions(struct bridge *bridge, struct err *err)
-{
-    struct progress replica = {bridge->replica_lsn, 0};
-    char text[2][LSN_TEXT_SIZE];
-    if (meta_phase(bridge->replica) != PHASE_FOLLOWING ||
-        progress_cmp(replica, bridge->published) <= 0 ||
-        replica_meta(bridge->replica, "outgoing").len)
-        return true;
-    err_set(err, "the stream server has the producer %s at %s, but this bridge had published up to "
-                 "%s: the server has lost data or is another one",
-            bridge->settings->slot, lsn_format(bridge->published.lsn, text[0]),
-            lsn_format(bridge->replica_lsn, text[1]));
-    return err_hint(err, "start the stream server with the --data folder it had");
-}
-
-static bool check_fresh(struct bridge *bridge, struct err *err)
-{
-    if (bridge->published.lsn == 0)
-        return true;
-    err_set(err, "the stream server already holds streams of the producer %s, but the state folder "
-                 "%s does not",
-            bridge->settings->slot, bridge->settings->state);
-    return err_hint(err, "use the --state folder that goes with these streams; to start over, use "
-                         "another --slot and an empty stream server");
-}
-
-/* A slot that is gone, or that Postgres has given up because it held too much WAL, has left out
- * changes. The replica and a new snapshot still say exactly what the streams lack. */
-static bool want_new_slot(struct bridge *bridge, const char *why, struct err *err)
-{
-    if (bridge->published.lsn > bridge->replica_lsn) {
-        err_set(err, "%s, and the streams are ahead of the replica in %s, so what they lack cannot "
-                     "be told",
-                why, bridge->settings->state);
-        return err_hint(err, "start over with an empty --state folder, another --slot and new "
-                             "streams");
-    }
-    if (!bridge->needs_slot)
-        log_event(LOG_WARN, "resyncing everything by difference", LOG_STR("reason", why),
-                  LOG_STR("slot", bridge->settings->slot));
-    bridge->needs_slot = bridge->wants_resync = true;
-    return true;
-}
-
-/* The slot and the database that the replica was made from: with another one, a slot that is not
- * there would look like one that was lost. */
-bool bridge_identify(struct bridge *bridge, struct pg_connection *connection,
-                     struct buffer *identity, struct err *err)
-{
-    struct pg_rows *rows =
-        pg_query(connection, err,
-                 "SELECT (SELECT system_identifier FROM pg_control_system()) || '/' || oid"
-                 "  FROM pg_database WHERE datname = current_database()",
-                 0, NULL);
-    if (!rows)
-        return false;
-    buffer_printf(identity, "slot %s of %s", bridge->settings->slot, pg_rows_str(rows, 0, 0));
-    pg_rows_free(rows);
-    return true;
-}
-
-static enum bridge_end check_identity(struct bridge *bridge, struct pg_connection *connection,
-                                      struct err *err)
-{
-    struct buffer identity = BUFFER_INIT;
-    bool ok = bridge_identify(bridge, connection, &identity, err);
-    struct slice made_from = replica_meta(bridge->replica, "identity");
-    bool is_same = ok && slice_eq(made_from, buffer_slice(&identity));
-    if (ok && !is_same) {
-        err_set(err, "the state folder %s was made from %.*s (system/database), and this is %.*s",
-                bridge->settings->state, SLICE_ARG(made_from),
-                SLICE_ARG(buffer_slice(&identity)));
-        err_hint(err, "give each slot of each database a --state folder of its own");
-    }
-    buffer_release(&identity);
-    if (!ok)
-        return BRIDGE_RETRY;
-    return is_same ? BRIDGE_DONE : BRIDGE_FAILED;
-}
-
-static enum bridge_end check_slot(struct bridge *bridge, struct pg_connection *connection,
-                                  struct err *err)
-{
-    const char *slot = bridge->settings->slot;
-    struct pg_rows *rows =
-        pg_query(connection, err,
-                 "SELECT coalesce(confirmed_flush_lsn, '0/0'), coalesce(wal_status = 'lost', false)"
-                 "  FROM pg_replication_slots WHERE slot_name = $1",
-                 1, &slot);
-    if (!rows)
-        return BRIDGE_RETRY;
-    uint64_t confirmed = 0;
-    bool exists = pg_rows_count(rows) == 1 && lsn_parse(pg_rows_slice(rows, 0, 0), &confirmed);
-    bool is_lost = exists && pg_rows_str(rows, 0, 1)[0] == 't';
-    pg_rows_free(rows);
-    /* A resync that a crash has cut off may have made the slot already; its snapshot is gone. */
-    bool was_making = replica_meta(bridge->replica, "making slot").len > 0;
-    if (!exists || is_lost || was_making)
-        return want_new_slot(bridge,
-                             !exists   ? "the replication slot is gone"
-                             : is_lost ? "Postgres has given the replication slot up"
-                                       : "a resync was cut off",
-                             err)
-                   ? BRIDGE_DONE
-                   : BRIDGE_FAILED;
-    if (confirmed <= bridge->replica_lsn)
-        return BRIDGE_DONE;
-    char text[2][LSN_TEXT_SIZE];
-    err_set(err, "slot %s has been confirmed up to %s, but the replica in %s ends at %s: the folder "
-                 "is an older copy",
-            slot, lsn_format(confirmed, text[0]), bridge->settings->state,
-            lsn_format(bridge->replica_lsn, text[1]));
-    err_hint(err, "start over with an empty --state folder, another --slot and new streams");
-    return BRIDGE_FAILED;
-}
-
 /* The catalog and the compiled rules, for the rows that the replica has. */
 static enum bridge_end prepare(struct bridge *bridge, struct err *err)
 {
@@ -159,9 +41,9 @@ static enum bridge_end prepare(struct bridge *bridge, struct err *err)
     enum pg_reach reach = pg_try_connect(bridge->settings->db, &connection, err);
     if (reach != PG_CONNECTED)
         return reach == PG_UNREACHABLE ? BRIDGE_RETRY : BRIDGE_FAILED;
-    enum bridge_end end = check_identity(bridge, connection, err);
+    enum bridge_end end = bridge_check_identity(bridge, connection, err);
     if (end == BRIDGE_DONE)
-        end = check_slot(bridge, connection, err);
+        end = bridge_check_slot(bridge, connection, err);
     if (end == BRIDGE_DONE && !bridge->catalog) {
         bridge->catalog = catalog_restore(replica_meta(bridge->replica, "catalog"), err);
         if (!bridge->catalog)
@@ -188,7 +70,7 @@ static enum bridge_end look(struct bridge *bridge, bool is_fresh, struct err *er
         return BRIDGE_DONE;
     enum bridge_end end = end_of(publisher_look(bridge->publisher, &bridge->published, err));
     if (end == BRIDGE_DONE &&
-        !(is_fresh ? check_fresh(bridge, err) : check_positions(bridge, err)))
+        !(is_fresh ? bridge_check_fresh(bridge, err) : bridge_check_positions(bridge, err)))
         end = BRIDGE_FAILED;
     return end;
 }
@@ -243,7 +125,7 @@ static enum bridge_end run(struct bridge *bridge, struct err *err)
     }
 }
 
-static bool open_publisher(struct bridge *bridge, struct err *err)
+bool bridge_open_publisher(struct bridge *bridge, struct err *err)
 {
     const struct bridge_settings *settings = bridge->settings;
     struct buffer secrets = BUFFER_INIT;
@@ -274,7 +156,7 @@ static bool open_bridge(struct bridge *bridge, uint64_t size_least, struct err *
     if (!bridge->replica)
         return false;
     bridge->replica_lsn = bridge->applied_lsn = meta_lsn(bridge->replica);
-    if (!open_publisher(bridge, err))
+    if (!bridge_open_publisher(bridge, err))
         return false;
     bridge->sink = outbox_sink(&bridge->outbox);
     bridge->difference = difference_new(&bridge->sink);

@@ -76,9 +76,29 @@ enum bridge_end bridge_publish_first(struct bridge *bridge, struct err *err) WEI
 /* follow.c: the slot, until something ends it. */
 enum bridge_end bridge_follow(struct bridge *bridge, struct err *err) WEIR_MUST_CHECK;
 
-/* Which slot of which database this is, for the replica to remember. */
+/* checks.c: what a start stands on. The connection is to the bridge's database. */
+
+/* Which slot of which database this is, for the replica to remember: with another one, a slot that
+ * is not there would look like one that was lost. */
 bool bridge_identify(struct bridge *bridge, struct pg_connection *connection,
                      struct buffer *identity, struct err *err) WEIR_MUST_CHECK;
+enum bridge_end bridge_check_identity(struct bridge *bridge, struct pg_connection *connection,
+                                      struct err *err) WEIR_MUST_CHECK;
+
+/* The slot of a replica that has rows: a slot that is gone or lost sets needs_slot. */
+enum bridge_end bridge_check_slot(struct bridge *bridge, struct pg_connection *connection,
+                                  struct err *err) WEIR_MUST_CHECK;
+
+/* A replica that has none must not take over a slot that is there. */
+enum bridge_end bridge_check_no_slot(struct bridge *bridge, struct pg_connection *connection,
+                                     struct err *err) WEIR_MUST_CHECK;
+
+/* The streams of a replica that has rows, and of one that has none. */
+bool bridge_check_positions(struct bridge *bridge, struct err *err) WEIR_MUST_CHECK;
+bool bridge_check_fresh(struct bridge *bridge, struct err *err) WEIR_MUST_CHECK;
+
+/* bridge.c: makes the publisher, which does not connect yet. */
+bool bridge_open_publisher(struct bridge *bridge, struct err *err) WEIR_MUST_CHECK;
 
 /* Connects to the slot and starts it from the replica's position. */
 enum bridge_end bridge_start_replication(struct bridge *bridge, struct err *err) WEIR_MUST_CHECK;

@@ -444,7 +444,8 @@ static bool check_publication(struct loading *loading, struct err *err)
     pg_rows_free(rows);
     if (!exists) {
         err_set(err, "publication %s does not exist", loading->publication);
-        return err_hint(err, "weir install --db ... makes publication weir and the rule table");
+        return err_hint(err, "CREATE PUBLICATION %s FOR TABLE weir.rules; -- after weir install",
+                        pg_quote_identifier(loading->arena, loading->publication));
     }
     if (!is_whole) {
         err_set(err, "publication %s leaves out some operations, which is not supported",

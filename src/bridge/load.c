@@ -59,30 +59,11 @@ static enum bridge_end drop_own_slot(struct load *load, struct err *err)
     return rows ? BRIDGE_DONE : BRIDGE_RETRY;
 }
 
-static enum bridge_end check_no_slot(struct load *load, struct err *err)
-{
-    const char *slot = load->bridge->settings->slot;
-    struct pg_rows *rows = pg_query(load->connection, err,
-                                    "SELECT 1 FROM pg_replication_slots WHERE slot_name = $1", 1,
-                                    &slot);
-    if (!rows)
-        return BRIDGE_RETRY;
-    bool exists = pg_rows_count(rows) > 0;
-    pg_rows_free(rows);
-    if (!exists)
-        return BRIDGE_DONE;
-    err_set(err, "replication slot %s exists, but the state folder %s does not belong to it", slot,
-            load->bridge->settings->state);
-    err_hint(err, "use the --state folder that this slot was made with, or another --slot; to start "
-                  "over: SELECT pg_drop_replication_slot('%s')", slot);
-    return BRIDGE_FAILED;
-}
-
 static enum bridge_end prepare(struct load *load, struct err *err)
 {
     struct bridge *bridge = load->bridge;
     bool was_loading = meta_phase(bridge->replica) == PHASE_LOADING;
-    enum bridge_end end = was_loading ? drop_own_slot(load, err) : check_no_slot(load, err);
+    enum bridge_end end = was_loading ? drop_own_slot(load, err) : bridge_check_no_slot(bridge, load->connection, err);
     if (end != BRIDGE_DONE)
         return end;
     /* Refuses what cannot be followed, before a slot is made. */

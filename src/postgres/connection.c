@@ -48,6 +48,26 @@ int pg_server_version(const struct pg_connection *connection)
     return PQserverVersion(connection->conn);
 }
 
+static void add_keyword(struct buffer *out, const char *name, const char *value)
+{
+    buffer_add_str(out, name);
+    bool is_plain = value[0] && !value[strcspn(value, " '\\")];
+    buffer_add_str(out, is_plain ? "" : "'");
+    for (; *value; value++) {
+        if (*value == '\'' || *value == '\\')
+            buffer_add_char(out, '\\');
+        buffer_add_char(out, *value);
+    }
+    buffer_add_str(out, is_plain ? "" : "'");
+}
+
+void pg_add_address(const struct pg_connection *connection, struct buffer *out)
+{
+    add_keyword(out, "host=", PQhost(connection->conn));
+    add_keyword(out, " port=", PQport(connection->conn));
+    add_keyword(out, " dbname=", PQdb(connection->conn));
+}
+
 /* A struct pg_rows is libpq's result under a name of ours; no layer above sees libpq. */
 static struct pg_rows *rows_of(PGresult *result)
 {

@@ -21,6 +21,31 @@ static void ask(PGconn *conn, const char *sql, char *out, size_t size)
     PQclear(result);
 }
 
+/* What is in the way of any slot, as Postgres's settings say it. */
+const char replication_obstacles_sql[] =
+    "SELECT 'wal_level is ' || setting || ', and logical decoding needs wal_level = logical',"
+    "       'ALTER SYSTEM SET wal_level = logical; -- and restart Postgres'"
+    "  FROM pg_settings WHERE name = 'wal_level' AND setting <> 'logical'"
+    " UNION ALL "
+    "SELECT 'all ' || setting || ' replication slots of the server are in use',"
+    "       'ALTER SYSTEM SET max_replication_slots = ' || setting::int + 10 || '; -- and restart "
+    "Postgres; or SELECT pg_drop_replication_slot(slot_name) for one that is not needed'"
+    "  FROM pg_settings WHERE name = 'max_replication_slots'"
+    "   AND setting::int <= (SELECT count(*) FROM pg_replication_slots)";
+
+/* True when that is the reason. */
+static bool explain_obstacle(PGconn *conn, struct err *err)
+{
+    PGresult *result = PQexec(conn, replication_obstacles_sql);
+    bool found = PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) > 0;
+    if (found) {
+        err_set(err, "%s", PQgetvalue(result, 0, 0));
+        err_hint(err, "%s", PQgetvalue(result, 0, 1));
+    }
+    PQclear(result);
+    return found;
+}
+
 static bool explain_output_plugin(PGconn *conn, struct err *err)
 {
     char setting[200];
@@ -32,67 +57,44 @@ static bool explain_output_plugin(PGconn *conn, struct err *err)
             setting[0] ? " (now: " : "", setting, setting[0] ? ")" : "");
     /* One quoted string in these statements would be stored as a single name and do nothing. */
     return err_hint(err,
-                    "as a superuser, without a restart: ALTER SYSTEM SET output_plugin_libraries "
-                    "TO pgoutput, test_decoding, wal2json; SELECT pg_reload_conf(); or for this "
-                    "role only: ALTER ROLE \"%s\" SET output_plugin_libraries TO pgoutput, "
-                    "test_decoding, wal2json; (no quotes around the list)",
+                    "ALTER SYSTEM SET output_plugin_libraries TO pgoutput, test_decoding, "
+                    "wal2json; SELECT pg_reload_conf(); -- as a superuser, without quotes around "
+                    "the list; or for this role only: ALTER ROLE \"%s\" SET "
+                    "output_plugin_libraries TO pgoutput, test_decoding, wal2json;",
                     PQuser(conn));
 }
 
 static bool explain_missing_plugin(PGconn *conn, struct err *err)
 {
     err_set(err, "the output plugin wal2json is not installed on the Postgres server");
-    return err_hint(err, "install it on the server's machine: apt install postgresql-%d-wal2json",
+    return err_hint(err, "apt install postgresql-%d-wal2json # on the server's machine",
                     PQserverVersion(conn) / 10000);
-}
-
-/* True when the reason is wal_level. */
-static bool explain_wal_level(PGconn *conn, struct err *err)
-{
-    char level[32];
-    ask(conn, "SHOW wal_level", level, sizeof level);
-    if (!level[0] || strcmp(level, "logical") == 0)
-        return false;
-    err_set(err, "wal_level is %s, and logical decoding needs wal_level = logical", level);
-    err_hint(err, "ALTER SYSTEM SET wal_level = logical; and restart Postgres");
-    return true;
-}
-
-static bool explain_no_slot_free(PGconn *conn, struct err *err)
-{
-    char limit[32];
-    ask(conn, "SHOW max_replication_slots", limit, sizeof limit);
-    err_set(err, "all %s replication slots of the server are in use", limit);
-    return err_hint(err,
-                    "drop one that is not needed (SELECT slot_name FROM pg_replication_slots WHERE "
-                    "NOT active; SELECT pg_drop_replication_slot('name');), or ALTER SYSTEM SET "
-                    "max_replication_slots = %d; and restart Postgres",
-                    atoi(limit) + 10);
 }
 
 /* Whom slot creation waited for. pg_locks shows every transaction to everybody, which
  * pg_stat_activity does not. */
 static bool explain_blocker(PGconn *conn, const char *slot, struct err *err)
 {
-    char pid[32], gid[208];
+    char pid[32], gid[408];
     ask(conn,
         "SELECT coalesce(pid, 0) FROM pg_locks WHERE locktype = 'transactionid' AND granted"
         " AND mode = 'ExclusiveLock' AND pid IS DISTINCT FROM pg_backend_pid()"
         " ORDER BY age(transactionid) DESC LIMIT 1",
         pid, sizeof pid);
-    ask(conn, "SELECT gid FROM pg_prepared_xacts ORDER BY age(transaction) DESC LIMIT 1", gid,
+    ask(conn, "SELECT quote_literal(gid) FROM pg_prepared_xacts ORDER BY age(transaction) DESC LIMIT 1", gid,
         sizeof gid);
     if (pid[0] && strcmp(pid, "0") != 0) {
         err_set(err, "slot \"%s\" waits for a transaction of the process with pid %s to end", slot,
                 pid);
         return err_hint(err,
-                        "SELECT query FROM pg_stat_activity WHERE pid = %s; shows it, SELECT "
-                        "pg_terminate_backend(%s); ends it",
+                        "SELECT pg_terminate_backend(%s); -- ends it; SELECT query FROM "
+                        "pg_stat_activity WHERE pid = %s; shows it",
                         pid, pid);
     }
     if (gid[0]) {
-        err_set(err, "slot \"%s\" waits for the prepared transaction '%s'", slot, gid);
-        return err_hint(err, "COMMIT PREPARED '%s'; or ROLLBACK PREPARED '%s';", gid, gid);
+        err_set(err, "slot \"%s\" waits for the prepared transaction %s", slot, gid);
+        return err_hint(err, "ROLLBACK PREPARED %s; -- or COMMIT PREPARED %s; in its database", gid,
+                        gid);
     }
     err_set(err, "slot \"%s\" waited too long for running transactions to end", slot);
     return err_hint(err, "try again");
@@ -106,8 +108,6 @@ static bool explain_create(PGconn *conn, const char *slot, const char *sqlstate,
         return explain_output_plugin(conn, err);
     if (strcmp(sqlstate, "58P01") == 0)
         return explain_missing_plugin(conn, err);
-    if (strcmp(sqlstate, "53400") == 0)
-        return explain_no_slot_free(conn, err);
     if (strcmp(sqlstate, "55P03") == 0)
         return explain_blocker(conn, slot, err);
     if (strcmp(sqlstate, "42710") == 0)
@@ -115,8 +115,8 @@ static bool explain_create(PGconn *conn, const char *slot, const char *sqlstate,
                         "SELECT pg_drop_replication_slot('%s'); if nothing else uses it, or "
                         "choose another name with --slot",
                         slot);
-    if (strcmp(sqlstate, "55000") == 0)
-        explain_wal_level(conn, err);
+    if (strcmp(sqlstate, "55000") == 0 || strcmp(sqlstate, "53400") == 0)
+        explain_obstacle(conn, err);
     return false;
 }
 
@@ -233,7 +233,7 @@ static bool explain_start(PGconn *conn, const char *slot, const char *sqlstate, 
         return err_hint(err, "SELECT slot_name, database FROM pg_replication_slots; shows which "
                              "slots there are");
     if (strcmp(sqlstate, "55000") == 0 && !explain_lost(conn, slot, err))
-        explain_wal_level(conn, err);
+        explain_obstacle(conn, err);
     return false;
 }
 

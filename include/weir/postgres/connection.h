@@ -6,6 +6,7 @@
 #pragma once
 
 #include "weir/base/arena.h"
+#include "weir/base/buffer.h"
 #include "weir/base/err.h"
 
 struct pg_connection;
@@ -33,6 +34,9 @@ void pg_close(struct pg_connection *connection); /* NULL is allowed */
  * the last failed statement ("" when there was none); borrowed until the next call. */
 bool pg_is_broken(const struct pg_connection *connection);
 const char *pg_sqlstate(const struct pg_connection *connection);
+
+/* Where it is connected to, as a connection string: host, port and database, without the user. */
+void pg_add_address(const struct pg_connection *connection, struct buffer *out);
 
 int pg_server_version(const struct pg_connection *connection); /* 150020 */
 

@@ -26,7 +26,7 @@ struct replication_slot {
 };
 
 /* CREATE_REPLICATION_SLOT name LOGICAL wal2json EXPORT_SNAPSHOT. Waits for running transactions, so
- * blocking; lock_timeout_ms bounds one attempt, and the error then names the blocker's pid. Errors
+ * blocking; lock_timeout_ms bounds one attempt, and the error then names the blocker. Errors
  * that people meet get a hint with the exact SQL: wal_level, no free slot, wal2json missing, wal2json
  * not on output_plugin_libraries, no REPLICATION right. */
 bool replication_create_slot(struct replication *replication, const char *slot,
@@ -38,6 +38,10 @@ bool replication_create_slot(struct replication *replication, const char *slot,
 bool replication_create_temporary_slot(struct replication *replication, const char *slot,
                                        uint64_t lock_timeout_ms, struct replication_slot *created,
                                        struct err *err) WEIR_MUST_CHECK;
+
+/* A query for what is in the way of any new slot, each as a message and the SQL that mends it:
+ * wal_level, and no slot free. */
+extern const char replication_obstacles_sql[];
 
 struct replication_option {
     const char *name;
