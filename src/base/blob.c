@@ -4,12 +4,20 @@
 
 #include <stdlib.h>
 
+static atomic_size_t bytes_alive;
+
+size_t blob_bytes(void)
+{
+    return atomic_load_explicit(&bytes_alive, memory_order_relaxed);
+}
+
 struct blob *blob_new(size_t len)
 {
     check(len < SIZE_MAX / 2);
     struct blob *blob = malloc(sizeof *blob + len);
     check(blob != NULL);
     atomic_init(&blob->references, 1);
+    atomic_fetch_add_explicit(&bytes_alive, len, memory_order_relaxed);
     blob->reserved = 0;
     blob->len = len;
     return blob;
@@ -36,6 +44,8 @@ void blob_drop(struct blob *blob)
         return;
     unsigned before = atomic_fetch_sub_explicit(&blob->references, 1, memory_order_acq_rel);
     check(before > 0);
-    if (before == 1)
-        free(blob);
+    if (before > 1)
+        return;
+    atomic_fetch_sub_explicit(&bytes_alive, blob->len, memory_order_relaxed);
+    free(blob);
 }

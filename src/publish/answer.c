@@ -104,7 +104,7 @@ enum answer_kind answer_read(const struct question *question, long status, struc
         err_set(err, "%s answered %ld%s%.*s", question->url, status, reason.len ? ": " : "",
                 SLICE_ARG(reason));
         if (status == 507)
-            err_hint(err, "the stream server's disk is full: make room, and it goes on");
+            err_hint(err, "make room on the stream server, and it goes on");
         return ANSWER_RETRY;
     }
     json_t *object = body.len ? json_loadb(body.data, body.len, 0, NULL) : NULL;

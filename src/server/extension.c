@@ -141,6 +141,9 @@ static void append_batch(struct request *request)
     case BATCH_NO_ROOM:
         reply_no_room(request);
         break;
+    case BATCH_TOO_MANY:
+        reply_too_many_streams(request);
+        break;
     }
     buffer_release(&request->body);
     reply_after(request, store_staged(server->store));

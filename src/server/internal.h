@@ -40,7 +40,8 @@ struct request {
     uint32_t magic;
     struct server *server;
     struct MHD_Connection *connection;
-    char *uri; /* as it was sent */
+    struct connection *peer; /* connection.h */
+    char *uri;               /* as it was sent */
     enum method method;
     bool is_begun;
     bool is_too_large;
@@ -63,6 +64,7 @@ struct request {
     uint64_t position;
     uint64_t cursor; /* the client's, 0: none */
     struct timer timer, lifetime;
+    struct timer holding; /* set while a body arrives or a page leaves */
     struct sse *sse;
 };
 
@@ -71,6 +73,7 @@ struct page_cache;
 struct server_counters {
     uint64_t requests, requests_by_class[6], live_readers, batches, batch_events;
     uint64_t body_bytes_in, body_bytes_out;
+    uint64_t connections_cut;
 };
 
 struct server {
@@ -79,6 +82,9 @@ struct server {
     struct MHD_Daemon *daemon;
     struct request_list waiting_commit, waiting_room, waiting_data;
     struct timer_list long_polls, heartbeats, lifetimes;
+    struct timer_list patience;             /* connections */
+    struct timer_list receivers, senders;   /* requests, by when they began */
+    int hang_ups_fd;                        /* epoll of connections whose request waits for data */
     struct page_cache *pages;
     struct subscriptions *subscriptions;
     size_t active_requests;
@@ -106,6 +112,11 @@ struct slice request_header(const struct request *request, const char *name);
 void request_wait(struct request *request, enum waiting waiting, struct request_list *list);
 void request_wake(struct request *request);
 
+/* From now on the request holds memory at the pace of the other side: server's receivers, senders. */
+void request_hold(struct request *request, struct timer_list *holders);
+/* Cuts the one who has held some for longest, unless that is short. */
+void request_cut_slowest(struct timer_list *holders);
+
 /* Ends the request's watching of its stream, and lets go of the stream. */
 void request_unwatch(struct request *request);
 void request_watch(struct request *request);
@@ -127,6 +138,7 @@ void reply_offset(struct request *request, uint64_t position);
  * room. */
 bool request_may_write(struct request *request) WEIR_MUST_CHECK;
 void reply_no_room(struct request *request);
+void reply_too_many_streams(struct request *request);
 
 /* The answer, if decided on, goes out when everything up to the ticket is durable. */
 void reply_after(struct request *request, uint64_t ticket);
@@ -180,8 +192,14 @@ struct encoded_page {
 struct page_cache *page_cache_new(void);
 void page_cache_free(struct page_cache *cache);
 
+enum page_result {
+    PAGE_OK,
+    PAGE_BAD_OFFSET,
+    PAGE_CROWDED_OUT, /* too many pages are on their way to slow readers */
+};
+
 /* A page as it goes out. The same page is encoded once for all who read it at the moment. */
-enum read_result page_encode(struct server *server, struct stream *stream, uint64_t position,
+enum page_result page_encode(struct server *server, struct stream *stream, uint64_t position,
                              enum encoding encoding, struct encoded_page *page);
 
 /* ---- Headers and parameters: parse.c. Pure. ---- */

@@ -1,5 +1,5 @@
 /* Long-polls, and waking live readers. Protocol 5.7. */
-#include "internal.h"
+#include "connection.h"
 
 #include "weir/base/clock.h"
 
@@ -24,7 +24,8 @@ static void long_poll(struct request *request)
         reply_missing(request, stream_path(stream), FIND_MISSING);
     } else if (request->position < stream_tail(stream)) {
         reply_page(request, stream, request->position);
-    } else if (stream_is_closed(stream) || request->is_timed_out || server->is_draining) {
+    } else if (stream_is_closed(stream) || request->is_timed_out || server->is_draining ||
+               request->peer->has_hung_up) {
         reply_nothing_new(request);
     } else {
         request_wait(request, WAITING_DATA, &server->waiting_data);
@@ -32,7 +33,6 @@ static void long_poll(struct request *request)
     }
     timer_clear(&request->timer);
     request_unwatch(request);
-    server->counters.live_readers--;
 }
 
 void live_begin(struct request *request, struct stream *stream, enum live live)
@@ -43,7 +43,7 @@ void live_begin(struct request *request, struct stream *stream, enum live live)
     request->stream = stream;
     stream_hold(stream);
     request_watch(request);
-    server->counters.live_readers++;
+    connection_watch(server, request->peer);
     buffer_release(&request->body);
     if (live == LIVE_SSE) {
         sse_begin(request);

@@ -163,17 +163,32 @@ static bool holds(const struct slot *slot, const struct stream *stream, uint64_t
            slot->was_closed == stream_is_closed(stream);
 }
 
-enum read_result page_encode(struct server *server, struct stream *stream, uint64_t position,
+/* What slow readers hold is bounded: whoever comes when there is no room is told to come back, and
+ * for each of them one who has been slow for longest is cut, and may come back too. */
+static bool has_room(struct server *server)
+{
+    size_t bytes_max = server->settings->cache_bytes;
+    if (blob_bytes() <= bytes_max)
+        return true;
+    clear_all(server->pages);
+    if (blob_bytes() <= bytes_max)
+        return true;
+    request_cut_slowest(&server->senders);
+    return false;
+}
+
+enum page_result page_encode(struct server *server, struct stream *stream, uint64_t position,
                              enum encoding encoding, struct encoded_page *encoded)
 {
     struct page_cache *cache = server->pages;
     struct slot *slot = slot_of(cache, stream, position, encoding);
     struct page page;
     if (!holds(slot, stream, position, encoding)) {
-        enum read_result result =
-            store_read(server->store, stream, position, server->settings->page_bytes, &page);
-        if (result != READ_OK)
-            return result;
+        if (!has_room(server))
+            return PAGE_CROWDED_OUT;
+        if (store_read(server->store, stream, position, server->settings->page_bytes, &page) !=
+            READ_OK)
+            return PAGE_BAD_OFFSET;
         if (cache->bytes > CACHE_BYTES_MAX)
             clear_all(cache);
         clear_slot(cache, slot);
@@ -187,5 +202,5 @@ enum read_result page_encode(struct server *server, struct stream *stream, uint6
         cache->bytes += slot->page.blob->len;
     }
     *encoded = slot->page;
-    return READ_OK;
+    return PAGE_OK;
 }

@@ -67,8 +67,15 @@ void reply_page(struct request *request, struct stream *stream, uint64_t positio
     struct encoded_page page;
     char etag[ETAG_SIZE];
     enum encoding encoding = stream_is_json(stream) ? ENCODING_JSON : ENCODING_RAW;
-    if (page_encode(request->server, stream, position, encoding, &page) != READ_OK) {
+    switch (page_encode(request->server, stream, position, encoding, &page)) {
+    case PAGE_OK:
+        break;
+    case PAGE_BAD_OFFSET:
         reply_bad_offset(request);
+        return;
+    case PAGE_CROWDED_OUT:
+        reply_text(request, MHD_HTTP_SERVICE_UNAVAILABLE, "too many slow readers at once");
+        reply_header(request, "Retry-After", "1");
         return;
     }
     format_etag(stream, position, page.end, page.is_closed, etag);
@@ -77,6 +84,7 @@ void reply_page(struct request *request, struct stream *stream, uint64_t positio
         reply_empty(request, MHD_HTTP_NOT_MODIFIED);
     else
         reply_blob(request, MHD_HTTP_OK, blob_hold(page.blob));
+    request_hold(request, &request->server->senders);
     add_page_headers(request, stream, position, &page);
 }
 

@@ -99,6 +99,12 @@ void reply_no_room(struct request *request)
                "no room on the server's disk; nothing was written");
 }
 
+void reply_too_many_streams(struct request *request)
+{
+    reply_text(request, MHD_HTTP_INSUFFICIENT_STORAGE,
+               "there are as many streams as --max-streams allows; nothing was written");
+}
+
 bool request_may_write(struct request *request)
 {
     struct server *server = request->server;

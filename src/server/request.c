@@ -1,4 +1,4 @@
-#include "internal.h"
+#include "connection.h"
 
 #include "weir/base/clock.h"
 
@@ -18,6 +18,9 @@ void *request_new(void *context, const char *uri, struct MHD_Connection *connect
     request->connection = connection;
     request->uri = strdup(uri);
     check(request->uri != NULL);
+    request->peer = connection_of(connection);
+    request->peer->request = request;
+    request->peer->steps++;
     server->active_requests++;
     server->counters.requests++;
     return request;
@@ -57,6 +60,10 @@ void request_done(void *context, struct MHD_Connection *connection, void **own,
     sse_end(request);
     timer_clear(&request->timer);
     timer_clear(&request->lifetime);
+    timer_clear(&request->holding);
+    connection_unwatch(server, request->peer);
+    request->peer->request = NULL;
+    request->peer->steps++;
     if (request->response)
         MHD_destroy_response(request->response);
     release_body(request);
@@ -94,7 +101,28 @@ void request_wake(struct request *request)
     leave_list(request);
     request->waiting = WAITING_NOT;
     request->server->has_woken = true;
+    request->peer->steps++;
     MHD_resume_connection(request->connection);
+}
+
+void request_hold(struct request *request, struct timer_list *holders)
+{
+    enum { PARTS_OF_IDLE_TIMEOUT = 6 };
+    uint64_t held_ms = request->server->settings->idle_timeout_ms / PARTS_OF_IDLE_TIMEOUT;
+    if (!request->holding.list)
+        timer_set(&request->holding, holders, clock_monotonic_ms() + held_ms);
+}
+
+void request_cut_slowest(struct timer_list *holders)
+{
+    struct timer *oldest = holders->first;
+    if (!oldest || oldest->deadline_ms > clock_monotonic_ms())
+        return;
+    struct request *request =
+        (struct request *)(void *)((char *)oldest - offsetof(struct request, holding));
+    timer_clear(oldest);
+    request->server->counters.connections_cut++;
+    connection_cut(request->peer);
 }
 
 void request_watch(struct request *request)
@@ -106,6 +134,7 @@ void request_watch(struct request *request)
     if (first)
         first->previous_watcher = request;
     stream_watch(request->stream, request);
+    request->server->counters.live_readers++;
 }
 
 void request_unwatch(struct request *request)
@@ -119,6 +148,7 @@ void request_unwatch(struct request *request)
             request->next_watcher->previous_watcher = request->previous_watcher;
         request->previous_watcher = request->next_watcher = NULL;
         request->is_watching = false;
+        request->server->counters.live_readers--;
     }
     if (request->stream)
         store_drop(request->server->store, request->stream);
@@ -163,14 +193,16 @@ static bool has_ambiguous_length(const struct request *request)
     return count > 1;
 }
 
-enum { BODIES_HELD = 8 }; /* of the largest size, at the same time */
+enum { BODIES_HELD = 2 }; /* of the largest size, at the same time */
 
 static bool has_room_for(struct request *request, size_t len)
 {
-    const struct server *server = request->server;
+    struct server *server = request->server;
     if (request->body.len + len > server->settings->max_body)
         return false;
     request->is_crowded_out = server->bodies_held + len > server->settings->max_body * BODIES_HELD;
+    if (request->is_crowded_out)
+        request_cut_slowest(&server->receivers);
     return !request->is_crowded_out;
 }
 
@@ -184,6 +216,7 @@ static void take_body(struct request *request, const char *upload, size_t len)
         release_body(request);
         return;
     }
+    request_hold(request, &request->server->receivers);
     buffer_add(&request->body, upload, len);
     request->body_held += len;
     request->server->bodies_held += len;
@@ -233,6 +266,7 @@ enum MHD_Result request_handle(void *server, struct MHD_Connection *connection, 
         *upload_len = 0;
         return MHD_YES;
     }
+    timer_clear(&request->holding);
     if (!request->response && request->is_too_large)
         reply_too_large(request);
     else if (!request->response)

@@ -1,7 +1,7 @@
 /* Starting, the loop, and stopping. One turn of the loop: libmicrohttpd runs what the sockets have,
  * the store takes what the threads have finished and hands over what was decided on, whoever waited
  * for it is woken, timers expire; and again without sleeping while somebody was woken. */
-#include "internal.h"
+#include "connection.h"
 #include "subscription.h"
 #include "webhook.h"
 
@@ -125,6 +125,7 @@ static bool start_daemon(struct server *server, int listener, struct err *err)
         server, MHD_OPTION_EXTERNAL_LOGGER, log_daemon, NULL, MHD_OPTION_LISTEN_SOCKET, listener,
         MHD_OPTION_URI_LOG_CALLBACK, request_new, server, MHD_OPTION_UNESCAPE_CALLBACK,
         leave_escaped, NULL, MHD_OPTION_NOTIFY_COMPLETED, request_done, server,
+        MHD_OPTION_NOTIFY_CONNECTION, connection_notify, server,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)settings->connection_bytes,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)settings->max_connections,
         MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)settings->max_connections_per_address,
@@ -157,7 +158,8 @@ static bool open_loop(struct loop *loop, struct server *server, struct err *err)
     sigaddset(&signals, SIGINT);
     loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     loop->signal_fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
-    if (loop->epoll_fd < 0 || loop->signal_fd < 0)
+    server->hang_ups_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (loop->epoll_fd < 0 || loop->signal_fd < 0 || server->hang_ups_fd < 0)
         return err_set_errno(err, errno, "cannot set up the loop");
     const union MHD_DaemonInfo *info =
         MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD);
@@ -166,6 +168,7 @@ static bool open_loop(struct loop *loop, struct server *server, struct err *err)
     if (webhooks && !watch_fd(loop, webhooks_event_fd(webhooks), err))
         return false;
     return watch_fd(loop, loop->signal_fd, err) && watch_fd(loop, info->epoll_fd, err) &&
+           watch_fd(loop, server->hang_ups_fd, err) &&
            watch_fd(loop, store_event_fd(server->store), err);
 }
 
@@ -233,17 +236,19 @@ static void run_subscriptions(struct server *server)
 static void run_loop(struct server *server, const struct loop *loop)
 {
     while (!is_drained(server)) {
-        struct epoll_event events[4];
+        struct epoll_event events[8];
         struct signalfd_siginfo signal;
-        epoll_wait(loop->epoll_fd, events, 4, sleep_ms(server));
+        epoll_wait(loop->epoll_fd, events, 8, sleep_ms(server));
         server->has_woken = false;
         if (read(loop->signal_fd, &signal, sizeof signal) == (ssize_t)sizeof signal)
             begin_drain(server);
+        connections_take_hang_ups(server);
         check(MHD_run(server->daemon) == MHD_YES);
         store_turn(server->store);
         run_subscriptions(server);
         wake_waiting(server);
         live_expire(server, clock_monotonic_ms());
+        connections_expire(server, clock_monotonic_ms());
     }
 }
 
@@ -283,6 +288,8 @@ static bool serve(struct server *server, int listener, struct err *err)
         run_loop(server, &loop);
     }
     stop_daemon(server);
+    if (server->hang_ups_fd >= 0)
+        close(server->hang_ups_fd);
     if (loop.epoll_fd >= 0)
         close(loop.epoll_fd);
     if (loop.signal_fd >= 0)
@@ -300,11 +307,12 @@ static bool check_public_url(const char *url, struct err *err)
 
 bool server_run(const struct server_settings *settings, struct err *err)
 {
-    struct server server = {.settings = settings};
+    struct server server = {.settings = settings, .hang_ups_fd = -1};
     struct store_settings store_settings = store_settings_default(settings->data);
     /* Before any thread is made, so that only the loop sees them. */
     block_signals();
     store_settings.cache_bytes = settings->cache_bytes;
+    store_settings.streams_max = settings->max_streams;
     store_settings.on_change = live_on_change;
     store_settings.on_append = subscriptions_on_append;
     store_settings.context = &server;

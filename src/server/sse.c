@@ -5,7 +5,7 @@
  * connection is suspended until the stream changes, a heartbeat is due (which finds out readers
  * that have gone), or the connection has lived long enough. A slow reader therefore holds no more
  * than one shared page. */
-#include "internal.h"
+#include "connection.h"
 
 #include "weir/base/clock.h"
 
@@ -70,15 +70,17 @@ static bool add_page(struct request *request)
     struct sse *sse = request->sse;
     struct encoded_page page;
     if (page_encode(request->server, request->stream, request->position, sse->encoding, &page) !=
-        READ_OK) {
+        PAGE_OK) {
         sse->is_ending = true;
         return true;
     }
     bool has_data = page.end > request->position;
     if (!has_data && sse->has_told && !page.is_closed)
         return false;
-    if (has_data)
+    if (has_data) {
         sse->data = blob_hold(page.blob);
+        request_hold(request, &request->server->senders);
+    }
     sse->data_at = 0;
     request->position = page.end;
     add_control(request, page.end, page.is_at_tail, page.is_closed);
@@ -97,7 +99,7 @@ static bool fill(struct request *request)
     }
     if (add_page(request))
         return true;
-    if (has_lived || server->is_draining) {
+    if (has_lived || server->is_draining || request->peer->has_hung_up) {
         sse->is_ending = true;
         return true;
     }
@@ -116,14 +118,16 @@ static size_t take(char *out, size_t room, const char *data, size_t len, size_t 
     return count;
 }
 
-static size_t take_all(struct sse *sse, char *out, size_t room)
+static size_t take_all(struct request *request, char *out, size_t room)
 {
+    struct sse *sse = request->sse;
     size_t count = 0;
     if (sse->data) {
         count = take(out, room, sse->data->data, sse->data->len, &sse->data_at);
         if (sse->data_at == sse->data->len) {
             blob_drop(sse->data);
             sse->data = NULL;
+            timer_clear(&request->holding);
         }
     }
     if (!sse->data)
@@ -137,7 +141,7 @@ static ssize_t pull(void *context, uint64_t position, char *out, size_t room)
     struct request *request = context;
     struct server *server = request->server;
     struct sse *sse = request->sse;
-    size_t count = take_all(sse, out, room);
+    size_t count = take_all(request, out, room);
     (void)position;
     while (count < room) {
         bool has_some = fill(request);
@@ -146,7 +150,7 @@ static ssize_t pull(void *context, uint64_t position, char *out, size_t room)
             return MHD_CONTENT_READER_END_OF_STREAM;
         if (!has_some || !has_bytes)
             break;
-        count += take_all(sse, out + count, room - count);
+        count += take_all(request, out + count, room - count);
     }
     if (count) {
         server->counters.body_bytes_out += count;
@@ -185,7 +189,6 @@ void sse_end(struct request *request)
     struct sse *sse = request->sse;
     if (!sse)
         return;
-    request->server->counters.live_readers--;
     blob_drop(sse->data);
     free(sse);
     request->sse = NULL;

@@ -23,6 +23,7 @@ static void add_store_metrics(struct buffer *out, const struct store_counters *c
     add_metric(out, "log_bytes", "gauge", "commit log on disk", c->log_bytes);
     add_metric(out, "tail_bytes", "gauge", "recent data in memory", c->memory_bytes);
     add_metric(out, "pinned_bytes", "gauge", "of these, not checkpointed", c->pinned_bytes);
+    add_metric(out, "streams", "gauge", "streams that exist", c->streams);
     add_metric(out, "streams_loaded", "gauge", "streams in memory", c->streams_loaded);
     add_metric(out, "disk_full", "gauge", "1 while writes are refused", c->is_full);
 }
@@ -39,6 +40,8 @@ static void add_server_metrics(struct buffer *out, const struct server *server)
     const union MHD_DaemonInfo *info =
         MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
     add_metric(out, "connections", "gauge", "open connections", info->num_connections);
+    add_metric(out, "connections_cut_total", "counter", "connections cut because they were slow",
+               c->connections_cut);
     add_metric(out, "live_readers", "gauge", "waiting long-polls and SSE readers", c->live_readers);
     add_metric(out, "batches_total", "counter", "batches stored", c->batches);
     add_metric(out, "batch_events_total", "counter", "events of batches, per stream",

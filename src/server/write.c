@@ -146,6 +146,9 @@ static void create(struct request *request, const struct create_request *create)
     case CREATE_NO_ROOM:
         reply_no_room(request);
         break;
+    case CREATE_TOO_MANY:
+        reply_too_many_streams(request);
+        break;
     }
     reply_after(request, store_staged(store));
 }

@@ -38,6 +38,7 @@ static void apply_create(struct store *store, struct reader *reader)
         store_note_touched(store, source);
     }
     stream->created_ticket = store->open->sequence;
+    store->stream_count++;
     store_add_stream(store, stream);
     store_note_touched(store, stream);
 }
@@ -123,6 +124,7 @@ static void delete_stream(struct store *store, struct stream *stream)
             return;
         }
         stream->is_gone = true;
+        store->stream_count--;
         store_note_touched(store, stream);
         if (!stream->fork.source_id)
             return;

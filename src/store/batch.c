@@ -200,6 +200,18 @@ static void resolve_streams(struct store *store, struct parsed_batch *batch)
     }
 }
 
+/* All or nothing, so before the first is made. */
+static bool may_add_streams(struct store *store, const struct parsed_batch *batch)
+{
+    uint64_t missing = 0;
+    struct stream *stream;
+    if (store_may_add(store, batch->stream_count))
+        return true;
+    for (uint32_t i = 0; i < batch->stream_count; i++)
+        missing += store_find(store, batch->streams[i].path, &stream) == FIND_MISSING;
+    return store_may_add(store, missing);
+}
+
 static void encode_batch(struct store *store, struct parsed_batch *batch, size_t *event_count)
 {
     struct buffer *out = &store->open->bytes;
@@ -242,6 +254,8 @@ static enum batch_result write_batch(struct store *store, struct parsed_batch *b
 {
     if (!store_reserve(store, batch_room(batch, body_len)))
         return BATCH_NO_ROOM;
+    if (!may_add_streams(store, batch))
+        return BATCH_TOO_MANY;
     resolve_streams(store, batch);
     size_t from = store->open->bytes.len;
     encode_batch(store, batch, &answer->event_count);

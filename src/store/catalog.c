@@ -92,6 +92,15 @@ uint64_t catalog_last_id(struct catalog *catalog)
     return get_number(catalog, "last-id");
 }
 
+uint64_t catalog_stream_count(struct catalog *catalog)
+{
+    MDB_stat stat;
+    int code = mdb_stat(reading(catalog), catalog->databases[DATABASE_STREAMS], &stat);
+    if (code)
+        die("streams", code);
+    return stat.ms_entries;
+}
+
 bool catalog_find(struct catalog *catalog, struct slice path, uint64_t *id)
 {
     struct hash128 hash = catalog_path_hash(catalog, path);

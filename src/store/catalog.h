@@ -18,6 +18,7 @@ void catalog_close(struct catalog *catalog); /* NULL is allowed */
 /* The sequence of the last frame that is in the catalog. */
 uint64_t catalog_sequence(struct catalog *catalog);
 uint64_t catalog_last_id(struct catalog *catalog); /* the greatest stream id given out */
+uint64_t catalog_stream_count(struct catalog *catalog);
 
 /* Loop thread. What they return is borrowed until catalog_read_end(). Not found is false. */
 bool catalog_find(struct catalog *catalog, struct slice path, uint64_t *id);

@@ -138,6 +138,8 @@ static enum create_result create(struct store *store, const struct create_reques
     bool is_json = media_type_eq(type, SLICE("application/json"));
     if (request->body.len && !store_split(store, request->body, is_json, &messages, &count))
         return CREATE_BAD_JSON;
+    if (!store_may_add(store, 1))
+        return CREATE_TOO_MANY;
     if (!store_reserve(store, request->path.len + type.len + 256 + count * 4 + request->body.len))
         return CREATE_NO_ROOM;
     size_t from = store->open->bytes.len;

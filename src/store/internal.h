@@ -37,6 +37,7 @@ struct store {
     struct stream *oldest_idle, *newest_idle; /* unused and unchanged streams */
     size_t idle_count;
     uint64_t last_id;
+    uint64_t stream_count; /* that exist, soft-deleted ones among them */
 
     struct frame *open;            /* being filled */
     struct frame *oldest, *newest; /* sealed, in memory; newest may be with the commit thread */
@@ -71,6 +72,7 @@ struct store {
 /* From memory or the catalog; NULL: there is none, or it is deleted for good. */
 struct stream *store_stream(struct store *store, uint64_t id);
 void store_add_stream(struct store *store, struct stream *stream);
+bool store_may_add(const struct store *store, uint64_t count); /* by streams_max */
 void store_mark_dirty(struct store *store, struct stream *stream);
 
 /* Notes that the open frame changes the stream. */

@@ -110,6 +110,7 @@ struct store_counters store_counters(const struct store *store)
     counters.log_bytes = log_size(store->log);
     counters.memory_bytes = store->memory_bytes;
     counters.pinned_bytes = store->pinned_bytes;
+    counters.streams = store->stream_count;
     counters.streams_loaded = store->by_id.count;
     counters.is_full = counters.is_full || store_readiness(store) == STORE_STUCK;
     return counters;
@@ -236,6 +237,7 @@ static bool recover(struct store *store, struct err *err)
     uint64_t started_ms = clock_monotonic_ms(), last;
     store->checkpointed = store->durable = catalog_sequence(store->catalog);
     store->last_id = catalog_last_id(store->catalog);
+    store->stream_count = catalog_stream_count(store->catalog);
     catalog_producers(store->catalog, remember_producer, store);
     catalog_settings(store->catalog, remember_setting, store);
     if (!log_replay(store->log, store->checkpointed, replay_frame, store, &last, err))

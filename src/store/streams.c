@@ -89,6 +89,12 @@ void store_add_stream(struct store *store, struct stream *stream)
     table_add(&store->by_id, stream->id, stream);
 }
 
+bool store_may_add(const struct store *store, uint64_t count)
+{
+    uint64_t most = store->settings.streams_max;
+    return !most || (count <= most && store->stream_count <= most - count);
+}
+
 static struct stream *load(struct store *store, uint64_t id)
 {
     struct slice record;

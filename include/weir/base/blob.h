@@ -22,6 +22,9 @@ struct blob *blob_copy(struct slice bytes);
 struct blob *blob_hold(struct blob *blob); /* returns blob */
 void blob_drop(struct blob *blob);         /* NULL is allowed */
 
+/* Bytes in all blobs that are alive. Any thread. */
+size_t blob_bytes(void);
+
 static inline struct slice blob_slice(const struct blob *blob)
 {
     return slice_of(blob->data, blob->len);

@@ -26,6 +26,7 @@ struct server_settings {
     uint64_t cache_bytes; /* of recent data in memory */
     uint64_t
         connection_bytes; /* memory of one connection, for its request's head and the answer's */
+    uint64_t max_streams; /* 0: no limit */
     uint64_t max_connections;
     uint64_t max_connections_per_address;
 };

@@ -28,6 +28,7 @@ struct store_settings {
     uint64_t checkpoint_ms;    /* and time, when there is anything to checkpoint */
     uint64_t pinned_bytes;     /* log not yet checkpointed, above which writes are told to wait */
     size_t idle_streams;       /* unused streams remembered in memory; at least 16 */
+    uint64_t streams_max;      /* that may exist; 0: as many as there is room for */
     /* A stream's durable state has changed and stream_watch() is set. Called from store_turn();
      * may ask about the stream, but not call the store. */
     void (*on_change)(void *context, struct stream *stream);
@@ -74,6 +75,7 @@ struct store_counters {
     uint64_t log_bytes;      /* on disk */
     uint64_t memory_bytes;   /* frames held */
     uint64_t pinned_bytes;   /* of these, not checkpointed yet */
+    uint64_t streams;        /* that exist, those deleted but for their forks among them */
     uint64_t streams_loaded; /* in memory, used or not */
     bool is_full;            /* the last write was refused for want of disk */
 };
@@ -149,6 +151,7 @@ enum create_result {
     CREATE_BAD_SUB_OFFSET,
     CREATE_BAD_JSON,
     CREATE_NO_ROOM,
+    CREATE_TOO_MANY, /* streams_max */
 };
 
 /* *stream is set for CREATE_NEW and CREATE_SAME. Protocol 4.2, 5.1. */
@@ -216,6 +219,7 @@ enum batch_result {
     BATCH_UNKNOWN, /* the producer was never claimed */
     BATCH_MALFORMED,
     BATCH_NO_ROOM,
+    BATCH_TOO_MANY, /* streams_max */
 };
 
 struct batch_skip {
