@@ -152,10 +152,10 @@ static uint64_t begin_chunk(struct writer *writer, uint64_t id, uint64_t start)
 
 static void put_entries(struct writer *writer, const struct checkpoint_stream *stream)
 {
+    if (stream->entry_count == 0 || writer->code)
+        return;
     const struct entry *entry = &writer->job->entries[stream->first_entry];
     const struct entry *end = entry + stream->entry_count;
-    if (entry == end || writer->code)
-        return;
     uint64_t start = entry->position;
     if (stream->has_stored)
         start = begin_chunk(writer, stream->id, start);
