@@ -35,6 +35,8 @@ enum field {
     FIELD_TABLE = 1 << 5,
     FIELD_COLUMNS = 1 << 6,
     FIELD_IDENTITY = 1 << 7,
+    FIELD_PREFIX = 1 << 8,
+    FIELD_CONTENT = 1 << 9,
 };
 
 static const struct {
@@ -43,7 +45,8 @@ static const struct {
 } field_names[] = {
     {FIELD_ACTION, "action"},    {FIELD_XID, "xid"},           {FIELD_LSN, "lsn"},
     {FIELD_NEXT_LSN, "nextlsn"}, {FIELD_SCHEMA, "schema"},     {FIELD_TABLE, "table"},
-    {FIELD_COLUMNS, "columns"},  {FIELD_IDENTITY, "identity"},
+    {FIELD_COLUMNS, "columns"},  {FIELD_IDENTITY, "identity"}, {FIELD_PREFIX, "prefix"},
+    {FIELD_CONTENT, "content"},
 };
 
 static const unsigned needed_fields[] = {
@@ -53,7 +56,7 @@ static const unsigned needed_fields[] = {
     [CHANGE_UPDATE] = FIELD_XID | FIELD_LSN | FIELD_SCHEMA | FIELD_TABLE | FIELD_COLUMNS,
     [CHANGE_DELETE] = FIELD_XID | FIELD_LSN | FIELD_SCHEMA | FIELD_TABLE | FIELD_IDENTITY,
     [CHANGE_TRUNCATE] = FIELD_XID | FIELD_LSN | FIELD_SCHEMA | FIELD_TABLE,
-    [CHANGE_MESSAGE] = 0,
+    [CHANGE_MESSAGE] = FIELD_PREFIX | FIELD_CONTENT,
 };
 
 /* One message under way. */
@@ -217,6 +220,12 @@ static bool scan_member(struct decoding *decoding, struct slice key)
     } else if (slice_eq(key, SLICE("\"table\""))) {
         decoding->seen |= FIELD_TABLE;
         change->table = value.raw;
+    } else if (slice_eq(key, SLICE("\"prefix\""))) {
+        decoding->seen |= FIELD_PREFIX;
+        change->prefix = value.raw;
+    } else if (slice_eq(key, SLICE("\"content\""))) {
+        decoding->seen |= FIELD_CONTENT;
+        change->content = value.raw;
     }
     return true;
 }

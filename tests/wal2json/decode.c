@@ -99,6 +99,8 @@ static void compare_with_oracle(const struct change *change, struct slice messag
     compare_name(change->timestamp, member(expected, "timestamp"));
     compare_name(change->schema, member(expected, "schema"));
     compare_name(change->table, member(expected, "table"));
+    compare_name(change->prefix, member(expected, "prefix"));
+    compare_name(change->content, member(expected, "content"));
     compare_columns(change->columns, change->column_count, member(expected, "columns"));
     compare_columns(change->identity, change->identity_count, member(expected, "identity"));
     oracle_free(expected);
@@ -191,8 +193,10 @@ Test(decode, members_may_come_in_any_order_and_with_more_beside_them)
     cr_assert_eq(change.xid, UINT32_MAX);
     cr_assert_eq(change.lsn, 0xFF000000FF);
     cr_assert(slice_eq(change.columns[0].value.raw, SLICE("1e400")));
-    change = decode(decoder, "{\"action\":\"M\",\"xid\":null,\"timestamp\":null}");
+    change = decode(decoder, "{\"content\":\"c\",\"prefix\":\"p\",\"action\":\"M\",\"xid\":null,"
+                             "\"timestamp\":null}");
     cr_assert_eq(change.kind, CHANGE_MESSAGE);
+    cr_assert(slice_eq(change.prefix, SLICE("\"p\"")));
     change_decoder_free(decoder);
 }
 
@@ -213,6 +217,8 @@ Test(decode, what_is_missing_or_wrong_is_named)
         {"{\"action\":\"B\",\"lsn\":\"0/1\",\"nextlsn\":\"0/2\"}", "no \"xid\""},
         {"{\"action\":\"B\",\"xid\":null,\"lsn\":\"0/1\",\"nextlsn\":\"0/2\"}", "no \"xid\""},
         {"{\"action\":\"C\",\"xid\":1,\"nextlsn\":\"0/2\"}", "no \"lsn\""},
+        {"{\"action\":\"M\",\"content\":\"c\"}", "no \"prefix\""},
+        {"{\"action\":\"M\",\"prefix\":\"p\",\"content\":1}", "no \"content\""},
         {"{\"action\":\"C\",\"xid\":1,\"lsn\":\"0/2\"}", "no \"nextlsn\""},
         {"{\"action\":\"C\",\"xid\":1,\"lsn\":\"02\"}", "\"lsn\""},
         {"{\"action\":\"C\",\"xid\":1,\"nextlsn\":\"0/123456789\"}", "\"nextlsn\""},

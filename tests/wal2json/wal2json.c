@@ -36,6 +36,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_inside(change.timestamp);
     check_inside(change.schema);
     check_inside(change.table);
+    check_inside(change.prefix);
+    check_inside(change.content);
     check_columns(change.columns, change.column_count);
     check_columns(change.identity, change.identity_count);
     return 0;

@@ -16,7 +16,7 @@ enum change_kind {
     CHANGE_UPDATE,
     CHANGE_DELETE,
     CHANGE_TRUNCATE,
-    CHANGE_MESSAGE, /* pg_logical_emit_message; fields beyond kind are not filled in */
+    CHANGE_MESSAGE, /* pg_logical_emit_message */
 };
 
 struct change_column {
@@ -32,6 +32,8 @@ struct change {
     struct slice timestamp; /* raw token; empty when the option is off */
     struct slice schema;    /* raw token; rows and TRUNCATE */
     struct slice table;     /* raw token */
+    struct slice prefix;    /* raw token; MESSAGE */
+    struct slice content;   /* raw token; MESSAGE; wal2json cuts it at its first NUL */
     const struct change_column *columns; /* INSERT, UPDATE: the new row; unchanged TOAST is absent */
     size_t column_count;
     const struct change_column *identity; /* UPDATE, DELETE: old key or old row; may be empty */
