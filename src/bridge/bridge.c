@@ -83,13 +83,21 @@ static enum bridge_end advance(struct bridge *bridge, struct err *err)
     enum bridge_end end = look(bridge, is_fresh, err);
     if (end != BRIDGE_DONE)
         return end;
-    if (is_fresh)
+    if (is_fresh) {
+        bridge_show(bridge, "loading");
         return bridge_load(bridge, err);
+    }
     if ((end = prepare(bridge, err)) != BRIDGE_DONE)
         return end;
-    if (phase == PHASE_PUBLISHING)
+    if (phase == PHASE_PUBLISHING) {
+        bridge_show(bridge, "publishing");
         return bridge_publish_first(bridge, err);
-    return bridge->wants_resync ? bridge_resync(bridge, err) : bridge_follow(bridge, err);
+    }
+    if (!bridge->wants_resync)
+        return bridge_follow(bridge, err);
+    bridge_show(bridge, "resyncing");
+    bridge->figures.resyncs++;
+    return bridge_resync(bridge, err);
 }
 
 /* A change that does not fit, or another catalog. Tables that never fit would be read for ever. */
@@ -119,6 +127,7 @@ static enum bridge_end run(struct bridge *bridge, struct err *err)
             delay_ms = RETRY_FIRST_MS;
         if (end == BRIDGE_RETRY) {
             log_err(LOG_WARN, "waiting", err);
+            bridge_show_waiting(bridge, err);
             bridge_wait(bridge, delay_ms);
             delay_ms = delay_ms * 2 < RETRY_MAX_MS ? delay_ms * 2 : RETRY_MAX_MS;
         }
@@ -143,6 +152,8 @@ bool bridge_open_publisher(struct bridge *bridge, struct err *err)
                                            .ca_file = settings->ca_file,
                                            .queue_limit = QUEUED_BATCHES};
     bridge->publisher = publisher_open(&publisher, bridge->wake_fd, err);
+    if (bridge->publisher)
+        bridge->reporter = reporter_start(settings, &publisher);
     explicit_bzero(text, sizeof text);
     buffer_release(&secrets);
     return bridge->publisher != NULL;
@@ -166,6 +177,7 @@ static bool open_bridge(struct bridge *bridge, uint64_t size_least, struct err *
 
 static void close_bridge(struct bridge *bridge)
 {
+    reporter_stop(bridge->reporter);
     replication_close(bridge->replication);
     difference_free(bridge->difference);
     change_decoder_free(bridge->decoder);

@@ -17,7 +17,9 @@ enum bridge_end {
 };
 
 #include "catalog.h"
+#include "figures.h"
 #include "outbox.h"
+#include "reporter.h"
 #include "rule_table.h"
 #include "table_reader.h"
 #include "transaction.h"
@@ -65,7 +67,22 @@ struct bridge {
     uint64_t last_feedback_ms;
     uint64_t last_message_ms;
     uint64_t last_flush_ms;
+
+    struct reporter *reporter;
+    struct bridge_figures figures;
+    uint64_t last_show_ms;
+    uint64_t probe; /* has come, and waits until what was before it is stored; 0: none */
+    struct progress probe_position;
 };
+
+/* show.c: what the reporter is to know. */
+void bridge_show(struct bridge *bridge, const char *phase);
+void bridge_show_waiting(struct bridge *bridge, const struct err *why);
+void bridge_show_if_due(struct bridge *bridge);
+
+/* Takes what pg_logical_emit_message() has written: it may be a probe. False when the message is
+ * something else. */
+bool bridge_take_message(struct bridge *bridge, struct slice message);
 
 /* load.c: a new slot and its snapshot into an empty replica. */
 enum bridge_end bridge_load(struct bridge *bridge, struct err *err) WEIR_MUST_CHECK;

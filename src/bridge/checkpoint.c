@@ -45,6 +45,7 @@ static enum bridge_end wait_for_publisher(struct bridge *bridge, uint64_t *stopp
         }
     }
     bridge_wait(bridge, FEEDBACK_INTERVAL_MS);
+    bridge_show_if_due(bridge);
     return bridge_feedback(bridge, false, err) ? BRIDGE_DONE : BRIDGE_RETRY;
 }
 
@@ -70,6 +71,7 @@ static enum bridge_end wait_until_stored(struct bridge *bridge, struct err *err)
 
 enum bridge_end bridge_checkpoint(struct bridge *bridge, uint64_t lsn, struct err *err)
 {
+    uint64_t started_us = clock_monotonic_us();
     outbox_advance(&bridge->outbox, (struct progress){lsn, 0});
     enum bridge_end end = wait_until_stored(bridge, err);
     if (end != BRIDGE_DONE)
@@ -84,6 +86,8 @@ enum bridge_end bridge_checkpoint(struct bridge *bridge, uint64_t lsn, struct er
         bridge->applied_lsn = lsn;
     bridge->dirty_since_ms = 0;
     bridge->last_checkpoint_ms = clock_monotonic_ms();
+    bridge->figures.checkpoints++;
+    bridge->figures.checkpoint_us += clock_monotonic_us() - started_us;
     log_event(LOG_DEBUG, "checkpoint", LOG_LSN("lsn", lsn));
     return bridge_feedback(bridge, true, err) ? BRIDGE_DONE : BRIDGE_RETRY;
 }

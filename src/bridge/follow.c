@@ -53,10 +53,14 @@ static enum bridge_end finish_changes(struct bridge *bridge, uint64_t end_lsn, s
     if (!rules_after(bridge, &rules, err))
         return bridge->rule_table.lost_connection ? BRIDGE_RETRY : BRIDGE_FAILED;
     struct progress progress = {end_lsn, 0};
+    bridge->figures.transactions++;
+    bridge->figures.row_changes += changes->entry_count;
     if (progress_cmp(progress, bridge->published) > 0) {
+        uint64_t started_us = clock_monotonic_us();
         difference_run(bridge->difference, bridge->replica, changes, bridge->rules, rules,
                        &bridge->headers);
         outbox_end(&bridge->outbox, progress);
+        bridge->figures.difference_us += clock_monotonic_us() - started_us;
     }
     if (!change_set_apply(changes, bridge->replica, err))
         return BRIDGE_FAILED;
@@ -91,6 +95,8 @@ static enum bridge_end handle_message(struct bridge *bridge, struct slice messag
                                       struct err *err)
 {
     struct change change;
+    if (bridge_take_message(bridge, message))
+        return BRIDGE_DONE;
     if (!change_decode(bridge->decoder, message, &change, err))
         return BRIDGE_FAILED;
     switch (change.kind) {
@@ -231,6 +237,8 @@ static bool start(struct bridge *bridge, bool *is_slot_busy, struct err *err)
         {"format-version", "2"},    {"include-types", "0"},     {"include-xids", "1"},
         {"include-lsn", "1"},       {"include-timestamp", "1"}, {"include-transaction", "1"},
         {"add-tables", buffer_str(&tables)},
+        /* Not the application's logical messages: they may hold any bytes, JSON may not. */
+        {"add-msg-prefixes", PROBE_PREFIX},
     };
     bool ok = replication_start(bridge->replication, bridge->settings->slot, bridge->replica_lsn,
                                 options, sizeof options / sizeof *options, is_slot_busy, err);
@@ -259,6 +267,7 @@ static enum bridge_end follow(struct bridge *bridge, struct err *err)
             end = checkpoint_if_due(bridge, err);
         if (end == BRIDGE_DONE)
             end = check_catalog_if_due(bridge, err);
+        bridge_show_if_due(bridge);
     }
     if (end != BRIDGE_DONE)
         return end;
@@ -283,5 +292,6 @@ enum bridge_end bridge_follow(struct bridge *bridge, struct err *err)
     bridge->in_transaction = false;
     bridge->last_message_ms = clock_monotonic_ms();
     bridge->last_catalog_ms = 0;
+    bridge_show(bridge, "following");
     return follow(bridge, err);
 }

@@ -21,12 +21,14 @@ void outbox_release(struct outbox *outbox)
 static uint32_t add_payload(void *context, struct slice event)
 {
     struct outbox *outbox = context;
+    outbox->events++;
     return batch_add_payload(outbox->batch, event);
 }
 
 static void deliver(void *context, struct slice path, uint32_t payload)
 {
     struct outbox *outbox = context;
+    outbox->deliveries++;
     batch_add_reference(outbox->batch, batch_add_stream(outbox->batch, path), payload);
 }
 

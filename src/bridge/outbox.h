@@ -14,6 +14,7 @@ struct outbox {
     size_t batch_size;
     struct progress gathered;  /* the last transaction in the batch */
     struct progress submitted; /* the last that the publisher has taken over */
+    uint64_t events, deliveries; /* since the beginning; an event may go to many streams */
 };
 
 /* Takes over where the server's progress stands. */

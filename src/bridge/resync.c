@@ -87,6 +87,8 @@ static enum bridge_end gather_message(struct resync *resync, struct slice messag
 {
     struct bridge *bridge = resync->bridge;
     struct change change;
+    if (bridge_take_message(bridge, message))
+        return BRIDGE_DONE;
     if (!change_decode(bridge->decoder, message, &change, err))
         return BRIDGE_FAILED;
     switch (change.kind) {

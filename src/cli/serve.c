@@ -46,6 +46,8 @@ static const struct option_spec options[] = {
      "open connections, also bounded by the limit of open files", false},
     {"max-connections-per-address", OPTION_UINT, FIELD(server.max_connections_per_address), "0",
      "N", "open connections of one address; 0: no limit", false},
+    {"ready-lag", OPTION_DURATION, FIELD(server.ready_lag_ms), "30s", "TIME",
+     "/readyz is red while a bridge is further behind than this, or is not heard of", false},
     {"public", OPTION_FLAG, FIELD(server.is_public), NULL, NULL,
      "let shared caches keep pages (Cache-Control: public)", false},
     {"webhooks", OPTION_FLAG, FIELD(server.has_webhooks), NULL, NULL,

@@ -4,10 +4,10 @@
 #include "weir/http/http.h"
 #include "parts.h"
 #include "queue.h"
+#include "url.h"
 
 #include "weir/base/clock.h"
 #include "weir/base/log.h"
-#include "weir/base/percent.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -42,21 +42,6 @@ struct publisher {
     struct progress submitted, stored;
     struct batch_queue queue; /* its head is the batch under way */
 };
-
-static char *make_url(const char *root, const char *path, const char *segment)
-{
-    struct buffer url = BUFFER_INIT;
-    size_t len = strlen(root);
-    while (len && root[len - 1] == '/')
-        len--;
-    buffer_add(&url, root, len);
-    buffer_add_str(&url, path);
-    percent_encode_segment(&url, slice_from_str(segment));
-    char *text = strdup(buffer_str(&url));
-    check(text != NULL);
-    buffer_release(&url);
-    return text;
-}
 
 /* Tells the caller's loop. The counter of an eventfd that is full wakes it just as well. */
 static void notify(const struct publisher *publisher)
@@ -225,9 +210,9 @@ struct publisher *publisher_open(const struct publisher_settings *settings, int 
     check(publisher != NULL);
     publisher->producer = strdup(settings->producer);
     check(publisher->producer != NULL);
-    publisher->batch_url = make_url(settings->streams_url, "/__weir/", "batch");
+    publisher->batch_url = url_make(settings->streams_url, "/__weir/batch", NULL);
     publisher->claim_url =
-        make_url(settings->streams_url, "/__weir/producers/", settings->producer);
+        url_make(settings->streams_url, "/__weir/producers/", settings->producer);
     publisher->notify_fd = notify_fd;
     publisher->http = http_new(&(struct http_settings){.token = settings->token,
                                                        .ca_file = settings->ca_file,

@@ -1,5 +1,7 @@
 /* Weir's own requests below __weir: batches and their producers. docs/protocol-extensions.md. */
 #include "internal.h"
+#include "overview.h"
+#include "report.h"
 
 #include "weir/base/json.h"
 #include "weir/base/lsn.h"
@@ -163,13 +165,24 @@ static void route_batch(struct request *request)
 
 void route_extension(struct request *request, struct slice path)
 {
-    struct slice producers = SLICE("__weir/producers/");
-    if (request->method == METHOD_POST && !request_may_write(request))
+    struct slice producers = SLICE("__weir/producers/"), reports = SLICE("__weir/reports/"),
+                 questions = SLICE("__weir/questions/");
+    if (slice_starts_with(path, reports))
+        route_report(request, slice_after(path, reports));
+    else if (slice_eq_str(path, "__weir/questions"))
+        route_questions(request);
+    else if (slice_starts_with(path, questions))
+        route_question(request, slice_after(path, questions));
+    else if (slice_eq_str(path, "__weir/overview"))
+        route_overview(request);
+    else if (slice_eq_str(path, "__weir/streams"))
+        route_streams(request);
+    else if (request->method == METHOD_POST && !request_may_write(request))
         return;
-    if (slice_eq_str(path, "__weir/batch"))
+    else if (slice_eq_str(path, "__weir/batch"))
         route_batch(request);
-    else if (path.len > producers.len && memcmp(path.data, producers.data, producers.len) == 0)
-        route_producer(request, slice_of(path.data + producers.len, path.len - producers.len));
+    else if (slice_starts_with(path, producers))
+        route_producer(request, slice_after(path, producers));
     else
         reply_text(request, MHD_HTTP_NOT_FOUND, "there is no such extension");
 }

@@ -69,6 +69,8 @@ struct request {
 };
 
 struct page_cache;
+struct reports;
+struct history;
 
 struct server_counters {
     uint64_t requests, requests_by_class[6], live_readers, batches, batch_events;
@@ -93,6 +95,9 @@ struct server {
     bool is_draining;
     uint64_t drain_deadline_ms;
     struct server_counters counters;
+    struct reports *reports;
+    struct history *history;
+    int64_t started_ms; /* wall clock */
 };
 
 /* ---- request.c ---- */

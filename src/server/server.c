@@ -2,6 +2,9 @@
  * the store takes what the threads have finished and hands over what was decided on, whoever waited
  * for it is woken, timers expire; and again without sleeping while somebody was woken. */
 #include "connection.h"
+#include "history.h"
+#include "internal.h"
+#include "report.h"
 #include "subscription.h"
 #include "webhook.h"
 
@@ -249,6 +252,7 @@ static void run_loop(struct server *server, const struct loop *loop)
         wake_waiting(server);
         live_expire(server, clock_monotonic_ms());
         connections_expire(server, clock_monotonic_ms());
+        history_tick(server->history, server, clock_monotonic_ms());
     }
 }
 
@@ -327,10 +331,15 @@ bool server_run(const struct server_settings *settings, struct err *err)
         return false;
     }
     server.pages = page_cache_new();
+    server.reports = reports_new();
+    server.history = history_new();
+    server.started_ms = clock_wall_ms();
     subscriptions_open(&server);
     bool ok = serve(&server, listener, err);
     subscriptions_close(server.subscriptions);
     page_cache_free(server.pages);
+    reports_free(server.reports);
+    history_free(server.history);
     struct err closing;
     if (!store_close(server.store, &closing))
         log_err(LOG_WARN, "the last checkpoint failed; the log has everything", &closing);

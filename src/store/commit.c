@@ -1,5 +1,7 @@
 #include "commit.h"
 
+#include "weir/base/clock.h"
+
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -27,7 +29,9 @@ static void *commit_main(void *argument)
         struct frame *frame = commit->waiting;
         struct log_place place = commit->place;
         pthread_mutex_unlock(&commit->mutex);
+        uint64_t started_us = clock_monotonic_us();
         log_write(place, frame);
+        frame->write_us = clock_monotonic_us() - started_us;
         pthread_mutex_lock(&commit->mutex);
         commit->waiting = NULL;
         commit->synced = frame;

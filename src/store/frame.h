@@ -28,6 +28,7 @@ struct frame {
     size_t touched_count;
     size_t touched_capacity;
     size_t entry_count; /* messages that streams have in it */
+    uint64_t write_us;  /* that writing and syncing it took */
 };
 
 struct frame *frame_new(uint64_t sequence);

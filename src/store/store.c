@@ -157,14 +157,31 @@ static void start_job(struct store *store)
     checkpoint_submit(store->checkpoint, store->job);
 }
 
+const uint64_t store_commit_class_us[COMMIT_CLASSES] = {
+    250, 500, 1000, 2500, 5000, 10000, 25000, 100000, 500000, 2500000,
+};
+
+static void count_commit(struct store_counters *counters, uint64_t us)
+{
+    counters->commit_us += us;
+    for (size_t i = 0; i < COMMIT_CLASSES; i++) {
+        if (us <= store_commit_class_us[i]) {
+            counters->commits_by_class[i]++;
+            break;
+        }
+    }
+}
+
 void store_turn(struct store *store)
 {
     eventfd_t ignored;
     eventfd_read(store->event_fd, &ignored);
     catalog_read_end(store->catalog);
     const struct frame *synced = commit_take(store->commit);
-    if (synced)
+    if (synced) {
+        count_commit(&store->counters, synced->write_us);
         make_durable(store, synced);
+    }
     collect_checkpoint(store, false);
     store_expire(store);
     if (commit_is_idle(store->commit)) {

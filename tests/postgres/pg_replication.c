@@ -281,8 +281,11 @@ Test(pg_replication, a_slot_that_does_not_exist_or_exists_already)
     EXPECT_PART(err.message, "already exists");
     EXPECT_PART(err.hint, "pg_drop_replication_slot('weir')");
     cr_assert_not(
-        replication_create_slot(fixture.replication, "No \"name\"", LOCK_TIMEOUT_MS, &slot, &err));
+        replication_create_slot(fixture.replication, "No name", LOCK_TIMEOUT_MS, &slot, &err));
     EXPECT_PART(err.message, "invalid character");
+    /* Some minors of Postgres do not read a doubled quote here; none may take it for a name. */
+    cr_assert_not(
+        replication_create_slot(fixture.replication, "no\"name", LOCK_TIMEOUT_MS, &slot, &err));
     fixture_free(&fixture);
 }
 

@@ -38,6 +38,17 @@ static inline bool slice_eq_str(struct slice a, const char *str)
     return slice_eq(a, slice_from_str(str));
 }
 
+static inline bool slice_starts_with(struct slice text, struct slice prefix)
+{
+    return text.len >= prefix.len && (prefix.len == 0 || memcmp(text.data, prefix.data, prefix.len) == 0);
+}
+
+/* What follows a prefix that the text has. */
+static inline struct slice slice_after(struct slice text, struct slice prefix)
+{
+    return slice_of(text.data + prefix.len, text.len - prefix.len);
+}
+
 /* Bytewise order; a prefix comes first. */
 static inline int slice_cmp(struct slice a, struct slice b)
 {

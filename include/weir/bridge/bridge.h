@@ -25,6 +25,7 @@ struct bridge_settings {
     uint64_t batch_size;     /* bytes after which a batch is sent though more is waiting */
     uint64_t checkpoint_interval; /* ms */
     uint64_t catalog_interval;    /* ms between looks at which tables are published, and how */
+    uint64_t probe_interval;      /* ms between probes of the lag; 0: none */
 };
 
 /* *stop is set by a signal handler, which then writes to stop_fd, an eventfd. True when it stopped

@@ -29,6 +29,7 @@ struct server_settings {
     uint64_t max_streams; /* 0: no limit */
     uint64_t max_connections;
     uint64_t max_connections_per_address;
+    uint64_t ready_lag_ms; /* of a bridge, above which /readyz is red */
 };
 
 /* Blocks until SIGTERM or SIGINT, then finishes the work in hand. False with err when it could not

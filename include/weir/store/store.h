@@ -70,7 +70,13 @@ enum store_readiness {
 /* Whether a write may be decided on now. */
 enum store_readiness store_readiness(const struct store *store);
 
+/* Upper bounds of the classes that store_counters counts commits by, in microseconds. */
+enum { COMMIT_CLASSES = 10 };
+extern const uint64_t store_commit_class_us[COMMIT_CLASSES];
+
 struct store_counters {
+    uint64_t commits_by_class[COMMIT_CLASSES]; /* those that took longer are in none */
+    uint64_t commit_us; /* writing and syncing, in all */
     uint64_t commits, commit_bytes, appends, messages, creates, deletes, checkpoints;
     uint64_t log_bytes;      /* on disk */
     uint64_t memory_bytes;   /* frames held */
