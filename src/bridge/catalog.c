@@ -10,19 +10,21 @@
 
 /* Tables of schema weir other than the rules are Weir's own and never followed. */
 static const char tables_sql[] =
-    "SELECT c.oid, n.nspname, c.relname, c.relkind, c.relreplident, pt.rowfilter IS NOT NULL,"
+    "SELECT c.oid, n.nspname, c.relname, c.relkind, c.relreplident, pt.rowfilter,"
     "       greatest(c.reltuples, 0), pr.prattrs IS NOT NULL,"
     "       (SELECT array_to_string(i.indkey::int2[], ' ') FROM pg_index i"
     "         WHERE i.indrelid = c.oid AND i.indisprimary),"
     "       coalesce((SELECT i.indimmediate FROM pg_index i"
     "         WHERE i.indrelid = c.oid AND i.indisprimary), true),"
-    "       coalesce((SELECT i.indisprimary FROM pg_index i"
-    "         WHERE i.indrelid = c.oid AND i.indisreplident), false),"
+    "       (SELECT array_to_string(i.indkey::int2[], ' ') FROM pg_index i"
+    "         WHERE i.indrelid = c.oid AND i.indisreplident),"
     "       (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)"
     "          FROM pg_attribute a, pg_index i"
     "         WHERE i.indrelid = c.oid AND i.indisprimary AND a.attrelid = c.oid"
     "           AND a.attnum = ANY (pr.prattrs::int2[] || i.indkey::int2[])"
-    "           AND NOT i.indkey::int2[] <@ pr.prattrs::int2[])"
+    "           AND NOT i.indkey::int2[] <@ pr.prattrs::int2[]),"
+    "       p.puballtables OR EXISTS (SELECT 1 FROM pg_publication_namespace pn"
+    "         WHERE pn.pnpubid = p.oid AND pn.pnnspid = n.oid)"
     "  FROM pg_publication_tables pt"
     "  JOIN pg_publication p ON p.pubname = pt.pubname"
     "  JOIN pg_namespace n ON n.nspname = pt.schemaname"
@@ -77,7 +79,9 @@ struct loading {
     const char *publication;
     enum catalog_strictness strictness;
     struct arena *arena;
-    const char **keys; /* pg_index.indkey of each relation */
+    uint8_t published;
+    const char **keys;       /* pg_index.indkey of each relation */
+    const char **identities; /* the same of the index that is its replica identity, or "" */
     struct value_type *types;
     size_t type_count;
 };
@@ -104,44 +108,78 @@ static const char *quoted_name(struct arena *arena, const char *schema, const ch
                         pg_quote_identifier(arena, table));
 }
 
+/* Its own columns, in tables_sql. */
+enum table_column {
+    TABLE_OID,
+    TABLE_SCHEMA,
+    TABLE_NAME,
+    TABLE_KIND,
+    TABLE_IDENTITY,
+    TABLE_ROW_FILTER,
+    TABLE_ROW_ESTIMATE,
+    TABLE_HAS_COLUMN_LIST,
+    TABLE_KEY,
+    TABLE_IS_KEY_IMMEDIATE,
+    TABLE_IDENTITY_INDEX,
+    TABLE_WHOLE_KEY_LIST,  /* the column list with the key, where it leaves out a part of it */
+    TABLE_IS_IMPLICIT, /* by FOR ALL TABLES or FOR TABLES IN SCHEMA */
+};
+
+static bool is_rule_table(const struct pg_rows *rows, size_t row)
+{
+    return strcmp(pg_rows_str(rows, row, TABLE_SCHEMA), "weir") == 0;
+}
+
+/* Whether updates and deletes come without the primary key. */
+static bool lacks_identity(const struct loading *loading, const struct pg_rows *rows, size_t row)
+{
+    char identity = pg_rows_str(rows, row, TABLE_IDENTITY)[0];
+    bool is_needed =
+        is_rule_table(rows, row) || loading->published & (PUBLISH_UPDATE | PUBLISH_DELETE);
+    bool is_key = strcmp(pg_rows_str(rows, row, TABLE_IDENTITY_INDEX),
+                         pg_rows_str(rows, row, TABLE_KEY)) == 0;
+    return is_needed && (identity == 'n' || (identity == 'i' && !is_key));
+}
+
 /* One reason at a time: each names the table and the SQL that mends it, which can be run as it is. */
 static bool check_table(struct loading *loading, const struct pg_rows *rows, size_t row,
                         struct err *err)
 {
-    const char *name = quoted_name(loading->arena, pg_rows_str(rows, row, 1),
-                                   pg_rows_str(rows, row, 2));
+    const char *name = quoted_name(loading->arena, pg_rows_str(rows, row, TABLE_SCHEMA),
+                                   pg_rows_str(rows, row, TABLE_NAME));
     const char *publication = pg_quote_identifier(loading->arena, loading->publication);
-    char identity = pg_rows_str(rows, row, 4)[0];
-    if (pg_rows_is_null(rows, row, 8)) {
+    if (pg_rows_is_null(rows, row, TABLE_KEY)) {
         err_set(err, "table %s has no primary key, so its rows cannot be followed", name);
+        if (bool_at(rows, row, TABLE_IS_IMPLICIT))
+            return err_hint(err, "ALTER TABLE %s ADD PRIMARY KEY (...);", name);
         return err_hint(err,
                         "ALTER PUBLICATION %s DROP TABLE %s; -- or ALTER TABLE %s ADD PRIMARY KEY "
                         "(...);",
                         publication, name, name);
     }
-    if (!bool_at(rows, row, 9) && identity != 'f') {
+    if (!bool_at(rows, row, TABLE_IS_KEY_IMMEDIATE) &&
+        pg_rows_str(rows, row, TABLE_IDENTITY)[0] == 'd') {
         err_set(err, "the primary key of table %s is deferrable, so updates carry no identity",
                 name);
         return err_hint(err, "ALTER TABLE %s REPLICA IDENTITY FULL;", name);
     }
-    if (identity == 'n' || (identity == 'i' && !bool_at(rows, row, 10))) {
+    if (lacks_identity(loading, rows, row)) {
+        bool is_nothing = pg_rows_str(rows, row, TABLE_IDENTITY)[0] == 'n';
         err_set(err, "table %s has REPLICA IDENTITY %s, so updates do not carry its primary key",
-                name, identity == 'n' ? "NOTHING" : "USING another INDEX");
+                name, is_nothing ? "NOTHING" : "USING another INDEX");
         return err_hint(err, "ALTER TABLE %s REPLICA IDENTITY DEFAULT;", name);
     }
-    if (!pg_rows_is_null(rows, row, 11)) {
+    if (!pg_rows_is_null(rows, row, TABLE_WHOLE_KEY_LIST)) {
         err_set(err, "the column list of table %s in publication %s leaves out a primary key column",
                 name, publication);
         return err_hint(err,
                         "ALTER PUBLICATION %s DROP TABLE %s; ALTER PUBLICATION %s ADD TABLE %s (%s);",
-                        publication, name, publication, name, pg_rows_str(rows, row, 11));
+                        publication, name, publication, name,
+                        pg_rows_str(rows, row, TABLE_WHOLE_KEY_LIST));
     }
-    if (bool_at(rows, row, 5)) {
-        err_set(err, "table %s has a row filter in publication %s, which is not supported", name,
-                publication);
-        return err_hint(err,
-                        "ALTER PUBLICATION %s DROP TABLE %s; ALTER PUBLICATION %s ADD TABLE %s; "
-                        "-- and put the condition into its rules",
+    if (is_rule_table(rows, row) && !pg_rows_is_null(rows, row, TABLE_ROW_FILTER)) {
+        err_set(err, "the rule table has a row filter in publication %s", publication);
+        return err_hint(err, "ALTER PUBLICATION %s DROP TABLE %s; ALTER PUBLICATION %s ADD TABLE %s;",
                         publication, name, publication, name);
     }
     return true;
@@ -152,21 +190,28 @@ static void add_table(struct loading *loading, const struct pg_rows *rows, size_
     struct catalog *catalog = loading->catalog;
     size_t at = catalog->relations.count++;
     struct relation *relation = arena_calloc(loading->arena, 1, sizeof *relation);
-    relation->oid = oid_at(rows, row, 0);
-    relation->schema = copy_at(loading->arena, rows, row, 1);
-    relation->name = copy_at(loading->arena, rows, row, 2);
-    relation->is_partitioned = pg_rows_str(rows, row, 3)[0] == 'p';
-    catalog->row_estimates[at] = strtod(pg_rows_str(rows, row, 6), NULL);
-    relation->has_column_list = bool_at(rows, row, 7);
+    relation->oid = oid_at(rows, row, TABLE_OID);
+    relation->schema = copy_at(loading->arena, rows, row, TABLE_SCHEMA);
+    relation->name = copy_at(loading->arena, rows, row, TABLE_NAME);
+    relation->is_partitioned = pg_rows_str(rows, row, TABLE_KIND)[0] == 'p';
+    catalog->row_estimates[at] = strtod(pg_rows_str(rows, row, TABLE_ROW_ESTIMATE), NULL);
+    relation->has_column_list = bool_at(rows, row, TABLE_HAS_COLUMN_LIST);
+    /* A right that is taken by deleting its rule is taken, whatever is published of other tables. */
+    relation->published = is_rule_table(rows, row) ? PUBLISH_ALL : loading->published;
+    if (!pg_rows_is_null(rows, row, TABLE_ROW_FILTER))
+        relation->row_filter = copy_at(loading->arena, rows, row, TABLE_ROW_FILTER);
     catalog->relations.relations[at] = relation;
-    loading->keys[at] = arena_strdup(loading->arena, pg_rows_str(rows, row, 8));
+    loading->keys[at] = arena_strdup(loading->arena, pg_rows_str(rows, row, TABLE_KEY));
+    loading->identities[at] =
+        arena_strdup(loading->arena, pg_rows_str(rows, row, TABLE_IDENTITY_INDEX));
 }
 
-/* One that is left out shows nothing to anybody, and the others go on. */
-static bool leave_out(struct loading *loading, const struct err *err)
+/* One that is left out shows nothing to anybody, and the others go on. Nobody has asked for a single
+ * one of those that are published with all others. */
+static bool leave_out(struct loading *loading, bool is_implicit, const struct err *err)
 {
     struct catalog *catalog = loading->catalog;
-    if (loading->strictness == CATALOG_STRICT)
+    if (loading->strictness == CATALOG_STRICT && !is_implicit)
         return false;
     catalog->complaints[catalog->complaint_count++] =
         (struct catalog_complaint){arena_strdup(loading->arena, err->message),
@@ -186,12 +231,14 @@ static bool load_tables(struct loading *loading, struct err *err)
     catalog->row_estimates = arena_calloc(loading->arena, count + 1, sizeof(double));
     catalog->complaints = arena_calloc(loading->arena, count + 1, sizeof *catalog->complaints);
     loading->keys = arena_calloc(loading->arena, count + 1, sizeof *loading->keys);
+    loading->identities = arena_calloc(loading->arena, count + 1, sizeof *loading->identities);
     bool ok = true;
     for (size_t i = 0; ok && i < count; i++) {
         if (check_table(loading, rows, i, err))
             add_table(loading, rows, i);
         else
-            ok = leave_out(loading, err);
+            ok = !is_rule_table(rows, i) &&
+                 leave_out(loading, bool_at(rows, i, TABLE_IS_IMPLICIT), err);
     }
     pg_rows_free(rows);
     return ok;
@@ -344,31 +391,49 @@ static bool load_types(struct loading *loading, const struct pg_rows *columns, s
     return ok;
 }
 
-/* A column list that leaves out a part of the key has been refused by now, unless it came meanwhile. */
-static bool set_key(struct loading *loading, struct relation *relation, const int *attnums,
-                    const char *indkey, struct err *err)
+/* The columns of a pg_index.indkey, in its order; fewer where a column list leaves some out. */
+static const uint16_t *index_columns(struct loading *loading, const struct relation *relation,
+                                     const int *attnums, const char *indkey, size_t *count,
+                                     bool *is_whole)
 {
-    uint16_t *key = arena_calloc(loading->arena, RELATION_KEY_MAX, sizeof *key);
+    uint16_t *columns = arena_calloc(loading->arena, RELATION_KEY_MAX, sizeof *columns);
+    *count = 0;
+    *is_whole = true;
     while (*indkey) {
         char *end;
         long attnum = strtol(indkey, &end, 10);
         size_t column = 0;
         while (column < relation->column_count && attnums[column] != attnum)
             column++;
-        if (column == relation->column_count)
-            return err_set(err, "table %.*s.%.*s has changed while it was looked at",
-                           SLICE_ARG(relation->schema), SLICE_ARG(relation->name));
-        check(relation->key_count < RELATION_KEY_MAX);
-        key[relation->key_count++] = (uint16_t)column;
+        check(*count < RELATION_KEY_MAX);
+        if (column < relation->column_count)
+            columns[(*count)++] = (uint16_t)column;
+        else
+            *is_whole = false;
         indkey = *end ? end + 1 : end;
     }
-    relation->key = key;
-    return true;
+    return columns;
 }
 
-static bool set_columns(struct loading *loading, struct relation *relation,
-                        const struct pg_rows *columns, const char *indkey, struct err *err)
+/* A column list that leaves out a part of the key has been refused by now, unless it came meanwhile.
+ * One that leaves out a part of the identity has Postgres refuse every update. */
+static bool set_keys(struct loading *loading, struct relation *relation, const int *attnums,
+                     const char *key, const char *identity, struct err *err)
 {
+    bool is_whole;
+    relation->identity = index_columns(loading, relation, attnums, identity,
+                                       &relation->identity_count, &is_whole);
+    if (!is_whole || strcmp(identity, key) == 0)
+        relation->identity_count = 0;
+    relation->key = index_columns(loading, relation, attnums, key, &relation->key_count, &is_whole);
+    return is_whole || err_set(err, "table %.*s.%.*s has changed while it was looked at",
+                               SLICE_ARG(relation->schema), SLICE_ARG(relation->name));
+}
+
+static bool set_columns(struct loading *loading, size_t at, const struct pg_rows *columns,
+                        struct err *err)
+{
+    struct relation *relation = loading->catalog->relations.relations[at];
     struct column *all = arena_calloc(loading->arena, RELATION_COLUMNS_MAX, sizeof *all);
     int *attnums = arena_calloc(loading->arena, RELATION_COLUMNS_MAX, sizeof *attnums);
     for (size_t i = 0; i < pg_rows_count(columns); i++) {
@@ -384,7 +449,7 @@ static bool set_columns(struct loading *loading, struct relation *relation,
         column->is_deterministic = bool_at(columns, i, 5);
     }
     relation->columns = all;
-    return set_key(loading, relation, attnums, indkey, err);
+    return set_keys(loading, relation, attnums, loading->keys[at], loading->identities[at], err);
 }
 
 static bool load_columns(struct loading *loading, struct err *err)
@@ -398,7 +463,7 @@ static bool load_columns(struct loading *loading, struct err *err)
     struct pg_rows *columns = pg_query(loading->connection, err, columns_sql, 2, parameters);
     bool ok = columns && load_types(loading, columns, err);
     for (size_t i = 0; ok && i < relations->count; i++)
-        ok = set_columns(loading, relations->relations[i], columns, loading->keys[i], err);
+        ok = set_columns(loading, i, columns, err);
     pg_rows_free(columns);
     return ok;
 }
@@ -433,28 +498,23 @@ static bool load_leaves(struct loading *loading, struct err *err)
     return true;
 }
 
-static bool check_publication(struct loading *loading, struct err *err)
+static bool load_publication(struct loading *loading, struct err *err)
 {
-    const char *sql = "SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate"
+    const char *sql = "SELECT pubinsert::int + 2 * pubupdate::int + 4 * pubdelete::int"
+                      "       + 8 * pubtruncate::int"
                       "  FROM pg_publication WHERE pubname = $1";
     struct pg_rows *rows = pg_query(loading->connection, err, sql, 1, &loading->publication);
     if (!rows)
         return false;
-    bool exists = pg_rows_count(rows) == 1, is_whole = exists && bool_at(rows, 0, 0);
+    bool exists = pg_rows_count(rows) == 1;
+    if (exists)
+        loading->published = (uint8_t)atoi(pg_rows_str(rows, 0, 0));
     pg_rows_free(rows);
-    if (!exists) {
-        err_set(err, "publication %s does not exist", loading->publication);
-        return err_hint(err, "CREATE PUBLICATION %s FOR TABLE weir.rules; -- after weir install",
-                        pg_quote_identifier(loading->arena, loading->publication));
-    }
-    if (!is_whole) {
-        err_set(err, "publication %s leaves out some operations, which is not supported",
-                loading->publication);
-        return err_hint(err,
-                        "ALTER PUBLICATION %s SET (publish = 'insert, update, delete, truncate');",
-                        pg_quote_identifier(loading->arena, loading->publication));
-    }
-    return true;
+    if (exists)
+        return true;
+    err_set(err, "publication %s does not exist", loading->publication);
+    return err_hint(err, "CREATE PUBLICATION %s FOR TABLE weir.rules; -- after weir install",
+                    pg_quote_identifier(loading->arena, loading->publication));
 }
 
 static bool find_rules(struct loading *loading, struct err *err)
@@ -486,7 +546,7 @@ struct catalog *catalog_load(struct pg_connection *connection, const char *publi
                               .publication = publication,
                               .strictness = strictness,
                               .arena = &catalog->arena};
-    bool ok = check_publication(&loading, err) && load_tables(&loading, err) &&
+    bool ok = load_publication(&loading, err) && load_tables(&loading, err) &&
               find_rules(&loading, err) && load_columns(&loading, err) &&
               check_rules(&loading, err) && load_leaves(&loading, err);
     for (size_t i = 0; ok && i < catalog->relations.count; i++)

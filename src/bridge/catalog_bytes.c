@@ -2,7 +2,8 @@
  *
  *   catalog   4 count, relations
  *   relation  8 storage id, 4 oid, text schema, text name, 4 count, columns,
- *             4 count, 2 column of the primary key each, 1 has a column list, 1 partitioned,
+ *             4 count, 2 column of the primary key each, the same of the replica identity's
+ *             index, 1 has a column list, 1 published operations, text row filter, 1 partitioned,
  *             4 count, (text schema, text name) of each leaf
  *   column    text name, 1 not null, 1 deterministic, type
  *   type      4 oid, 4 base oid, 1 kind, 1 domain, 1 delimiter, text name, 1 has an element,
@@ -44,6 +45,13 @@ static void save_type(struct buffer *out, const struct value_type *type)
     }
 }
 
+static void save_key(struct buffer *out, const uint16_t *columns, size_t count)
+{
+    buffer_add_u32(out, (uint32_t)count);
+    for (size_t i = 0; i < count; i++)
+        buffer_add_u16(out, columns[i]);
+}
+
 void relation_save(struct buffer *out, const struct relation *relation)
 {
     buffer_add_u32(out, relation->oid);
@@ -57,10 +65,11 @@ void relation_save(struct buffer *out, const struct relation *relation)
         buffer_add_char(out, (char)column->is_deterministic);
         save_type(out, column->type);
     }
-    buffer_add_u32(out, (uint32_t)relation->key_count);
-    for (size_t i = 0; i < relation->key_count; i++)
-        buffer_add_u16(out, relation->key[i]);
+    save_key(out, relation->key, relation->key_count);
+    save_key(out, relation->identity, relation->identity_count);
     buffer_add_char(out, (char)relation->has_column_list);
+    buffer_add_char(out, (char)relation->published);
+    save_text(out, relation->row_filter);
     buffer_add_char(out, (char)relation->is_partitioned);
     buffer_add_u32(out, (uint32_t)relation->leaf_count);
     for (size_t i = 0; i < relation->leaf_count; i++) {
@@ -141,6 +150,21 @@ struct slice json_name_of(struct arena *arena, struct slice name)
     return copy;
 }
 
+static const uint16_t *restore_key(struct restoring *from, const struct relation *relation,
+                                   size_t *count)
+{
+    *count = restore_count(from, 2);
+    uint16_t *columns = arena_calloc(from->arena, *count + 1, sizeof *columns);
+    for (size_t i = 0; i < *count; i++) {
+        columns[i] = read_u16(&from->reader);
+        if (columns[i] >= relation->column_count)
+            from->reader.failed = true;
+    }
+    if (*count > RELATION_KEY_MAX)
+        from->reader.failed = true;
+    return columns;
+}
+
 static struct relation *restore_relation(struct restoring *from)
 {
     struct relation *relation = arena_calloc(from->arena, 1, sizeof *relation);
@@ -159,15 +183,11 @@ static struct relation *restore_relation(struct restoring *from)
         columns[i].type = restore_type(from);
     }
     relation->columns = columns;
-    relation->key_count = restore_count(from, 2);
-    uint16_t *key = arena_calloc(from->arena, relation->key_count + 1, sizeof *key);
-    for (size_t i = 0; i < relation->key_count; i++) {
-        key[i] = read_u16(&from->reader);
-        if (key[i] >= relation->column_count)
-            from->reader.failed = true;
-    }
-    relation->key = key;
+    relation->key = restore_key(from, relation, &relation->key_count);
+    relation->identity = restore_key(from, relation, &relation->identity_count);
     relation->has_column_list = read_u8(&from->reader) != 0;
+    relation->published = read_u8(&from->reader);
+    relation->row_filter = restore_text(from);
     relation->is_partitioned = read_u8(&from->reader) != 0;
     relation->leaf_count = restore_count(from, 8);
     struct table_name *leaves =

@@ -198,6 +198,30 @@ static struct row build_row(struct transaction *transaction, const struct relati
     return (struct row){buffer_slice(&transaction->record)};
 }
 
+/* Where the publication leaves out operations, a row may be there that is not there in Postgres, and
+ * the other way round: as with a subscription, an insert then replaces it, and an update or delete
+ * of a row that never came is none. */
+static bool sees_everything(const struct relation *relation)
+{
+    return relation->published == PUBLISH_ALL;
+}
+
+static bool is_published(const struct relation *relation, enum change_kind kind)
+{
+    switch (kind) {
+    case CHANGE_INSERT:
+        return relation->published & PUBLISH_INSERT;
+    case CHANGE_UPDATE:
+        return relation->published & PUBLISH_UPDATE;
+    case CHANGE_DELETE:
+        return relation->published & PUBLISH_DELETE;
+    case CHANGE_TRUNCATE:
+        return relation->published & PUBLISH_TRUNCATE;
+    default:
+        return true;
+    }
+}
+
 static bool add_insert(struct transaction *transaction, const struct relation *relation,
                        const struct change *change, struct err *err)
 {
@@ -211,7 +235,7 @@ static bool add_insert(struct transaction *transaction, const struct relation *r
     check(new_key(transaction, relation, &key));
     struct change_entry *entry =
         change_set_touch(&transaction->changes, transaction->replica, relation, key);
-    if (row_exists(entry->new_row))
+    if (row_exists(entry->new_row) && sees_everything(relation))
         return out_of_step(relation, "a row was inserted that is there already", err);
     change_set_put(&transaction->changes, entry, build_row(transaction, relation));
     return true;
@@ -235,7 +259,8 @@ static bool add_update(struct transaction *transaction, const struct relation *r
     if (!old_entry)
         old_entry = change_set_touch(&transaction->changes, transaction->replica, relation, key);
     if (!row_exists(old_entry->new_row))
-        return out_of_step(relation, "a row was updated that is not there", err);
+        return !sees_everything(relation) ||
+               out_of_step(relation, "a row was updated that is not there", err);
 
     /* What is absent is TOAST that did not change. */
     for (size_t i = 0; i < relation->column_count; i++) {
@@ -248,7 +273,7 @@ static bool add_update(struct transaction *transaction, const struct relation *r
     if (!slice_eq(old_entry->key, key)) {
         change_set_put(&transaction->changes, old_entry, ROW_NONE);
         entry = change_set_touch(&transaction->changes, transaction->replica, relation, key);
-        if (row_exists(entry->new_row))
+        if (row_exists(entry->new_row) && sees_everything(relation))
             return out_of_step(relation, "a row took the key of another", err);
     }
     change_set_put(&transaction->changes, entry, row);
@@ -267,7 +292,8 @@ static bool add_delete(struct transaction *transaction, const struct relation *r
     struct change_entry *entry =
         change_set_touch(&transaction->changes, transaction->replica, relation, key);
     if (!row_exists(entry->new_row))
-        return out_of_step(relation, "a row was deleted that is not there", err);
+        return !sees_everything(relation) ||
+               out_of_step(relation, "a row was deleted that is not there", err);
     change_set_put(&transaction->changes, entry, ROW_NONE);
     return true;
 }
@@ -293,7 +319,7 @@ bool transaction_add(struct transaction *transaction, const struct change *chang
     if (change->kind == CHANGE_MESSAGE)
         return true;
     const struct relation *relation = find_relation(transaction, change);
-    if (!relation || relation == transaction->except ||
+    if (!relation || relation == transaction->except || !is_published(relation, change->kind) ||
         (transaction->only && !catalog_holds(transaction->only, relation)))
         return true;
     transaction->misfit = relation;

@@ -235,6 +235,38 @@ static const struct operand *parse_value(struct parse_context *context, const Se
     return parse_operand(context, select->target_list[0]->res_target->val, scope);
 }
 
+static bool refuse_filter(struct parse_context *context, const struct relation *relation)
+{
+    struct err *err = context->err;
+    err_prefix(err, "the publication's row filter of %.*s.%.*s cannot be followed",
+               SLICE_ARG(relation->schema), SLICE_ARG(relation->name));
+    return err_hint(err, "publish the table without the filter, and put the condition into its "
+                         "rules: ALTER PUBLICATION ... DROP TABLE %.*s.%.*s, then ADD TABLE",
+                    SLICE_ARG(relation->schema), SLICE_ARG(relation->name));
+}
+
+/* A row outside of its table's row filter is not there. The filter knows no name but the columns'. */
+static bool add_row_filter(struct parse_context *context, struct source *source,
+                           struct condition *conditions)
+{
+    const struct relation *relation = source->relation;
+    if (!relation->row_filter.len)
+        return true;
+    const char *sql =
+        arena_printf(context->arena, "SELECT WHERE %.*s", SLICE_ARG(relation->row_filter));
+    struct parse_tree *tree = parse_tree_of(sql, context->err);
+    struct scope scope = {&source, 1, NULL};
+    struct condition *filter =
+        tree ? parse_condition(context, parse_tree_single_select(tree)->where_clause, &scope)
+             : NULL;
+    if (tree)
+        parse_tree_free(tree);
+    if (!filter)
+        return refuse_filter(context, relation);
+    add_child(context, conditions, filter);
+    return true;
+}
+
 static struct select *parse_select(struct parse_context *context, const SelectStmt *statement,
                                    const struct scope *outer, bool needs_value)
 {
@@ -246,6 +278,10 @@ static struct select *parse_select(struct parse_context *context, const SelectSt
     struct condition *conditions = new_condition(context, CONDITION_AND);
     for (size_t i = 0; i < statement->n_from_clause; i++) {
         if (!parse_from_item(context, statement->from_clause[i], &scope, conditions))
+            return NULL;
+    }
+    for (size_t i = 0; i < scope.source_count; i++) {
+        if (!add_row_filter(context, scope.sources[i], conditions))
             return NULL;
     }
     if (statement->where_clause) {
@@ -385,6 +421,10 @@ struct query *rule_query_parse(struct parse_context *context, struct slice audie
         query = parse_query(context, select, &target_scope, true);
     else
         parse_refuse(context, "anything but one SELECT");
+    for (size_t i = 0; query && i < query->select_count; i++) {
+        if (!add_row_filter(context, context->target_source, query->selects[i]->where))
+            query = NULL;
+    }
     if (query && !check_subjects(context, query))
         query = NULL;
     parse_tree_free(tree);

@@ -101,7 +101,7 @@ static const struct operand *parse_list_item(struct parse_context *context, cons
     if (item->kind != OPERAND_CONSTANT)
         return parse_refuse(context, "anything but constants in an IN list");
     bool is_typed = item->type && item->type->kind != type->kind;
-    if (type->kind == VALUE_CHAR && (is_typed || (is_array && !item->is_null)))
+    if (type->kind == VALUE_CHAR && (is_typed || (is_array && !item->is_null && constant_is_bare(item))))
         return parse_refuse(context, "a list that a character column is compared with as text");
     if (!(item = constant_coerce(context, item, type)))
         return NULL;
@@ -131,20 +131,31 @@ static struct condition *parse_in_list(struct parse_context *context, const stru
     return condition;
 }
 
-/* `x = ANY (ARRAY['a', 'b'])` and `x = ANY (column)`. */
+/* ARRAY[...], perhaps cast to text[], as Postgres prints a list that varchar is compared with. */
+static const PgQuery__AArrayExpr *array_of_constants(const Node *node)
+{
+    if (node->node_case == PG_QUERY__NODE__NODE_TYPE_CAST &&
+        type_name_is_text_array(node->type_cast->type_name))
+        node = node->type_cast->arg;
+    return node->node_case == PG_QUERY__NODE__NODE_A_ARRAY_EXPR ? node->a_array_expr : NULL;
+}
+
+/* `x = ANY (ARRAY['a', 'b'])`, `x = ANY (column)`; negated, `x <> ALL (...)` of the same. */
 static struct condition *parse_any(struct parse_context *context,
-                                   const PgQuery__AExpr *expression, const struct scope *scope)
+                                   const PgQuery__AExpr *expression, const struct scope *scope,
+                                   bool is_negated)
 {
     const struct operand *left = parse_operand(context, expression->lexpr, scope);
     if (!left)
         return NULL;
-    if (expression->rexpr->node_case == PG_QUERY__NODE__NODE_A_ARRAY_EXPR) {
-        const PgQuery__AArrayExpr *array = expression->rexpr->a_array_expr;
-        return parse_in_list(context, left, array->elements, array->n_elements, CONDITION_IN,
-                             true, scope);
-    }
+    const PgQuery__AArrayExpr *list = array_of_constants(expression->rexpr);
+    if (list)
+        return parse_in_list(context, left, list->elements, list->n_elements,
+                             is_negated ? CONDITION_NOT_IN : CONDITION_IN, true, scope);
     if (expression->rexpr->node_case != PG_QUERY__NODE__NODE_COLUMN_REF)
-        return parse_refuse(context, "ANY of anything but an array column or ARRAY[...]");
+        return parse_refuse(context, is_negated
+                                         ? "ALL of anything but an array column or ARRAY[...]"
+                                         : "ANY of anything but an array column or ARRAY[...]");
     const struct operand *array = parse_operand(context, expression->rexpr, scope);
     if (!array)
         return NULL;
@@ -156,7 +167,8 @@ static struct condition *parse_any(struct parse_context *context,
     if (!check_comparable(context, left, COMPARE_EQ) || !check_deterministic(context, array) ||
         !check_types_match(context, compared_type(left), element))
         return NULL;
-    struct condition *condition = new_condition(context, CONDITION_ANY);
+    struct condition *condition =
+        new_condition(context, is_negated ? CONDITION_NOT_ANY : CONDITION_ANY);
     condition->left = left;
     condition->right = array;
     return condition;
@@ -243,7 +255,11 @@ struct condition *parse_expression(struct parse_context *context,
     case PG_QUERY__A__EXPR__KIND__AEXPR_OP_ANY:
         if (strcmp(name, "=") != 0)
             return parse_refuse(context, "ANY with an operator other than =");
-        return parse_any(context, expression, scope);
+        return parse_any(context, expression, scope, false);
+    case PG_QUERY__A__EXPR__KIND__AEXPR_OP_ALL:
+        if (strcmp(name, "<>") != 0)
+            return parse_refuse(context, "ALL with an operator other than <>");
+        return parse_any(context, expression, scope, true);
     case PG_QUERY__A__EXPR__KIND__AEXPR_BETWEEN:
         return parse_between(context, expression, scope, false);
     case PG_QUERY__A__EXPR__KIND__AEXPR_NOT_BETWEEN:

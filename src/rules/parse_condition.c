@@ -92,11 +92,14 @@ static struct condition *parse_sublink(struct parse_context *context,
         condition->query = parse_query(context, select, scope, false);
         return condition->query ? condition : NULL;
     }
-    if (link->sub_link_type != PG_QUERY__SUB_LINK_TYPE__ANY_SUBLINK)
+    bool is_all = link->sub_link_type == PG_QUERY__SUB_LINK_TYPE__ALL_SUBLINK;
+    if (link->sub_link_type != PG_QUERY__SUB_LINK_TYPE__ANY_SUBLINK && !is_all)
         return parse_refuse(context, "a subquery other than EXISTS and IN");
-    if (link->n_oper_name &&
-        strcmp(link->oper_name[link->n_oper_name - 1]->string->sval, "=") != 0)
-        return parse_refuse(context, "ANY (subquery) with an operator other than =");
+    const char *operator =
+        link->n_oper_name ? link->oper_name[link->n_oper_name - 1]->string->sval : "=";
+    if (strcmp(operator, is_all ? "<>" : "=") != 0)
+        return parse_refuse(context, is_all ? "ALL (subquery) with an operator other than <>"
+                                            : "ANY (subquery) with an operator other than =");
     struct condition *condition = new_condition(context, CONDITION_IN_QUERY);
     condition->left = parse_operand(context, link->testexpr, scope);
     if (!condition->left)
@@ -110,7 +113,7 @@ static struct condition *parse_sublink(struct parse_context *context,
         if (!check_in_value(context, condition, condition->query->selects[i]))
             return NULL;
     }
-    return condition;
+    return is_all ? negated(context, condition) : condition;
 }
 
 static struct condition *parse_truth(struct parse_context *context, const struct operand *operand)

@@ -59,12 +59,22 @@ static const struct value_type *builtin_by_name(const PgQuery__TypeName *type)
     return NULL;
 }
 
-bool type_name_is_text(const PgQuery__TypeName *type)
+static bool is_text_of(const PgQuery__TypeName *type, size_t array_bounds)
 {
-    if (!type->n_names || type->n_array_bounds || type->n_typmods)
+    if (!type->n_names || type->n_array_bounds != array_bounds || type->n_typmods)
         return false;
     const struct value_type *builtin = builtin_by_name(type);
     return builtin && builtin->base_oid == text_type.base_oid;
+}
+
+bool type_name_is_text(const PgQuery__TypeName *type)
+{
+    return is_text_of(type, 0);
+}
+
+bool type_name_is_text_array(const PgQuery__TypeName *type)
+{
+    return is_text_of(type, 1);
 }
 
 const struct operand *parse_constant(struct parse_context *context,
@@ -219,7 +229,11 @@ const struct operand *parse_constant_cast(struct parse_context *context,
     const struct value_type *builtin = builtin_by_name(type);
     if ((type->n_typmods && !constant->is_null) || type->n_array_bounds)
         return parse_refuse(context, "a cast of a constant to an array or with a length");
-    if (constant->type || constant->named_cast)
+    /* '-1'::integer::numeric, as Postgres prints the constant -1. */
+    bool is_widened = constant->type && constant->type->kind == VALUE_INTEGER && builtin &&
+                      (builtin->kind == VALUE_INTEGER || builtin->kind == VALUE_NUMERIC ||
+                       builtin->kind == VALUE_FLOAT);
+    if ((constant->type && !is_widened) || constant->named_cast)
         return parse_refuse(context, "a cast of a cast");
     struct operand *cast = arena_alloc(context->arena, sizeof *cast);
     *cast = *constant;

@@ -38,6 +38,7 @@ const struct operand *parse_constant_cast(struct parse_context *context,
                                           const struct operand *constant,
                                           const PgQuery__TypeName *type);
 bool type_name_is_text(const PgQuery__TypeName *type);
+bool type_name_is_text_array(const PgQuery__TypeName *type);
 
 /* A constant whose type is not known yet: a bare string, number, truth value or NULL. */
 bool constant_is_bare(const struct operand *operand);

@@ -59,6 +59,15 @@ struct table_name {
 
 enum { RELATION_COLUMNS_MAX = 1600, RELATION_KEY_MAX = 32 };
 
+/* Which operations on a table the publication publishes; the others do not happen here. */
+enum {
+    PUBLISH_INSERT = 1 << 0,
+    PUBLISH_UPDATE = 1 << 1,
+    PUBLISH_DELETE = 1 << 2,
+    PUBLISH_TRUNCATE = 1 << 3,
+    PUBLISH_ALL = PUBLISH_INSERT | PUBLISH_UPDATE | PUBLISH_DELETE | PUBLISH_TRUNCATE,
+};
+
 struct relation {
     uint32_t oid;
     uint64_t storage_id; /* of oid and shape: rows of another shape are stored apart */
@@ -68,7 +77,16 @@ struct relation {
     size_t column_count;
     const uint16_t *key; /* columns of the primary key, in its order */
     size_t key_count;
+    /* Columns of the index that REPLICA IDENTITY USING INDEX names, where that is another than the
+     * primary key's: deletes then come with these. */
+    const uint16_t *identity;
+    size_t identity_count;
     bool has_column_list; /* the publication leaves out some columns, whose names are not known */
+    uint8_t published;    /* PUBLISH_INSERT and so on */
+    /* The publication's row filter, as SQL over the columns; empty: none. Rows outside of it are
+     * stored too, as an update that leads over the border may bring only a part of the row: they are
+     * there for no rule. */
+    struct slice row_filter;
     /* A partitioned table that is published by its root: its rows are stored, and arrive, by these. */
     bool is_partitioned;
     const struct table_name *leaves;

@@ -11,8 +11,10 @@ const SEPARATOR = '\u0000' // no text in Postgres holds it
 export class Oracle {
   #keys = new Map()
 
-  constructor(db) {
+  /** publication: whose row filters hold; a row outside of them is there for no rule. */
+  constructor(db, { publication = null } = {}) {
     this.db = db
+    this.publication = publication
   }
 
   /** The state of what is committed. The caller sees to it that nobody commits meanwhile, or runs
@@ -22,8 +24,11 @@ export class Oracle {
     const rules = await this.#rules()
     if (rules.length === 0) return state
     const parts = []
-    for (const [index, rule] of rules.entries()) parts.push(await this.#partOf(rule, index))
-    const answer = await this.db.query({ text: parts.join(' UNION ALL '), rowMode: 'array' })
+    const filters = await this.#filters()
+    for (const [index, rule] of rules.entries()) parts.push(await this.#partOf(rule, index, filters))
+    const tables = filters.map(({ name, rows }) => `"${name}" AS (${rows})`)
+    const text = `${tables.length > 0 ? `WITH ${tables.join(', ')} ` : ''}${parts.join(' UNION ALL ')}`
+    const answer = await this.db.query({ text, rowMode: 'array' })
     for (const [index, subject, key, value] of answer.rows) {
       const rule = rules[index]
       const path = rule.stream.replaceAll('{subject}', segment(subject))
@@ -33,6 +38,16 @@ export class Oracle {
       rows.set(id, rows.has(id) ? union(rows.get(id), value) : canonical(value))
     }
     return state
+  }
+
+  /** The tables of which only some rows are published, and those rows. */
+  async #filters() {
+    if (!this.publication) return []
+    const { rows } = await this.db.query(`
+      SELECT schemaname AS schema, tablename AS name,
+             format('SELECT * FROM %I.%I WHERE %s', schemaname, tablename, rowfilter) AS rows
+        FROM pg_publication_tables WHERE pubname = $1 AND rowfilter IS NOT NULL`, [this.publication])
+    return rows
   }
 
   async #rules() {
@@ -56,7 +71,8 @@ export class Oracle {
     return this.#keys.get(oid)
   }
 
-  async #partOf(rule, index) {
+  async #partOf(rule, index, filters) {
+    const filter = filters.find((each) => each.schema === rule.schema && each.name === rule.relation)
     const name = `"${rule.relation}"`
     const columns = (await this.#keyColumns(rule.oid)).map((column) => `${name}.${column}::text`)
     rule.isComposite = columns.length > 1
@@ -65,7 +81,7 @@ export class Oracle {
       ? `to_jsonb((SELECT x FROM (SELECT ${rule.columns.map((c) => `${name}."${c}"`).join(', ')}) x))`
       : `to_jsonb(${name})`
     return `SELECT ${index}, s.subject::text, ${key}, ${row}::text
-              FROM "${rule.schema}".${name} AS ${name}, LATERAL (${rule.audience}) AS s(subject)
+              FROM ${filter ? `(${filter.rows})` : `"${rule.schema}".${name}`} AS ${name}, LATERAL (${rule.audience}) AS s(subject)
              WHERE s.subject IS NOT NULL`
   }
 }

@@ -72,10 +72,11 @@ export class Stack {
     return client
   }
 
-  /** Commits the next value of the marker and returns it. */
+  /** Commits the next value of the marker and returns it; by an insert where markByInsert is set, for
+   * publications without updates. */
   async mark() {
     const n = ++this.#marks
-    await this.db.query('UPDATE public.test_marker SET n = $1', [n])
+    await this.db.query(this.markByInsert ? 'INSERT INTO public.test_marker VALUES ($1 + 1, $1)' : 'UPDATE public.test_marker SET n = $1 WHERE id = 1', [n])
     return n
   }
 
