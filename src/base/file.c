@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static bool read_whole(int fd, const char *path, size_t max_bytes, struct buffer *out,
@@ -34,6 +35,19 @@ bool file_read(const char *path, size_t max_bytes, struct buffer *out, struct er
 }
 
 enum { SECRET_FILE_MAX = 16 * 1024 };
+
+bool file_has_changed(struct file_watch *watch)
+{
+    struct stat now;
+    if (!watch->path || stat(watch->path, &now) < 0)
+        return false;
+    struct file_watch before = *watch;
+    watch->inode = (uint64_t)now.st_ino;
+    watch->size = (uint64_t)now.st_size;
+    watch->changed_ns = (int64_t)now.st_ctim.tv_sec * 1000000000 + now.st_ctim.tv_nsec;
+    return watch->inode != before.inode || watch->size != before.size ||
+           watch->changed_ns != before.changed_ns;
+}
 
 static bool is_visible(struct slice text)
 {

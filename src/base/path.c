@@ -94,6 +94,11 @@ bool path_is_canonical(struct slice path)
     return is_same;
 }
 
+bool path_is_for_batches(struct slice path)
+{
+    return path_is_canonical(path) || slice_eq(path, PATH_REVOKED);
+}
+
 const char *path_explain(enum path_result result)
 {
     switch (result) {

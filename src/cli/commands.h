@@ -6,3 +6,4 @@
 extern const struct command command_serve;
 extern const struct command command_bridge;
 extern const struct command command_install;
+extern const struct command command_token;

@@ -22,6 +22,27 @@ static const struct option_spec options[] = {
     {"data", OPTION_STRING, FIELD(server.data), NULL, "DIR", "folder of the streams", true},
     {"auth", OPTION_STRING, FIELD(server.auth), NULL, "none|jwt",
      "who may do what; none: everybody everything", true},
+    {"insecure-no-auth", OPTION_FLAG, FIELD(server.is_insecure), NULL, NULL,
+     "with --auth none: listen where other machines reach it, for everybody to do everything",
+     false},
+    {"auth-secret-file", OPTION_STRING, FIELD(server.auth_secret_file), NULL, "FILE",
+     "a secret of 32 bytes or more that readers' tokens are signed with (HS256)", false},
+    {"auth-public-key-file", OPTION_STRING, FIELD(server.auth_public_key_file), NULL, "FILE",
+     "public keys (PEM) that readers' tokens are checked with (RS256, ES256, EdDSA)", false},
+    {"auth-jwks-file", OPTION_STRING, FIELD(server.auth_jwks_file), NULL, "FILE",
+     "a JSON Web Key Set that readers' tokens are checked with", false},
+    {"auth-issuer", OPTION_STRING, FIELD(server.auth_issuer), NULL, "TEXT",
+     "what a token's iss must be; by default anything", false},
+    {"auth-audience", OPTION_STRING, FIELD(server.auth_audience), NULL, "TEXT",
+     "what a token's aud must name; by default there must be none", false},
+    {"auth-leeway", OPTION_DURATION, FIELD(server.auth_leeway_ms), "10s", "TIME",
+     "by how much clocks may differ in a token's exp, nbf and iat", false},
+    {"auth-streams", OPTION_STRING, FIELD(server.auth_streams), "user/{sub}/**", "PATTERNS",
+     "what a token's sub may read: patterns with * and **, separated by commas", false},
+    {"writer-token-file", OPTION_STRING, FIELD(server.writer_token_file), NULL, "FILE",
+     "secrets, one a line, that let the bridge and other writers in", false},
+    {"admin-token-file", OPTION_STRING, FIELD(server.admin_token_file), NULL, "FILE",
+     "secrets, one a line, for /metrics and to read any stream", false},
     {"long-poll-timeout", OPTION_DURATION, FIELD(server.long_poll_timeout_ms), "30s", "TIME",
      "how long a long-poll waits for data", false},
     {"sse-lifetime", OPTION_DURATION, FIELD(server.sse_lifetime_ms), "60s", "TIME",
@@ -84,6 +105,24 @@ static void bound_connections(struct server_settings *settings)
 
 enum { KEY_LIFETIME_MIN_MS = 86400000 };
 
+/* An option that would have no effect was given for one. */
+static bool check_auth(const struct server_settings *server, struct err *err)
+{
+    bool is_none = strcmp(server->auth, "none") == 0;
+    bool has_jwt_option = server->auth_secret_file || server->auth_public_key_file ||
+                          server->auth_jwks_file || server->auth_issuer || server->auth_audience ||
+                          server->writer_token_file || server->admin_token_file;
+    if (!is_none && strcmp(server->auth, "jwt") != 0)
+        return err_set(err, "--auth %s is not none or jwt", server->auth);
+    if (is_none && has_jwt_option) {
+        err_set(err, "there are keys or tokens, but --auth none asks nobody for them");
+        return err_hint(err, "use --auth jwt, or leave them out");
+    }
+    if (!is_none && server->is_insecure)
+        return err_set(err, "--insecure-no-auth goes with --auth none");
+    return true;
+}
+
 static bool check_settings(struct serve_settings *settings, struct err *err)
 {
     enum log_level level;
@@ -95,11 +134,8 @@ static bool check_settings(struct serve_settings *settings, struct err *err)
     if (!log_format_parse(settings->log_format, &format))
         return err_set(err, "--log-format %s is not logfmt or json", settings->log_format);
     log_configure(level, format);
-    if (strcmp(server->auth, "none") != 0) {
-        err_set(err, "--auth %s is not built into this version", server->auth);
-        return err_hint(err, "use --auth none on a loopback address, behind a proxy that checks "
-                             "users");
-    }
+    if (!check_auth(server, err))
+        return false;
     if (server->max_body == 0 || server->max_body > (uint64_t)1 << 30 || server->page_bytes == 0 ||
         server->max_connections == 0 || server->long_poll_timeout_ms == 0 ||
         server->sse_lifetime_ms == 0 || server->heartbeat_ms == 0)
@@ -142,5 +178,5 @@ static int serve_main(int argc, char **argv)
 }
 
 const struct command command_serve = {
-    "serve", "run the stream server", "--data DIR --auth none [--listen 127.0.0.1:4437]", options,
-    serve_main};
+    "serve", "run the stream server",
+    "--data DIR --auth jwt --auth-secret-file FILE --writer-token-file FILE", options, serve_main};

@@ -48,6 +48,13 @@ static void leave_out(struct delivery *delivery, const struct channel *channel)
                   LOG_SLICE("relation", channel->relation->name), LOG_U("events", n));
 }
 
+/* Only Weir's own table reaches Weir's own stream. */
+static bool may_deliver(const struct channel *channel, struct slice path)
+{
+    return path_is_canonical(path) ||
+           (slice_eq_str(channel->relation->schema, "weir") && path_is_for_batches(path));
+}
+
 void delivery_send(struct delivery *delivery, enum event_operation operation,
                    const struct channel *channel, struct slice subject, struct row row,
                    const uint64_t *columns)
@@ -57,7 +64,7 @@ void delivery_send(struct delivery *delivery, enum event_operation operation,
     buffer_add_slice(path, channel->stream_prefix);
     percent_encode_segment(path, subject);
     buffer_add_slice(path, channel->stream_suffix);
-    if (!path_is_canonical(buffer_slice(path))) {
+    if (!may_deliver(channel, buffer_slice(path))) {
         leave_out(delivery, channel);
         return;
     }

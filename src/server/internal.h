@@ -66,6 +66,8 @@ struct request {
     struct timer timer, lifetime;
     struct timer holding; /* set while a body arrives or a page leaves */
     struct sse *sse;
+    struct grant *grant; /* what a reader's token gave; NULL: nothing that ends */
+    size_t body_max;
 };
 
 struct page_cache;
@@ -89,6 +91,7 @@ struct server {
     int hang_ups_fd;                        /* epoll of connections whose request waits for data */
     struct page_cache *pages;
     struct subscriptions *subscriptions;
+    struct access *access; /* NULL: everybody may do everything */
     size_t active_requests;
     size_t bodies_held; /* bytes, of all requests */
     bool has_woken;     /* somebody must run before the loop sleeps */
@@ -150,6 +153,8 @@ void reply_after(struct request *request, uint64_t ticket);
 
 /* ---- Routes ---- */
 
+/* By its head alone. False: the request has its answer, and its body is not for us. */
+bool route_admits(struct request *request) WEIR_MUST_CHECK;
 void route(struct request *request);
 void route_write(struct request *request, struct slice path);
 void route_read(struct request *request, struct slice path);
@@ -173,6 +178,9 @@ void reply_page(struct request *request, struct stream *stream, uint64_t positio
 /* ---- Subscriptions: subscription.h ---- */
 
 void route_subscription(struct request *request, struct slice path);
+
+/* Whether anybody may send it: what shows the token of a claim (protocol 7.3), and the public keys. */
+bool subscription_is_open(const struct request *request, struct slice path);
 void subscriptions_on_append(void *server, struct stream *stream, uint64_t previous_tail);
 
 /* Looks at what has been appended, and at leases; after each store_turn(). */

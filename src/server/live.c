@@ -1,4 +1,5 @@
 /* Long-polls, and waking live readers. Protocol 5.7. */
+#include "access.h"
 #include "connection.h"
 
 #include "weir/base/clock.h"
@@ -22,10 +23,12 @@ static void long_poll(struct request *request)
     struct stream *stream = request->stream;
     if (stream_is_gone(stream)) {
         reply_missing(request, stream_path(stream), FIND_MISSING);
+    } else if (access_is_revoked(request)) {
+        reply_revoked(request);
     } else if (request->position < stream_tail(stream)) {
         reply_page(request, stream, request->position);
     } else if (stream_is_closed(stream) || request->is_timed_out || server->is_draining ||
-               request->peer->has_hung_up) {
+               request->peer->has_hung_up || access_is_expired(request)) {
         reply_nothing_new(request);
     } else {
         request_wait(request, WAITING_DATA, &server->waiting_data);
@@ -44,6 +47,7 @@ void live_begin(struct request *request, struct stream *stream, enum live live)
     stream_hold(stream);
     request_watch(request);
     connection_watch(server, request->peer);
+    access_watch(request);
     buffer_release(&request->body);
     if (live == LIVE_SSE) {
         sse_begin(request);

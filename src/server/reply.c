@@ -40,7 +40,9 @@ static void add_common_headers(struct request *request)
                  "Stream-Next-Offset, Stream-Cursor, Stream-Up-To-Date, Stream-Closed, Stream-TTL, "
                  "Stream-Expires-At, Stream-SSE-Data-Encoding, Producer-Epoch, Producer-Seq, "
                  "Producer-Expected-Seq, Producer-Received-Seq, ETag, Location, Content-Type, "
-                 "Retry-After");
+                 "Retry-After, WWW-Authenticate");
+    if (request->server->access)
+        reply_header(request, "Vary", "Authorization");
 }
 
 void reply_response(struct request *request, unsigned status, struct MHD_Response *response)

@@ -1,3 +1,4 @@
+#include "access.h"
 #include "connection.h"
 
 #include "weir/base/clock.h"
@@ -64,6 +65,7 @@ void request_done(void *context, struct MHD_Connection *connection, void **own,
     connection_unwatch(server, request->peer);
     request->peer->request = NULL;
     request->peer->steps++;
+    access_release(request);
     if (request->response)
         MHD_destroy_response(request->response);
     release_body(request);
@@ -170,7 +172,14 @@ static bool announces_too_much(const struct request *request)
     uint64_t len;
     struct slice header = request_header(request, "Content-Length");
     return header.data && parse_whole_number(header, &len) &&
-           len > request->server->settings->max_body;
+           len > request->body_max;
+}
+
+static bool has_body(const struct request *request)
+{
+    struct slice len = request_header(request, "Content-Length");
+    return (len.data && !slice_eq_str(len, "0")) ||
+           request_header(request, "Transfer-Encoding").data;
 }
 
 static enum MHD_Result count_framing(void *context, enum MHD_ValueKind kind, const char *name,
@@ -198,7 +207,7 @@ enum { BODIES_HELD = 2 }; /* of the largest size, at the same time */
 static bool has_room_for(struct request *request, size_t len)
 {
     struct server *server = request->server;
-    if (request->body.len + len > server->settings->max_body)
+    if (request->body.len + len > request->body_max)
         return false;
     request->is_crowded_out = server->bodies_held + len > server->settings->max_body * BODIES_HELD;
     if (request->is_crowded_out)
@@ -255,6 +264,10 @@ enum MHD_Result request_handle(void *server, struct MHD_Connection *connection, 
     if (!request->is_begun) {
         request->is_begun = true;
         request->method = method_of(method);
+        request->body_max = request->server->settings->max_body;
+        /* An answer ahead of the body costs the connection, so not where there is none. */
+        if (!route_admits(request))
+            return has_body(request) ? send_answer(request) : MHD_YES;
         if (announces_too_much(request))
             reply_too_large(request);
         else if (has_ambiguous_length(request))

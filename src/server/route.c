@@ -1,4 +1,5 @@
-#include "internal.h"
+#include "access.h"
+#include "subscription.h"
 
 #include "weir/base/percent.h"
 #include "weir/base/path.h"
@@ -55,6 +56,55 @@ static void route_path(struct request *request, struct slice raw)
     buffer_release(&canonical);
 }
 
+/* ---- What it takes ---- */
+
+static struct need need_of_path(struct request *request, struct slice path)
+{
+    bool is_read = request->method == METHOD_GET || request->method == METHOD_HEAD;
+    if (is_reserved(path, "__ds") && subscription_is_open(request, path)) {
+        request->body_max = CONFIG_BYTES_MAX; /* of anybody's */
+        return (struct need){.right = RIGHT_OPEN};
+    }
+    if (is_reserved(path, "__weir/overview") || is_reserved(path, "__weir/streams") ||
+        is_reserved(path, "__weir/questions"))
+        return (struct need){.right = RIGHT_ADMIN};
+    if (is_reserved(path, "__ds") || is_reserved(path, "__weir") || !is_read)
+        return (struct need){.right = RIGHT_WRITE};
+    return (struct need){RIGHT_READ, path};
+}
+
+/* A path that is none gets 400 later, from whoever has a token. */
+static bool admits_path(struct request *request, struct slice raw)
+{
+    struct buffer canonical = BUFFER_INIT;
+    struct need need = {.right = RIGHT_TOKEN};
+    if (path_canonical(raw, &canonical) == PATH_OK)
+        need = need_of_path(request, buffer_slice(&canonical));
+    bool is_admitted = access_allows(request, need);
+    buffer_release(&canonical);
+    return is_admitted;
+}
+
+static struct slice path_of(const struct request *request)
+{
+    return slice_of(request->uri, strcspn(request->uri, "?"));
+}
+
+bool route_admits(struct request *request)
+{
+    struct slice path = path_of(request);
+    struct need need = {.right = RIGHT_OPEN};
+    if (!request->server->access || request->method == METHOD_OPTIONS)
+        return true;
+    if (starts_with(path, root))
+        return admits_path(request, slice_of(path.data + root.len, path.len - root.len));
+    if (!slice_eq_str(path, "/healthz") && !slice_eq_str(path, "/readyz"))
+        need.right = RIGHT_ADMIN;
+    return access_allows(request, need);
+}
+
+/* ---- Answering ---- */
+
 /* What a page of another origin may send. */
 static void reply_preflight(struct request *request)
 {
@@ -70,10 +120,7 @@ static void reply_preflight(struct request *request)
 
 void route(struct request *request)
 {
-    const char *question = strchr(request->uri, '?');
-    struct slice path = slice_from_str(request->uri);
-    if (question)
-        path.len = (size_t)(question - request->uri);
+    struct slice path = path_of(request);
     if (request->method == METHOD_OPTIONS)
         reply_preflight(request);
     else if (starts_with(path, root))

@@ -1,6 +1,7 @@
 /* Starting, the loop, and stopping. One turn of the loop: libmicrohttpd runs what the sockets have,
  * the store takes what the threads have finished and hands over what was decided on, whoever waited
  * for it is woken, timers expire; and again without sleeping while somebody was woken. */
+#include "access.h"
 #include "connection.h"
 #include "history.h"
 #include "internal.h"
@@ -70,6 +71,21 @@ static int bind_socket(const struct addrinfo *address, const char *listen_on, st
     return -1;
 }
 
+/* Everybody may do everything only where everybody is this machine, unless it is said twice. */
+static bool may_listen(const struct server_settings *settings, bool is_loopback_only,
+                       struct err *err)
+{
+    bool has_auth = strcmp(settings->auth, "none") != 0;
+    if (is_loopback_only || has_auth || settings->is_insecure)
+        return true;
+    err_set(err,
+            "%s can be reached from other machines, and --auth none lets everybody read and write "
+            "every stream",
+            settings->listen);
+    return err_hint(err, "use --auth jwt, or listen on 127.0.0.1 behind a proxy that checks users; "
+                         "--insecure-no-auth, if everybody who reaches it may do everything");
+}
+
 static int open_listener(const struct server_settings *settings, struct err *err)
 {
     char host[256];
@@ -87,15 +103,8 @@ static int open_listener(const struct server_settings *settings, struct err *err
         return -1;
     }
     int fd = -1;
-    if (!is_loopback(found->ai_addr)) {
-        err_set(err,
-                "%s can be reached from other machines, and --auth none lets everybody read "
-                "and write every stream",
-                settings->listen);
-        err_hint(err, "listen on 127.0.0.1 and put a proxy that checks users in front");
-    } else {
+    if (may_listen(settings, is_loopback(found->ai_addr), err))
         fd = bind_socket(found, settings->listen, err);
-    }
     freeaddrinfo(found);
     return fd;
 }
@@ -248,6 +257,7 @@ static void run_loop(struct server *server, const struct loop *loop)
         connections_take_hang_ups(server);
         check(MHD_run(server->daemon) == MHD_YES);
         store_turn(server->store);
+        access_run(server);
         run_subscriptions(server);
         wake_waiting(server);
         live_expire(server, clock_monotonic_ms());
@@ -322,24 +332,29 @@ bool server_run(const struct server_settings *settings, struct err *err)
     store_settings.context = &server;
     if (!check_public_url(settings->public_url, err))
         return false;
-    int listener = open_listener(settings, err);
-    if (listener < 0)
-        return false;
-    server.store = store_open(&store_settings, err);
+    bool has_auth = strcmp(settings->auth, "none") != 0;
+    server.access = has_auth ? access_open(settings, err) : NULL;
+    int listener = has_auth && !server.access ? -1 : open_listener(settings, err);
+    server.store = listener >= 0 ? store_open(&store_settings, err) : NULL;
     if (!server.store) {
-        close(listener);
+        if (listener >= 0)
+            close(listener);
+        access_close(&server);
         return false;
     }
     server.pages = page_cache_new();
     server.reports = reports_new();
     server.history = history_new();
     server.started_ms = clock_wall_ms();
+    /* Before the first request: who is revoked, stays so. */
+    access_run(&server);
     subscriptions_open(&server);
     bool ok = serve(&server, listener, err);
     subscriptions_close(server.subscriptions);
     page_cache_free(server.pages);
     reports_free(server.reports);
     history_free(server.history);
+    access_close(&server);
     struct err closing;
     if (!store_close(server.store, &closing))
         log_err(LOG_WARN, "the last checkpoint failed; the log has everything", &closing);

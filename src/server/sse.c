@@ -5,6 +5,7 @@
  * connection is suspended until the stream changes, a heartbeat is due (which finds out readers
  * that have gone), or the connection has lived long enough. A slow reader therefore holds no more
  * than one shared page. */
+#include "access.h"
 #include "connection.h"
 
 #include "weir/base/clock.h"
@@ -93,7 +94,7 @@ static bool fill(struct request *request)
     struct server *server = request->server;
     struct sse *sse = request->sse;
     bool has_lived = !request->lifetime.list;
-    if (sse->is_ending || stream_is_gone(request->stream)) {
+    if (sse->is_ending || stream_is_gone(request->stream) || access_is_expired(request)) {
         sse->is_ending = true;
         return true;
     }
@@ -141,8 +142,11 @@ static ssize_t pull(void *context, uint64_t position, char *out, size_t room)
     struct request *request = context;
     struct server *server = request->server;
     struct sse *sse = request->sse;
-    size_t count = take_all(request, out, room);
     (void)position;
+    /* In the middle of a page, too. */
+    if (access_is_revoked(request))
+        return sse->data ? MHD_CONTENT_READER_END_WITH_ERROR : MHD_CONTENT_READER_END_OF_STREAM;
+    size_t count = take_all(request, out, room);
     while (count < room) {
         bool has_some = fill(request);
         bool has_bytes = sse->data || sse->control_at < sse->control_len;

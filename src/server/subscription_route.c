@@ -448,6 +448,23 @@ static void route_action(struct request *request, struct subscription *subscript
         reply_text(request, MHD_HTTP_METHOD_NOT_ALLOWED, "a subscription has no such request");
 }
 
+/* What the token of a claim is shown for. */
+static bool is_fenced(const struct request *request, struct slice action)
+{
+    return request->method == METHOD_POST &&
+           (slice_eq_str(action, "ack") || slice_eq_str(action, "callback") ||
+            slice_eq_str(action, "release"));
+}
+
+/* Anybody may ask with such a token, so whether there is a subscription must not show. */
+static bool hides(const struct request *request, const struct subscription *subscription,
+                  struct slice action)
+{
+    bool is_webhook = subscription && subscription->config.webhook_url;
+    return request->server->access && is_fenced(request, action) &&
+           (!subscription || is_webhook != slice_eq_str(action, "callback"));
+}
+
 static void route_with_body(struct request *request, struct slice id, struct slice action,
                             const json_t *body)
 {
@@ -459,6 +476,8 @@ static void route_with_body(struct request *request, struct slice id, struct sli
         put(request, id, body);
     else if (is_base && request->method == METHOD_DELETE)
         delete (request, subscription);
+    else if (hides(request, subscription, action))
+        reply_error(request, MHD_HTTP_UNAUTHORIZED, "TOKEN_INVALID", "the token is not valid");
     else if (!subscription)
         reply_error(request, MHD_HTTP_NOT_FOUND, "SUBSCRIPTION_NOT_FOUND",
                     "there is no such subscription");
@@ -486,26 +505,51 @@ static void show_keys(struct request *request, const struct webhooks *webhooks)
     reply_after(request, store_staged(request->server->store));
 }
 
+static const struct slice prefix = {"__ds/subscriptions/", 19};
+
+/* Splits what stands behind the prefix. */
+static void split_path(struct slice path, struct slice *id, struct slice *action)
+{
+    *id = slice_of(path.data + prefix.len, path.len - prefix.len);
+    *action = SLICE("");
+    const char *slash = memchr(id->data, '/', id->len);
+    if (slash) {
+        *action = slice_of(slash + 1, id->len - (size_t)(slash - id->data) - 1);
+        id->len = (size_t)(slash - id->data);
+    }
+}
+
+static bool is_of_subscription(struct slice path)
+{
+    return path.len > prefix.len && memcmp(path.data, prefix.data, prefix.len) == 0;
+}
+
+bool subscription_is_open(const struct request *request, struct slice path)
+{
+    struct slice id, action;
+    if (request->method == METHOD_GET && slice_eq_str(path, "__ds/jwks.json"))
+        return true;
+    if (!is_of_subscription(path))
+        return false;
+    split_path(path, &id, &action);
+    return is_fenced(request, action);
+}
+
 void route_subscription(struct request *request, struct slice path)
 {
     enum { ID_BYTES_MAX = 200 };
     struct server *server = request->server;
-    struct slice prefix = SLICE("__ds/subscriptions/");
     const struct webhooks *webhooks = server->subscriptions->webhooks;
     if (webhooks && request->method == METHOD_GET && slice_eq_str(path, "__ds/jwks.json")) {
         show_keys(request, webhooks);
         return;
     }
-    if (path.len <= prefix.len || memcmp(path.data, prefix.data, prefix.len) != 0) {
+    if (!is_of_subscription(path)) {
         reply_text(request, MHD_HTTP_NOT_FOUND, "there is no such control path");
         return;
     }
-    struct slice id = slice_of(path.data + prefix.len, path.len - prefix.len), action = SLICE("");
-    const char *slash = memchr(id.data, '/', id.len);
-    if (slash) {
-        action = slice_of(slash + 1, id.len - (size_t)(slash - id.data) - 1);
-        id.len = (size_t)(slash - id.data);
-    }
+    struct slice id, action;
+    split_path(path, &id, &action);
     if (request->method != METHOD_GET && !request_may_write(request))
         return;
     if (id.len > ID_BYTES_MAX || request->body.len > CONFIG_BYTES_MAX) {

@@ -115,7 +115,7 @@ static const char *parse_streams(struct store *store, struct reader *reader,
         struct slice path = read_bytes(reader, read_u16(reader));
         if (reader->failed)
             return "the batch ends too early";
-        if (!path_is_canonical(path))
+        if (!path_is_for_batches(path))
             return "a stream path of the batch is not in canonical form";
         batch->streams[i].path = path;
     }

@@ -16,8 +16,9 @@ const BELOW = {
   rules: ['replica', 'base'],
   events: ['rules', 'replica', 'base'],
   bridge: ['events', 'rules', 'replica', 'wal2json', 'postgres', 'publish', 'base'],
-  server: ['store', 'http', 'base'],
-  cli: ['bridge', 'server', 'events', 'rules', 'replica', 'wal2json', 'postgres', 'publish', 'store', 'base'],
+  auth: ['base'],
+  server: ['store', 'http', 'auth', 'base'],
+  cli: ['bridge', 'server', 'auth', 'events', 'rules', 'replica', 'wal2json', 'postgres', 'publish', 'store', 'base'],
 }
 
 /** Third-party headers by the layers that may include them, in their .c files and private headers.
@@ -28,8 +29,9 @@ const LIBRARIES = [
   { name: 'libcurl', header: /^curl\//, layers: ['http'] },
   { name: 'libmicrohttpd', header: /^microhttpd\w*\.h$/, layers: ['server'] },
   { name: 'libpg_query', header: /^(pg_query\w*\.h|pg_query\/.*|protobuf-c\/.*)$/, layers: ['rules'] },
-  { name: 'jansson', header: /^jansson\w*\.h$/, layers: ['rules', 'publish', 'server', 'cli'] },
-  { name: 'OpenSSL and JWT', header: /^(openssl\/.*|jwt\.h)$/, layers: ['server', 'cli'] },
+  { name: 'jansson', header: /^jansson\w*\.h$/, layers: ['rules', 'publish', 'auth', 'server', 'cli'] },
+  { name: 'OpenSSL', header: /^openssl\//, layers: ['auth', 'server'] },
+  { name: 'cjose', header: /^cjose\//, layers: ['auth'] },
 ]
 
 const LIBC = new Set(

@@ -19,7 +19,7 @@ test('options that cannot be are explained', async () => {
   const port = await freePort()
   const base = ['serve', '--listen', `127.0.0.1:${port}`, '--data', '/nonexistent/x']
   for (const [options, message] of [
-    [['--auth', 'jwt'], /--auth jwt is not built/],
+    [['--auth', 'jwt'], /--auth jwt needs a key/],
     [[], /--auth is missing/],
     [['--auth', 'none', '--max-body', 'huge'], /max-body is not a size/],
     [['--auth', 'none', '--listen', 'here'], /--listen here is not an address and a port/],

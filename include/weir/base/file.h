@@ -8,6 +8,17 @@
 bool file_read(const char *path, size_t max_bytes, struct buffer *out,
                struct err *err) WEIR_MUST_CHECK;
 
+/* Whether a file is still the one it was: its inode, size and time of change. */
+struct file_watch {
+    const char *path; /* borrowed; NULL: none, which never changes */
+    uint64_t inode, size;
+    int64_t changed_ns;
+};
+
+/* True when it has changed since the last call; what is there now is what the next call compares. A
+ * file that is gone, or not there yet, counts as one that has not changed. */
+bool file_has_changed(struct file_watch *watch);
+
 enum { SECRET_MIN = 16, SECRET_MAX = 512 };
 
 /* What programs show each other to be let in, in a file: one secret a line. The first is the one to

@@ -6,6 +6,10 @@
 
 enum { PATH_BYTES_MAX = 2000 };
 
+/* The one stream below a reserved segment: the bridge writes it, and the server reads it for itself
+ * (who has been revoked). */
+#define PATH_REVOKED SLICE("__weir/revoked")
+
 enum path_result {
     PATH_OK,
     PATH_EMPTY,      /* no segment, or an empty one */
@@ -20,6 +24,9 @@ enum path_result path_canonical(struct slice raw, struct buffer *out);
 
 /* Whether the bytes are a canonical path that a stream may have. */
 bool path_is_canonical(struct slice path);
+
+/* As path_is_canonical(), or PATH_REVOKED: what a batch may write to. */
+bool path_is_for_batches(struct slice path);
 
 /* What is wrong, for people. */
 const char *path_explain(enum path_result result);

@@ -9,7 +9,13 @@
 struct server_settings {
     const char *listen; /* "127.0.0.1:4437" or "[::1]:4437" */
     const char *data;   /* folder of the store */
-    const char *auth;   /* "none" */
+    const char *auth;   /* "none" or "jwt"; the settings of jwt: docs/access.md */
+    bool is_insecure;   /* "none" may listen on what other machines reach */
+    const char *auth_secret_file, *auth_public_key_file, *auth_jwks_file; /* NULL: not given */
+    const char *auth_issuer, *auth_audience;                              /* NULL: not given */
+    const char *auth_streams; /* patterns of what a token's subject may read */
+    uint64_t auth_leeway_ms;
+    const char *writer_token_file, *admin_token_file;
     bool is_public;     /* Cache-Control: public instead of private */
     bool has_webhooks;
     bool has_webhook_loopback; /* they may go to http://localhost and http://127.0.0.x */
