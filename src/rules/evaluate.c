@@ -13,8 +13,7 @@ void evaluation_release(struct evaluation *evaluation)
         buffer_release(&evaluation->keys[i]);
 }
 
-static struct slice column_json(const struct evaluation *evaluation,
-                                const struct operand *operand)
+struct slice evaluation_column(const struct evaluation *evaluation, const struct operand *operand)
 {
     return row_column(operand->source->relation, evaluation->rows[operand->source->slot],
                       operand->column);
@@ -47,7 +46,7 @@ static bool operand_text(struct evaluation *evaluation, const struct operand *op
 {
     switch (operand->kind) {
     case OPERAND_COLUMN: {
-        struct slice json = column_json(evaluation, operand);
+        struct slice json = evaluation_column(evaluation, operand);
         if (value_is_null(json))
             return false;
         *text = value_text(operand->type, json, &evaluation->scratch);
@@ -59,7 +58,7 @@ static bool operand_text(struct evaluation *evaluation, const struct operand *op
     case OPERAND_CONCAT:
         return concat_text(evaluation, operand, text);
     case OPERAND_JSON:
-        return json_path_text(column_json(evaluation, operand->parts[0]), operand->path,
+        return json_path_text(evaluation_column(evaluation, operand->parts[0]), operand->path,
                               operand->path_len, text, &evaluation->scratch);
     case OPERAND_SUBJECT:
         *text = evaluation->subject;
@@ -74,9 +73,9 @@ static enum value_kind compared_kind(const struct operand *operand)
                                                                      : operand->type->kind;
 }
 
-/* The equality key; false for NULL. A coerced constant's text is its key already. */
-static bool operand_key(struct evaluation *evaluation, const struct operand *operand,
-                        struct slice *key)
+/* A coerced constant's text is its key already. */
+bool evaluation_key(struct evaluation *evaluation, const struct operand *operand,
+                    struct slice *key)
 {
     if (!operand_text(evaluation, operand, key))
         return false;
@@ -88,8 +87,8 @@ static bool operand_key(struct evaluation *evaluation, const struct operand *ope
 static bool compare_holds(struct evaluation *evaluation, const struct condition *condition)
 {
     struct slice left, right;
-    if (!operand_key(evaluation, condition->left, &left) ||
-        !operand_key(evaluation, condition->right, &right))
+    if (!evaluation_key(evaluation, condition->left, &left) ||
+        !evaluation_key(evaluation, condition->right, &right))
         return false;
     enum value_kind kind = compared_kind(condition->left);
     switch (condition->op) {
@@ -113,7 +112,7 @@ static bool list_holds(struct evaluation *evaluation, const struct condition *co
 {
     struct slice key;
     bool wanted = condition->kind == CONDITION_IN;
-    if (!operand_key(evaluation, condition->left, &key))
+    if (!evaluation_key(evaluation, condition->left, &key))
         return false;
     for (size_t i = 0; i < condition->list_count; i++) {
         if (slice_eq(condition->list[i]->text, key))
@@ -126,7 +125,7 @@ static bool operand_is_null(struct evaluation *evaluation, const struct operand 
 {
     struct slice text;
     if (operand->kind == OPERAND_COLUMN)
-        return value_is_null(column_json(evaluation, operand));
+        return value_is_null(evaluation_column(evaluation, operand));
     return !operand_text(evaluation, operand, &text);
 }
 
@@ -135,10 +134,10 @@ static bool operand_is_null(struct evaluation *evaluation, const struct operand 
 static bool any_holds(struct evaluation *evaluation, const struct condition *condition)
 {
     const struct value_type *element = condition->right->type->element;
-    struct slice array = column_json(evaluation, condition->right), key, item;
+    struct slice array = evaluation_column(evaluation, condition->right), key, item;
     if (value_is_null(array))
         return false;
-    bool is_known = operand_key(evaluation, condition->left, &key);
+    bool is_known = evaluation_key(evaluation, condition->left, &key);
     bool has_null = false, is_empty = true;
     struct array_walk walk = array_walk_of(array);
     while (array_walk_next(&walk, &item)) {
@@ -227,7 +226,7 @@ static bool step_components(const struct plan_step *step, struct evaluation *eva
         struct slice key;
         if (operand == step->elements)
             key = value_key(operand->type->element, element, &evaluation->scratch);
-        else if (!operand_key(evaluation, operand, &key))
+        else if (!evaluation_key(evaluation, operand, &key))
             return false;
         if (operand->kind == OPERAND_SUBJECT)
             key = value_key_of_text(step->component_kinds[i], key, &evaluation->scratch);
@@ -276,7 +275,7 @@ static bool run_from(const struct plan *plan, size_t at, struct evaluation *eval
     const struct plan_step *step = &plan->steps[at];
     if (!step->elements)
         return run_step(plan, at, evaluation, SLICE_NONE);
-    struct slice array = column_json(evaluation, step->elements), element;
+    struct slice array = evaluation_column(evaluation, step->elements), element;
     struct array_walk walk = array_walk_of(array);
     bool goes_on = true;
     while (goes_on && array_walk_next(&walk, &element)) {

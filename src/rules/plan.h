@@ -64,5 +64,13 @@ struct evaluation {
 
 void evaluation_release(struct evaluation *evaluation);
 
+/* What an operand of the bound rows is compared by; false for NULL. Borrowed from its row or in the
+ * scratch arena. */
+bool evaluation_key(struct evaluation *evaluation, const struct operand *operand,
+                    struct slice *key);
+
+/* The JSON value of a COLUMN operand. */
+struct slice evaluation_column(const struct evaluation *evaluation, const struct operand *operand);
+
 /* Calls emit for each combination of rows. False if emit stopped it. */
 bool plan_run(const struct plan *plan, struct evaluation *evaluation);

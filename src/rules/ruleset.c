@@ -1,6 +1,6 @@
 /* Compiling rules, and answering by running their plans. */
 #include "audience.h"
-#include "plan.h"
+#include "plan_index.h"
 
 #include "weir/base/check.h"
 #include "weir/base/json.h"
@@ -16,13 +16,16 @@ struct rule_branch {
 
 struct rule {
     struct rule_definition definition;
+    uint64_t hash; /* of what same_definition() compares */
     bool is_active;
+    bool is_edited; /* set by ruleset_affected_by_edit() */
     char *reason, *hint;
     const struct relation *relation;
     struct channel *channel;
     const uint64_t *columns; /* bit set; NULL: all */
     struct rule_branch *branches;
     size_t branch_count;
+    const struct source *target; /* the row that is shown, in the branches */
 };
 
 /* A table that a rule reads: what a change of its row affects. */
@@ -34,13 +37,23 @@ struct dependency {
     bool is_exact;           /* what the plan finds is visible; else only candidates */
 };
 
+/* One branch of an active rule that shows the relation. */
+struct shown_branch {
+    struct rule *rule;
+    const struct rule_branch *branch;
+};
+
 struct relation_rules {
     const struct relation *relation;
-    struct rule **rules; /* active ones that show the relation */
-    size_t rule_count;
+    struct shown_branch *branches; /* in the order of their rules */
+    size_t branch_count;
+    struct plan_index branch_index;
     uint64_t *target_columns; /* that decide a row's own audience */
     struct dependency *dependencies; /* of rules that read the relation */
     size_t dependency_count;
+    struct plan_index dependency_index;
+    const struct relation **readers; /* the relations that those rules show, each once */
+    size_t reader_count;
 };
 
 struct ruleset {
@@ -49,7 +62,9 @@ struct ruleset {
     size_t rule_count;
     struct channel **channels;
     size_t channel_count;
-    struct relation_rules *relations;
+    struct relation_rules *relations; /* as in the relation_set: what depends on their order is
+                                         the same in every process */
+    struct relation_rules **by_address; /* of their relation, to find them */
     size_t relation_count;
     struct evaluation evaluation;
 };
@@ -62,25 +77,34 @@ struct compile_context {
     struct err *err; /* of the replica */
 };
 
-/* Small growing arrays in the ruleset's arena. */
+/* Growing arrays in the ruleset's arena, with room for the next power of two. */
 static void *append(struct arena *arena, void *items, size_t count, size_t item_size,
                     const void *item)
 {
-    char *copy = arena_alloc(arena, (count + 1) * item_size);
-    if (count)
-        memcpy(copy, items, count * item_size);
-    memcpy(copy + count * item_size, item, item_size);
-    return copy;
+    char *grown = items;
+    if ((count & (count - 1)) == 0) {
+        grown = arena_alloc(arena, (count ? count * 2 : 1) * item_size);
+        if (count)
+            memcpy(grown, items, count * item_size);
+    }
+    memcpy(grown + count * item_size, item, item_size);
+    return grown;
+}
+
+static int by_relation(const void *a, const void *b)
+{
+    uintptr_t x = (uintptr_t)(*(struct relation_rules *const *)a)->relation;
+    uintptr_t y = (uintptr_t)(*(struct relation_rules *const *)b)->relation;
+    return (x > y) - (x < y);
 }
 
 static struct relation_rules *rules_of(const struct ruleset *rules,
                                        const struct relation *relation)
 {
-    for (size_t i = 0; i < rules->relation_count; i++) {
-        if (rules->relations[i].relation == relation)
-            return &rules->relations[i];
-    }
-    return NULL;
+    struct relation_rules wanted = {.relation = relation}, *key = &wanted;
+    struct relation_rules **found =
+        bsearch(&key, rules->by_address, rules->relation_count, sizeof key, by_relation);
+    return found ? *found : NULL;
 }
 
 static uint64_t *new_column_bits(struct arena *arena, const struct relation *relation)
@@ -273,6 +297,18 @@ static void conjunct_columns(const struct conjunct *conjunct, const struct sourc
 
 /* Dependencies */
 
+static void add_reader(struct compile_context *context, struct relation_rules *read,
+                       const struct relation *reader)
+{
+    for (size_t i = 0; i < read->reader_count; i++) {
+        if (read->readers[i] == reader)
+            return;
+    }
+    read->readers = append(&context->rules->arena, read->readers, read->reader_count,
+                           sizeof reader, &reader);
+    read->reader_count++;
+}
+
 /* reads: the conjunct whose columns matter, with its negations, even where the plan is without. */
 static bool add_dependency(struct compile_context *context, const struct rule *rule,
                            const struct conjunct *conjunct, const struct conjunct *reads,
@@ -291,6 +327,7 @@ static bool add_dependency(struct compile_context *context, const struct rule *r
     read->dependencies = append(arena, read->dependencies, read->dependency_count,
                                 sizeof dependency, &dependency);
     read->dependency_count++;
+    add_reader(context, read, rule->relation);
     return true;
 }
 
@@ -333,9 +370,10 @@ static bool add_dependencies(struct compile_context *context, const struct rule 
 {
     struct arena *arena = &context->rules->arena;
     struct conjunct with_target = *conjunct;
-    with_target.sources = append(arena, conjunct->sources, conjunct->source_count,
-                                 sizeof(void *), &target);
-    with_target.source_count++;
+    with_target.sources = arena_alloc(arena, (conjunct->source_count + 1) * sizeof(void *));
+    if (conjunct->source_count)
+        memcpy(with_target.sources, conjunct->sources, conjunct->source_count * sizeof(void *));
+    with_target.sources[with_target.source_count++] = target;
     for (size_t i = 0; i < conjunct->source_count; i++) {
         if (!add_dependency(context, rule, &with_target, conjunct, conjunct->sources[i], true))
             return false;
@@ -399,13 +437,17 @@ static bool compile_rule(struct compile_context *context, struct rule *rule)
         return true;
     }
     rule->branches = arena_calloc(arena, conjuncts.count + 1, sizeof *rule->branches);
+    rule->target = parsing.target_source;
     for (size_t i = 0; i < conjuncts.count; i++) {
         if (!add_branch(context, rule, conjuncts.items[i], parsing.target_source))
             return false;
     }
     struct relation_rules *own = rules_of(context->rules, rule->relation);
-    own->rules = append(arena, own->rules, own->rule_count, sizeof(struct rule *), &rule);
-    own->rule_count++;
+    for (size_t i = 0; i < rule->branch_count; i++) {
+        struct shown_branch shown = {rule, &rule->branches[i]};
+        own->branches = append(arena, own->branches, own->branch_count, sizeof shown, &shown);
+        own->branch_count++;
+    }
     rule->channel->has_column_lists |= rule->columns != NULL;
     rule->is_active = true;
     return true;
@@ -425,6 +467,37 @@ static struct rule_definition copy_definition(struct arena *arena,
     };
 }
 
+static void index_plans(struct arena *arena, struct relation_rules *relation)
+{
+    size_t most = relation->branch_count > relation->dependency_count ? relation->branch_count
+                                                                      : relation->dependency_count;
+    const struct plan **plans = arena_alloc(arena, (most + 1) * sizeof *plans);
+    const struct source **given = arena_alloc(arena, (most + 1) * sizeof *given);
+    for (size_t i = 0; i < relation->branch_count; i++) {
+        plans[i] = relation->branches[i].branch->by_target;
+        given[i] = relation->branches[i].rule->target;
+    }
+    plan_index_build(&relation->branch_index, arena, plans, given, relation->branch_count);
+    for (size_t i = 0; i < relation->dependency_count; i++) {
+        plans[i] = relation->dependencies[i].plan;
+        given[i] = relation->dependencies[i].source;
+    }
+    plan_index_build(&relation->dependency_index, arena, plans, given,
+                     relation->dependency_count);
+}
+
+/* Of what same_definition() compares. */
+static uint64_t definition_hash(const struct rule *rule)
+{
+    const struct hash_key *key = hash_process_key();
+    const struct slice parts[] = {rule->definition.audience, rule->definition.columns,
+                                  rule->definition.type, rule->definition.stream};
+    uint64_t hash = 0;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        hash = hash * 31 + hash64(key, parts[i]);
+    return hash;
+}
+
 bool ruleset_compile(const struct rule_definition *definitions, size_t definition_count,
                      const struct relation_set *relations, struct replica *replica,
                      const struct rule_literals *literals, struct ruleset **out, struct err *err)
@@ -435,11 +508,14 @@ bool ruleset_compile(const struct rule_definition *definitions, size_t definitio
     rules->relation_count = relations->count;
     rules->relations =
         arena_calloc(&rules->arena, relations->count + 1, sizeof *rules->relations);
+    rules->by_address = arena_alloc(&rules->arena, (relations->count + 1) * sizeof(void *));
     for (size_t i = 0; i < relations->count; i++) {
+        rules->by_address[i] = &rules->relations[i];
         rules->relations[i].relation = relations->relations[i];
         rules->relations[i].target_columns =
             new_column_bits(&rules->arena, relations->relations[i]);
     }
+    qsort(rules->by_address, relations->count, sizeof(void *), by_relation);
     rules->rules = arena_calloc(&rules->arena, definition_count + 1, sizeof *rules->rules);
     for (size_t i = 0; i < definition_count; i++) {
         struct rule *rule = &rules->rules[rules->rule_count++];
@@ -448,7 +524,10 @@ bool ruleset_compile(const struct rule_definition *definitions, size_t definitio
             ruleset_free(rules);
             return false;
         }
+        rule->hash = definition_hash(rule);
     }
+    for (size_t i = 0; i < rules->relation_count; i++)
+        index_plans(&rules->arena, &rules->relations[i]);
     *out = rules;
     return true;
 }
@@ -494,15 +573,17 @@ void ruleset_audience(struct ruleset *rules, const struct state *state,
     struct relation_rules *own = rules_of(rules, relation);
     struct evaluation *evaluation = &rules->evaluation;
     struct audience_collection collection = {audience, NULL};
+    if (!own)
+        return;
     evaluation->state = state;
     evaluation->emit = collect_member;
     evaluation->context = &collection;
-    for (size_t i = 0; own && i < own->rule_count; i++) {
-        collection.rule = own->rules[i];
-        for (size_t j = 0; j < collection.rule->branch_count; j++) {
-            evaluation->rows[TARGET_SLOT] = row;
-            plan_run(collection.rule->branches[j].by_target, evaluation);
-        }
+    struct plan_list possible = plan_index_find(&own->branch_index, evaluation, row);
+    for (size_t i = 0; i < possible.count; i++) {
+        const struct shown_branch *shown = &own->branches[possible.items[i]];
+        collection.rule = shown->rule;
+        evaluation->rows[TARGET_SLOT] = row;
+        plan_run(shown->branch->by_target, evaluation);
     }
     evaluation->context = NULL;
 }
@@ -514,14 +595,12 @@ static bool note_found(struct evaluation *evaluation, struct slice subject)
     return false;
 }
 
-static bool rule_shows(struct ruleset *rules, const struct rule *rule, struct row row)
+static bool branch_shows(struct ruleset *rules, const struct rule_branch *branch, struct row row)
 {
     bool found = false;
     rules->evaluation.context = &found;
-    for (size_t i = 0; i < rule->branch_count && !found; i++) {
-        rules->evaluation.rows[TARGET_SLOT] = row;
-        plan_run(rule->branches[i].by_subject, &rules->evaluation);
-    }
+    rules->evaluation.rows[TARGET_SLOT] = row;
+    plan_run(branch->by_subject, &rules->evaluation);
     rules->evaluation.context = NULL;
     return found;
 }
@@ -531,29 +610,32 @@ bool ruleset_is_visible(struct ruleset *rules, const struct state *state, struct
                         const uint64_t **columns)
 {
     struct relation_rules *own = rules_of(rules, channel->relation);
-    bool found = false;
+    const struct rule *shown_by = NULL; /* the last one that was found to show it */
+    if (!own)
+        return false;
     rules->evaluation.state = state;
     rules->evaluation.emit = note_found;
     rules->evaluation.subject = subject;
-    for (size_t i = 0; own && i < own->rule_count; i++) {
-        const struct rule *rule = own->rules[i];
-        if (!slice_eq(rule->channel->identity, channel->identity))
+    struct plan_list possible = plan_index_find(&own->branch_index, &rules->evaluation, row);
+    for (size_t i = 0; i < possible.count; i++) {
+        const struct shown_branch *shown = &own->branches[possible.items[i]];
+        if (shown->rule == shown_by || !slice_eq(shown->rule->channel->identity, channel->identity))
             continue;
-        if (!rule_shows(rules, rule, row))
+        if (!branch_shows(rules, shown->branch, row))
             continue;
-        *columns = found ? columns_union(arena, channel->relation, *columns, rule->columns)
-                         : rule->columns;
-        found = true;
+        *columns = shown_by ? columns_union(arena, channel->relation, *columns, shown->rule->columns)
+                            : shown->rule->columns;
+        shown_by = shown->rule;
         if (!*columns)
             return true;
     }
-    return found;
+    return shown_by != NULL;
 }
 
 bool ruleset_has_channels(const struct ruleset *rules, const struct relation *relation)
 {
     const struct relation_rules *own = rules_of(rules, relation);
-    return own && own->rule_count > 0;
+    return own && own->branch_count > 0;
 }
 
 static bool columns_differ(const struct relation *relation, const uint64_t *bits, struct row a,
@@ -578,8 +660,8 @@ bool ruleset_reads(const struct ruleset *rules, const struct relation *target,
                    const struct relation *other)
 {
     const struct relation_rules *read = rules_of(rules, other);
-    for (size_t i = 0; read && i < read->dependency_count; i++) {
-        if (read->dependencies[i].rule->relation == target)
+    for (size_t i = 0; read && i < read->reader_count; i++) {
+        if (read->readers[i] == target)
             return true;
     }
     return false;
@@ -607,11 +689,14 @@ void ruleset_affected(struct ruleset *rules, const struct state *state,
     struct relation_rules *read = rules_of(rules, relation);
     struct evaluation *evaluation = &rules->evaluation;
     struct affected_collection collection = {NULL, false, fn, context};
+    if (!read)
+        return;
     evaluation->state = state;
     evaluation->emit = report_affected;
     evaluation->context = &collection;
-    for (size_t i = 0; read && i < read->dependency_count; i++) {
-        const struct dependency *dependency = &read->dependencies[i];
+    struct plan_list possible = plan_index_find(&read->dependency_index, evaluation, row);
+    for (size_t i = 0; i < possible.count; i++) {
+        const struct dependency *dependency = &read->dependencies[possible.items[i]];
         if (row_exists(other) && !columns_differ(relation, dependency->columns, row, other))
             continue;
         collection.rule = dependency->rule;
@@ -624,7 +709,7 @@ void ruleset_affected(struct ruleset *rules, const struct state *state,
 
 static bool same_definition(const struct rule *a, const struct rule *b)
 {
-    return a->is_active && b->is_active && a->relation == b->relation &&
+    return a->is_active && b->is_active && a->hash == b->hash && a->relation == b->relation &&
            slice_eq(a->definition.audience, b->definition.audience) &&
            slice_eq(a->definition.columns, b->definition.columns) &&
            slice_eq(a->definition.type, b->definition.type) &&
@@ -640,6 +725,39 @@ static bool holds_rule(const struct ruleset *rules, const struct rule *rule)
     return false;
 }
 
+static bool shows_edited(const struct relation_rules *own)
+{
+    for (size_t i = 0; i < own->branch_count; i++) {
+        if (own->branches[i].rule->is_edited)
+            return true;
+    }
+    return false;
+}
+
+/* One walk over the table for all its edited rules. */
+static void report_edited(struct ruleset *rules, struct relation_rules *own,
+                          const struct state *state)
+{
+    struct evaluation *evaluation = &rules->evaluation;
+    struct affected_collection *collection = evaluation->context;
+    struct access all = {.kind = ACCESS_ALL, .relation = own->relation};
+    struct state_read read;
+    struct row row;
+    state_read_begin(&read, state, &all, SLICE_NONE);
+    while (state_read_next(&read, &row)) {
+        struct plan_list possible = plan_index_find(&own->branch_index, evaluation, row);
+        for (size_t i = 0; i < possible.count; i++) {
+            const struct shown_branch *shown = &own->branches[possible.items[i]];
+            if (!shown->rule->is_edited)
+                continue;
+            collection->rule = shown->rule;
+            evaluation->rows[TARGET_SLOT] = row;
+            plan_run(shown->branch->by_target, evaluation);
+        }
+    }
+    state_read_end(&read);
+}
+
 void ruleset_affected_by_edit(struct ruleset *rules, const struct ruleset *other,
                               const struct state *state, ruleset_affected_fn *fn, void *context)
 {
@@ -649,21 +767,12 @@ void ruleset_affected_by_edit(struct ruleset *rules, const struct ruleset *other
     evaluation->emit = report_affected;
     evaluation->context = &collection;
     for (size_t i = 0; i < rules->rule_count; i++) {
-        const struct rule *rule = &rules->rules[i];
-        if (!rule->is_active || holds_rule(other, rule))
-            continue;
-        collection.rule = rule;
-        struct access all = {.kind = ACCESS_ALL, .relation = rule->relation};
-        struct state_read read;
-        struct row row;
-        state_read_begin(&read, state, &all, SLICE_NONE);
-        while (state_read_next(&read, &row)) {
-            for (size_t j = 0; j < rule->branch_count; j++) {
-                evaluation->rows[TARGET_SLOT] = row;
-                plan_run(rule->branches[j].by_target, evaluation);
-            }
-        }
-        state_read_end(&read);
+        struct rule *rule = &rules->rules[i];
+        rule->is_edited = rule->is_active && !holds_rule(other, rule);
+    }
+    for (size_t i = 0; i < rules->relation_count; i++) {
+        if (shows_edited(&rules->relations[i]))
+            report_edited(rules, &rules->relations[i], state);
     }
     evaluation->context = NULL;
 }

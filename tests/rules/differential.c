@@ -9,7 +9,6 @@
 
 #include "weir/base/check.h"
 #include "weir/base/log.h"
-#include "weir/replica/value.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -80,24 +79,6 @@ static struct answer ask(struct test *test, const struct rule_case *rule, struct
 
 /* Weir's answers */
 
-static struct slice event_key(const struct relation *relation, struct row row, struct arena *arena)
-{
-    struct buffer key = BUFFER_INIT;
-    for (size_t i = 0; i < relation->key_count; i++) {
-        const struct value_type *type = relation->columns[relation->key[i]].type;
-        struct slice text = value_text(type, row_column(relation, row, relation->key[i]), arena);
-        if (relation->key_count > 1)
-            buffer_printf(&key, "%c\"%.*s\"", i ? ',' : '[', SLICE_ARG(text));
-        else
-            buffer_add_slice(&key, text);
-    }
-    if (relation->key_count > 1)
-        buffer_add_char(&key, ']');
-    struct slice copy = arena_copy(arena, buffer_slice(&key));
-    buffer_release(&key);
-    return copy;
-}
-
 static struct strings audiences(struct test *test, struct rule_case *rule,
                                 const struct state *state, struct arena *arena)
 {
@@ -113,7 +94,7 @@ static struct strings audiences(struct test *test, struct rule_case *rule,
         ruleset_audience(rule->rules, state, relation, row, &audience);
         for (size_t i = 0; i < audience.count; i++) {
             rule->channel = audience.members[i]->channel;
-            pairs_add(&pairs, arena, event_key(relation, row, arena),
+            pairs_add(&pairs, arena, row_event_key(relation, row, arena),
                      audience.members[i]->subject);
         }
     }
@@ -146,7 +127,7 @@ static void check_visible(struct test *test, struct rule_case *rule, const struc
             const uint64_t *columns;
             if (ruleset_is_visible(rule->rules, state, row, rule->channel, subjects.items[i], arena,
                                    &columns))
-                pairs_add(&pairs, arena, event_key(relation, row, arena), subjects.items[i]);
+                pairs_add(&pairs, arena, row_event_key(relation, row, arena), subjects.items[i]);
         }
     }
     state_read_end(&read);

@@ -92,24 +92,29 @@ static bool find_partner(struct generator *generator, struct reference of, struc
     return false;
 }
 
-static void add_constant(struct generator *generator, const struct type *type)
+void generate_constant(struct random *random, const struct type *type, struct buffer *sql)
 {
     const char *text;
     uint32_t count = 0;
     while (count < 5 && type->constants[count])
         count++;
-    if (count && percent(generator, 30))
-        text = type->constants[below(generator, count)];
+    if (count && random_percent(random, 30))
+        text = type->constants[random_below(random, count)];
     else if (type->family == FAMILY_REAL)
-        text = percent(generator, 50) ? "1" : "'2.5'"; /* 0.1 is not a real's 0.1 */
+        text = random_percent(random, 50) ? "1" : "'2.5'"; /* 0.1 is not a real's 0.1 */
     else
-        text = random_value(type, generator->random, 4);
-    add(generator, text);
+        text = random_value(type, random, 4);
+    buffer_add_str(sql, text);
     /* A cast with a length is refused, and '1e0'::int is an error. */
-    if (*text == '\'' && !strchr(type->name, '(') && percent(generator, 15))
-        buffer_printf(generator->sql, "::%s", type->name);
-    else if (*text == '\'' && type->family == FAMILY_CHAR && percent(generator, 15))
-        add(generator, "::text");
+    if (*text == '\'' && !strchr(type->name, '(') && random_percent(random, 15))
+        buffer_printf(sql, "::%s", type->name);
+    else if (*text == '\'' && type->family == FAMILY_CHAR && random_percent(random, 15))
+        buffer_add_str(sql, "::text");
+}
+
+static void add_constant(struct generator *generator, const struct type *type)
+{
+    generate_constant(generator->random, type, generator->sql);
 }
 
 static const char *any_operator(struct generator *generator, bool is_ordered)

@@ -4,6 +4,7 @@
 #include "weir/base/json.h"
 #include "weir/base/percent.h"
 #include "weir/events/difference.h"
+#include "weir/replica/value.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -79,6 +80,24 @@ struct answer oracle_ask(struct world *world, const struct table *table, struct 
     }
     ask_rows(world, table, &answer, arena);
     return answer;
+}
+
+struct slice row_event_key(const struct relation *relation, struct row row, struct arena *arena)
+{
+    struct buffer key = BUFFER_INIT;
+    for (size_t i = 0; i < relation->key_count; i++) {
+        const struct value_type *type = relation->columns[relation->key[i]].type;
+        struct slice text = value_text(type, row_column(relation, row, relation->key[i]), arena);
+        if (relation->key_count > 1)
+            buffer_printf(&key, "%c\"%.*s\"", i ? ',' : '[', SLICE_ARG(text));
+        else
+            buffer_add_slice(&key, text);
+    }
+    if (relation->key_count > 1)
+        buffer_add_char(&key, ']');
+    struct slice copy = arena_copy(arena, buffer_slice(&key));
+    buffer_release(&key);
+    return copy;
 }
 
 static void deliveries_add(struct strings *deliveries, struct arena *arena, struct slice path,

@@ -21,6 +21,9 @@ bool oracle_ask_pairs(struct world *world, const struct table *table, struct sli
 struct answer oracle_ask(struct world *world, const struct table *table, struct slice audience,
                          struct arena *arena);
 
+/* The events' key of a row, as schema_key_expression() has it. */
+struct slice row_event_key(const struct relation *relation, struct row row, struct arena *arena);
+
 /* The deliveries that lead from a to b, as text (path, operation, type, key), added to expected. */
 void oracle_expect_events(struct strings *expected, struct arena *arena, const char *table,
                           const struct answer *a, const struct answer *b);
