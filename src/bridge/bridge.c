@@ -31,7 +31,14 @@ enum bridge_end bridge_claim(struct bridge *bridge, struct err *err)
     bridge->is_claimed = true;
     outbox_init(&bridge->outbox, bridge->publisher, bridge->settings->batch_size,
                 bridge->published);
+    bridge_allow_spool(bridge);
     return BRIDGE_DONE;
+}
+
+void bridge_allow_spool(struct bridge *bridge)
+{
+    outbox_spool_past(&bridge->outbox, replica_scratch(bridge->replica),
+                      bridge->settings->transaction_memory);
 }
 
 /* The catalog and the compiled rules, for the rows that the replica has. */
@@ -55,11 +62,12 @@ static enum bridge_end prepare(struct bridge *bridge, struct err *err)
     bridge->rule_table = (struct rule_table){.catalog = bridge->catalog,
                                              .replica = bridge->replica,
                                              .conninfo = bridge->settings->db};
-    struct state state = {bridge->replica, NULL};
+    struct state state = {.replica = bridge->replica};
     if (!rule_table_compile(&bridge->rule_table, &state, &bridge->rules, err))
         return bridge->rule_table.lost_connection ? BRIDGE_RETRY : BRIDGE_FAILED;
     rule_table_report(&bridge->rule_table, bridge->rules);
-    transaction_init(&bridge->transaction, bridge->catalog, bridge->replica);
+    transaction_init(&bridge->transaction, bridge->catalog, bridge->replica,
+                     bridge->settings->transaction_memory);
     return BRIDGE_DONE;
 }
 
@@ -120,7 +128,7 @@ static enum bridge_end run(struct bridge *bridge, struct err *err)
             end = want_resync(bridge, err);
         replication_close(bridge->replication);
         bridge->replication = NULL;
-        transaction_clear(&bridge->transaction);
+        bridge_drop_changes(bridge);
         if (end == BRIDGE_FAILED || end == BRIDGE_STOPPED || *bridge->stop)
             return end == BRIDGE_FAILED ? end : BRIDGE_STOPPED;
         if (end == BRIDGE_DONE || clock_monotonic_ms() - started > RETRY_MAX_MS)
@@ -170,7 +178,7 @@ static bool open_bridge(struct bridge *bridge, uint64_t size_least, struct err *
     if (!bridge_open_publisher(bridge, err))
         return false;
     bridge->sink = outbox_sink(&bridge->outbox);
-    bridge->difference = difference_new(&bridge->sink);
+    bridge->difference = difference_new(&bridge->sink, settings->transaction_memory);
     bridge->decoder = change_decoder_new();
     return true;
 }

@@ -123,12 +123,20 @@ enum bridge_end bridge_start_replication(struct bridge *bridge, struct err *err)
 /* resync.c: the replica and the streams to a new snapshot of the catalog and what has changed. */
 enum bridge_end bridge_resync(struct bridge *bridge, struct err *err) WEIR_MUST_CHECK;
 
-/* Sends the batch of a resync whose publication a crash has cut off. */
+/* outgoing.c */
+
+/* What is in the spool and everything up to lsn into the replica, in one commit. */
+bool bridge_commit_outgoing(struct bridge *bridge, uint64_t lsn, struct err *err) WEIR_MUST_CHECK;
+
+/* Sends what has been committed so and may not have been published, and waits until it is stored. */
 enum bridge_end bridge_send_outgoing(struct bridge *bridge, struct err *err) WEIR_MUST_CHECK;
 
 /* bridge.c: takes the producer's name over, once, when it is sure that this bridge is the one to
  * publish: another bridge that had it is fenced by that, for good. */
 enum bridge_end bridge_claim(struct bridge *bridge, struct err *err) WEIR_MUST_CHECK;
+
+/* Lets the outbox spool events that are too many for memory. */
+void bridge_allow_spool(struct bridge *bridge);
 
 /* checkpoint.c */
 
@@ -138,6 +146,9 @@ enum bridge_end bridge_submit(struct bridge *bridge, struct err *err) WEIR_MUST_
 /* Everything up to lsn stored by the server, then in the replica, then confirmed to Postgres. */
 enum bridge_end bridge_checkpoint(struct bridge *bridge, uint64_t lsn, struct err *err)
     WEIR_MUST_CHECK;
+
+/* Forgets the transaction at hand and what was worked out about it, unless that is to be sent. */
+void bridge_drop_changes(struct bridge *bridge);
 
 /* Tells Postgres what is durable, if that was not done within the last second. False: no connection. */
 bool bridge_feedback(struct bridge *bridge, bool at_once, struct err *err) WEIR_MUST_CHECK;

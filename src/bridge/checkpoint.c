@@ -69,6 +69,14 @@ static enum bridge_end wait_until_stored(struct bridge *bridge, struct err *err)
     return end;
 }
 
+void bridge_drop_changes(struct bridge *bridge)
+{
+    transaction_clear(&bridge->transaction);
+    outbox_drop_spool(&bridge->outbox);
+    if (replica_meta(bridge->replica, "outgoing").len == 0)
+        scratch_clear(replica_scratch(bridge->replica));
+}
+
 enum bridge_end bridge_checkpoint(struct bridge *bridge, uint64_t lsn, struct err *err)
 {
     uint64_t started_us = clock_monotonic_us();
@@ -76,11 +84,13 @@ enum bridge_end bridge_checkpoint(struct bridge *bridge, uint64_t lsn, struct er
     enum bridge_end end = wait_until_stored(bridge, err);
     if (end != BRIDGE_DONE)
         return end;
-    bool was_sent = replica_meta(bridge->replica, "outgoing").len == 0 ||
-                    replica_set_meta(bridge->replica, "outgoing", SLICE(""), err);
-    if (!was_sent || !meta_set_lsn(bridge->replica, lsn, err) ||
+    bool has_outgoing = replica_meta(bridge->replica, "outgoing").len > 0;
+    if ((has_outgoing && !replica_set_meta(bridge->replica, "outgoing", SLICE(""), err)) ||
+        !meta_set_lsn(bridge->replica, lsn, err) ||
         !replica_commit(bridge->replica, err))
         return BRIDGE_FAILED;
+    if (has_outgoing)
+        scratch_clear(replica_scratch(bridge->replica));
     bridge->replica_lsn = lsn;
     if (bridge->applied_lsn < lsn)
         bridge->applied_lsn = lsn;

@@ -66,6 +66,7 @@ enum bridge_end bridge_publish_first(struct bridge *bridge, struct err *err)
     if (claimed != BRIDGE_DONE)
         return claimed;
     struct walk walk = {.bridge = bridge, .lsn = bridge->replica_lsn};
+    outbox_spool_past(&bridge->outbox, NULL, SIZE_MAX); /* a batch for each few rows is sent at once */
     const struct relation_set *relations = &bridge->catalog->relations;
     if (bridge->published.lsn == walk.lsn)
         walk.published = bridge->published.step / STEPS_PER_ROW;
@@ -90,5 +91,6 @@ enum bridge_end bridge_publish_first(struct bridge *bridge, struct err *err)
     enum bridge_end end = bridge_checkpoint(bridge, walk.lsn, err);
     if (end == BRIDGE_DONE)
         progress_line_end(&walk.line, walk.rows);
+    bridge_allow_spool(bridge);
     return end;
 }

@@ -39,8 +39,8 @@ static void begin_transaction(struct bridge *bridge, const struct change *change
 /* The rules as they are after the transaction: the same ones unless it touched the rule table. */
 static bool rules_after(struct bridge *bridge, struct ruleset **rules, struct err *err)
 {
-    const struct change_set *changes = &bridge->transaction.changes;
-    struct state after = {bridge->replica, &bridge->transaction.changes};
+    struct change_set *changes = &bridge->transaction.changes;
+    struct state after = state_after(bridge->replica, changes);
     *rules = bridge->rules;
     return !change_set_of(changes, bridge->catalog->rules) ||
            rule_table_compile(&bridge->rule_table, &after, rules, err);
@@ -59,8 +59,11 @@ static enum bridge_end finish_changes(struct bridge *bridge, uint64_t end_lsn, s
         uint64_t started_us = clock_monotonic_us();
         difference_run(bridge->difference, bridge->replica, changes, bridge->rules, rules,
                        &bridge->headers);
-        outbox_end(&bridge->outbox, progress);
         bridge->figures.difference_us += clock_monotonic_us() - started_us;
+        if (!scratch_is_sound(replica_scratch(bridge->replica), err))
+            return BRIDGE_FAILED;
+        if (!outbox_is_spooling(&bridge->outbox))
+            outbox_end(&bridge->outbox, progress);
     }
     if (!change_set_apply(changes, bridge->replica, err))
         return BRIDGE_FAILED;
@@ -71,7 +74,11 @@ static enum bridge_end finish_changes(struct bridge *bridge, uint64_t end_lsn, s
     }
     if (!bridge->dirty_since_ms)
         bridge->dirty_since_ms = clock_monotonic_ms();
-    return BRIDGE_DONE;
+    if (!outbox_is_spooling(&bridge->outbox))
+        return BRIDGE_DONE;
+    if (!bridge_commit_outgoing(bridge, end_lsn, err))
+        return BRIDGE_FAILED;
+    return bridge_send_outgoing(bridge, err);
 }
 
 static enum bridge_end finish_transaction(struct bridge *bridge, const struct change *change,
@@ -83,12 +90,40 @@ static enum bridge_end finish_transaction(struct bridge *bridge, const struct ch
     enum bridge_end end = BRIDGE_DONE;
     if (bridge->transaction.changes.entry_count)
         end = finish_changes(bridge, change->next_lsn, err);
-    transaction_clear(&bridge->transaction);
+    bridge_drop_changes(bridge);
     if (end != BRIDGE_DONE)
         return end;
     bridge->applied_lsn = change->next_lsn;
     bridge->resyncs = 0;
     return outbox_is_full(&bridge->outbox) ? bridge_submit(bridge, err) : BRIDGE_DONE;
+}
+
+/* What is too much for memory goes into the replica at once, and what was there stays to be read. For
+ * that it must have been committed, and so published. */
+static enum bridge_end spill_changes(struct bridge *bridge, struct err *err)
+{
+    enum bridge_end end = bridge_checkpoint(bridge, bridge->applied_lsn, err);
+    if (end != BRIDGE_DONE)
+        return end;
+    log_event(LOG_INFO, "a large transaction is worked on in the state folder");
+    return change_set_spill(&bridge->transaction.changes, bridge->replica, err) ? BRIDGE_DONE
+                                                                                : BRIDGE_FAILED;
+}
+
+static enum bridge_end add_change(struct bridge *bridge, const struct change *change,
+                                  struct err *err)
+{
+    struct transaction *transaction = &bridge->transaction;
+    if (!transaction_add(transaction, change, err)) {
+        if (!transaction->misfit || !has_caught_up(bridge))
+            return BRIDGE_FAILED;
+        bridge->misfit = transaction->misfit;
+        return BRIDGE_RESYNC;
+    }
+    if (!transaction_is_large(transaction))
+        return BRIDGE_DONE;
+    enum bridge_end end = spill_changes(bridge, err);
+    return end == BRIDGE_DONE && transaction->is_cut_short ? add_change(bridge, change, err) : end;
 }
 
 static enum bridge_end handle_message(struct bridge *bridge, struct slice message,
@@ -106,13 +141,9 @@ static enum bridge_end handle_message(struct bridge *bridge, struct slice messag
     case CHANGE_COMMIT:
         return finish_transaction(bridge, &change, err);
     default:
-        if (bridge->skips_transaction || !bridge->in_transaction ||
-            transaction_add(&bridge->transaction, &change, err))
+        if (bridge->skips_transaction || !bridge->in_transaction)
             return BRIDGE_DONE;
-        if (!has_caught_up(bridge))
-            return BRIDGE_FAILED;
-        bridge->misfit = bridge->transaction.misfit;
-        return BRIDGE_RESYNC;
+        return add_change(bridge, &change, err);
     }
 }
 
@@ -272,7 +303,7 @@ static enum bridge_end follow(struct bridge *bridge, struct err *err)
     if (end != BRIDGE_DONE)
         return end;
     /* A transaction that has only half arrived is dropped; the slot sends it again. */
-    transaction_clear(&bridge->transaction);
+    bridge_drop_changes(bridge);
     end = bridge_checkpoint(bridge, bridge->applied_lsn, err);
     return end == BRIDGE_DONE ? BRIDGE_STOPPED : end;
 }

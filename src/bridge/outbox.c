@@ -9,7 +9,8 @@ void outbox_init(struct outbox *outbox, struct publisher *publisher, size_t batc
                               .batch = publisher_take_empty(publisher),
                               .batch_size = batch_size,
                               .gathered = progress,
-                              .submitted = progress};
+                              .submitted = progress,
+                              .memory = SIZE_MAX};
 }
 
 void outbox_release(struct outbox *outbox)
@@ -18,18 +19,81 @@ void outbox_release(struct outbox *outbox)
     outbox->batch = NULL;
 }
 
+void outbox_spool_past(struct outbox *outbox, struct scratch *scratch, size_t memory)
+{
+    outbox->scratch = scratch;
+    outbox->memory = memory;
+}
+
+static void spool_event(void *context, struct slice event)
+{
+    struct outbox *outbox = context;
+    uint32_t number = __builtin_bswap32(outbox->spooled_events++);
+    check(outbox->spooled_events != 0);
+    scratch_put(outbox->scratch, SCRATCH_EVENTS, slice_of((const char *)&number, sizeof number),
+                event);
+}
+
+static void spool_delivery(void *context, struct slice path, uint32_t event)
+{
+    struct outbox *outbox = context;
+    struct hash128 hash = hash128(hash_process_key(), path);
+    uint64_t number = __builtin_bswap64(outbox->spooled_deliveries++);
+    char key[SPOOL_PATH_SIZE + sizeof number];
+    memcpy(key, &hash, SPOOL_PATH_SIZE);
+    memcpy(key + SPOOL_PATH_SIZE, &number, sizeof number);
+    scratch_put_new(outbox->scratch, SCRATCH_PATHS, slice_of(key, SPOOL_PATH_SIZE), path);
+    scratch_put(outbox->scratch, SCRATCH_DELIVERIES, slice_of(key, sizeof key),
+                slice_of((const char *)&event, sizeof event));
+}
+
+void outbox_spool(struct outbox *outbox)
+{
+    check(!outbox->is_spooling && outbox->scratch);
+    outbox->is_spooling = true;
+    outbox->spooled_events = 0;
+    outbox->spooled_deliveries = 0;
+    struct batch_visitor visitor = {outbox, spool_event, spool_delivery};
+    batch_take_apart(outbox->batch, &visitor);
+}
+
+bool outbox_is_spooling(const struct outbox *outbox)
+{
+    return outbox->is_spooling;
+}
+
+void outbox_drop_spool(struct outbox *outbox)
+{
+    outbox->is_spooling = false;
+}
+
+static void spool_if_large(struct outbox *outbox)
+{
+    if (!outbox->is_spooling && batch_size(outbox->batch) > outbox->memory)
+        outbox_spool(outbox);
+}
+
+/* Events keep their numbers when the batch is taken apart. */
 static uint32_t add_payload(void *context, struct slice event)
 {
     struct outbox *outbox = context;
     outbox->events++;
-    return batch_add_payload(outbox->batch, event);
+    spool_if_large(outbox);
+    if (!outbox->is_spooling)
+        return batch_add_payload(outbox->batch, event);
+    spool_event(outbox, event);
+    return outbox->spooled_events - 1;
 }
 
 static void deliver(void *context, struct slice path, uint32_t payload)
 {
     struct outbox *outbox = context;
     outbox->deliveries++;
-    batch_add_reference(outbox->batch, batch_add_stream(outbox->batch, path), payload);
+    spool_if_large(outbox);
+    if (outbox->is_spooling)
+        spool_delivery(outbox, path, payload);
+    else
+        batch_add_reference(outbox->batch, batch_add_stream(outbox->batch, path), payload);
 }
 
 struct event_sink outbox_sink(struct outbox *outbox)

@@ -2,7 +2,10 @@
  *
  * The sink of a difference. Events of whole transactions gather in one batch until it is worth
  * sending: when nothing else is waiting, or when it is large. Progress is what the stream server
- * has stored, and what it will have stored when everything submitted is. One thread. */
+ * has stored, and what it will have stored when everything submitted is. One thread.
+ *
+ * The events of a transaction that are too many for memory go to a spool in the replica's scratch
+ * instead, with those that were waiting; src/bridge/outgoing.c sends them from there. */
 #pragma once
 
 #include "weir/events/difference.h"
@@ -15,6 +18,11 @@ struct outbox {
     struct progress gathered;  /* the last transaction in the batch */
     struct progress submitted; /* the last that the publisher has taken over */
     uint64_t events, deliveries; /* since the beginning; an event may go to many streams */
+    struct scratch *scratch;   /* of the spool */
+    size_t memory;             /* what a batch may take before it is spooled */
+    bool is_spooling;
+    uint32_t spooled_events;
+    uint64_t spooled_deliveries;
 };
 
 /* Takes over where the server's progress stands. */
@@ -26,6 +34,24 @@ struct event_sink outbox_sink(struct outbox *outbox);
 
 /* Ends a transaction, or a step of the first publication: its events belong to `progress`. */
 void outbox_end(struct outbox *outbox, struct progress progress);
+
+/* Lets a batch of more than so many bytes go to the scratch. Without this, and with SIZE_MAX, none
+ * does. */
+void outbox_spool_past(struct outbox *outbox, struct scratch *scratch, size_t memory);
+
+/* From here on everything goes to the spool, with what is in the batch already. */
+void outbox_spool(struct outbox *outbox);
+bool outbox_is_spooling(const struct outbox *outbox);
+
+/* Ends that; what is in the scratch is the caller's. */
+void outbox_drop_spool(struct outbox *outbox);
+
+/* In the spool:
+ *
+ *   SCRATCH_EVENTS      number 4, big-endian -> event
+ *   SCRATCH_PATHS       16 of the path -> path
+ *   SCRATCH_DELIVERIES  16 of the path, number 8, big-endian -> event's number 4 */
+enum { SPOOL_PATH_SIZE = 16 };
 
 /* Whether something waits to be submitted. */
 bool outbox_has_batch(const struct outbox *outbox);

@@ -3,13 +3,12 @@
  *
  * A temporary slot gives a snapshot and its exact position S. The tables that are as they were are
  * brought to S by the slot's own changes; the others are read from the snapshot. All of it is one
- * change set, so that what is delivered is the difference of two committed states like any other,
- * and nothing in between is ever shown.
+ * change set, spilled at once as it may be everything there is, so that what is delivered is the
+ * difference of two committed states like any other, and nothing in between is ever shown.
  *
  * The snapshot is gone after a crash, so what is to be published must be kept before it is
- * published: the batch is committed to the replica together with the rows ("outgoing"), and sent
- * from there. A crash before that commit starts the whole again from the old state; one behind it
- * sends the batch again, and the server knows whether it had it. */
+ * published: src/bridge/outgoing.c. A crash before that commit starts the whole again from the old
+ * state; one behind it sends it again, and the server knows how much of it it had. */
 #include "bridge_internal.h"
 
 #include "weir/base/log.h"
@@ -102,7 +101,7 @@ static enum bridge_end gather_message(struct resync *resync, struct slice messag
         if (bridge->skips_transaction || transaction_add(&bridge->transaction, &change, err))
             return BRIDGE_DONE;
         bridge->misfit = bridge->transaction.misfit;
-        return BRIDGE_RESYNC;
+        return bridge->misfit ? BRIDGE_RESYNC : BRIDGE_FAILED;
     }
 }
 
@@ -137,31 +136,15 @@ static enum bridge_end gather(struct resync *resync, struct err *err)
     return end;
 }
 
-/* Everything that the replica has of the table leaves, unless it comes again from the snapshot. */
-static void remove_rows(struct resync *resync, const struct relation *relation)
-{
-    struct bridge *bridge = resync->bridge;
-    struct change_set *changes = &bridge->transaction.changes;
-    struct replica_range range;
-    struct slice key;
-    struct row row;
-    replica_range_begin(&range, bridge->replica, relation, NULL, SLICE_NONE);
-    while (replica_range_next(&range, &key, &row))
-        change_set_put(changes, change_set_touch(changes, bridge->replica, relation, key),
-                       ROW_NONE);
-    replica_range_end(&range);
-}
-
 static bool put_row(void *context, const struct relation *relation, struct slice key,
                     struct row row, struct err *err)
 {
-    (void)err;
     struct resync *resync = context;
     struct change_set *changes = &resync->bridge->transaction.changes;
-    change_set_put(changes,
-                   change_set_touch(changes, resync->bridge->replica, relation, key), row);
     resync->rows++;
-    return true;
+    return change_set_put(changes,
+                          change_set_touch(changes, resync->bridge->replica, relation, key), row,
+                          err);
 }
 
 /* Whether the table is brought up from the snapshot and not by the slot. */
@@ -177,9 +160,11 @@ static enum bridge_end read_tables(struct resync *resync, struct err *err)
     struct bridge *bridge = resync->bridge;
     const struct relation_set *old = &bridge->catalog->relations;
     const struct relation_set *new = &resync->catalog->relations;
+    /* What the replica has of these tables leaves, unless it comes again from the snapshot. */
     for (size_t i = 0; i < old->count; i++) {
-        if (is_read_again(resync, old->relations[i]))
-            remove_rows(resync, old->relations[i]);
+        if (is_read_again(resync, old->relations[i]) &&
+            !transaction_remove_all(&bridge->transaction, old->relations[i], err))
+            return BRIDGE_FAILED;
     }
     for (size_t i = 0; i < new->count; i++) {
         const struct relation *relation = new->relations[i];
@@ -198,27 +183,23 @@ static enum bridge_end read_tables(struct resync *resync, struct err *err)
 static bool compile_rules(struct resync *resync, struct err *err)
 {
     struct bridge *bridge = resync->bridge;
-    struct state after = {bridge->replica, &bridge->transaction.changes};
+    struct state after = state_after(bridge->replica, &bridge->transaction.changes);
     bridge->rule_table.catalog = resync->catalog;
     return rule_table_compile(&bridge->rule_table, &after, &resync->rules, err);
 }
 
-/* Rows, catalog and the batch that tells of them, in one commit. */
+/* Rows, catalog and what tells of them, in one commit. */
 static bool commit(struct resync *resync, struct err *err)
 {
     struct bridge *bridge = resync->bridge;
-    struct buffer catalog = BUFFER_INIT, outgoing = BUFFER_INIT;
+    struct buffer catalog = BUFFER_INIT;
     catalog_save(resync->catalog, &catalog);
-    batch_save(bridge->outbox.batch, &outgoing);
     bool ok = change_set_apply(&bridge->transaction.changes, bridge->replica, err) &&
               replica_forget_indexes_except(bridge->replica, &resync->catalog->relations, err) &&
               replica_set_meta(bridge->replica, "catalog", buffer_slice(&catalog), err) &&
-              replica_set_meta(bridge->replica, "outgoing", buffer_slice(&outgoing), err) &&
               replica_set_meta(bridge->replica, "making slot", SLICE(""), err) &&
-              meta_set_lsn(bridge->replica, resync->lsn, err) &&
-              replica_commit(bridge->replica, err);
+              bridge_commit_outgoing(bridge, resync->lsn, err);
     buffer_release(&catalog);
-    buffer_release(&outgoing);
     return ok;
 }
 
@@ -226,7 +207,7 @@ static bool commit(struct resync *resync, struct err *err)
 static void adopt(struct resync *resync)
 {
     struct bridge *bridge = resync->bridge;
-    transaction_clear(&bridge->transaction);
+    bridge_drop_changes(bridge);
     catalog_settle(resync->catalog);
     bridge->catalog = resync->catalog;
     bridge->transaction.catalog = resync->catalog;
@@ -234,10 +215,8 @@ static void adopt(struct resync *resync)
     ruleset_free(bridge->rules);
     bridge->rules = resync->rules;
     resync->rules = NULL;
-    bridge->replica_lsn = bridge->applied_lsn = resync->lsn;
     bridge->wants_resync = bridge->needs_slot = false;
     bridge->misfit = NULL;
-    bridge->dirty_since_ms = 0;
     rule_table_report(&bridge->rule_table, bridge->rules);
 }
 
@@ -251,15 +230,14 @@ static enum bridge_end bring_up(struct resync *resync, struct err *err)
         return BRIDGE_RETRY;
     event_headers_set(&bridge->headers, 0, pg_rows_slice(now, 0, 0));
     pg_rows_free(now);
+    outbox_spool(&bridge->outbox); /* however little it is, as it could not be taken again */
     difference_run(bridge->difference, bridge->replica, &bridge->transaction.changes,
                    bridge->rules, resync->rules, &bridge->headers);
-    outbox_end(&bridge->outbox, (struct progress){resync->lsn, 0});
-    outbox_advance(&bridge->outbox, (struct progress){resync->lsn, 0});
     if (!commit(resync, err))
         return BRIDGE_FAILED;
     log_event(LOG_INFO, "resynced", LOG_U("rows read", resync->rows), LOG_LSN("lsn", resync->lsn));
     adopt(resync);
-    return bridge_checkpoint(bridge, bridge->replica_lsn, err);
+    return bridge_send_outgoing(bridge, err);
 }
 
 static enum bridge_end run(struct resync *resync, struct err *err)
@@ -282,6 +260,8 @@ static enum bridge_end run(struct resync *resync, struct err *err)
     catalog_succeed(resync->catalog, bridge->catalog);
     bridge->transaction.only = resync->catalog;
     bridge->transaction.except = bridge->misfit;
+    if (!change_set_spill(&bridge->transaction.changes, bridge->replica, err))
+        return BRIDGE_FAILED;
     if (!bridge->needs_slot)
         end = gather(resync, err);
     if (end == BRIDGE_DONE)
@@ -295,7 +275,7 @@ enum bridge_end bridge_resync(struct bridge *bridge, struct err *err)
 {
     struct resync resync = {.bridge = bridge, .reader = table_reader_new(bridge->replica)};
     enum bridge_end end = run(&resync, err);
-    transaction_clear(&bridge->transaction);
+    bridge_drop_changes(bridge);
     bridge->rule_table.catalog = bridge->catalog; /* the new one only once it is adopted */
     if (resync.catalog) {
         catalog_settle(bridge->catalog);
@@ -307,19 +287,4 @@ enum bridge_end bridge_resync(struct bridge *bridge, struct err *err)
     pg_close(resync.connection);
     replication_close(resync.snapshot_holder);
     return end;
-}
-
-enum bridge_end bridge_send_outgoing(struct bridge *bridge, struct err *err)
-{
-    struct slice outgoing = replica_meta(bridge->replica, "outgoing");
-    struct progress progress = {bridge->replica_lsn, 0};
-    if (!outgoing.len || progress_cmp(progress, bridge->published) <= 0)
-        return BRIDGE_DONE;
-    if (!batch_restore(bridge->outbox.batch, outgoing)) {
-        err_set(err, "the batch that is kept in %s is damaged", bridge->settings->state);
-        return BRIDGE_FAILED;
-    }
-    batch_mark(bridge->outbox.batch, progress);
-    outbox_advance(&bridge->outbox, progress);
-    return bridge_checkpoint(bridge, bridge->replica_lsn, err);
 }

@@ -6,9 +6,10 @@
 #include <stdlib.h>
 
 void transaction_init(struct transaction *transaction, const struct catalog *catalog,
-                      struct replica *replica)
+                      struct replica *replica, size_t memory)
 {
-    *transaction = (struct transaction){.catalog = catalog, .replica = replica};
+    *transaction =
+        (struct transaction){.catalog = catalog, .replica = replica, .memory = memory};
     transaction->columns = calloc(RELATION_COLUMNS_MAX, sizeof *transaction->columns);
     transaction->columns_in_values =
         calloc(RELATION_COLUMNS_MAX, sizeof *transaction->columns_in_values);
@@ -31,6 +32,12 @@ void transaction_release(struct transaction *transaction)
 void transaction_clear(struct transaction *transaction)
 {
     change_set_clear(&transaction->changes);
+}
+
+bool transaction_is_large(const struct transaction *transaction)
+{
+    return !change_set_is_spilled(&transaction->changes) &&
+           change_set_memory(&transaction->changes) > transaction->memory;
 }
 
 static bool token_is(struct slice token, struct slice name, struct buffer *scratch)
@@ -222,6 +229,21 @@ static bool is_published(const struct relation *relation, enum change_kind kind)
     }
 }
 
+static struct change_entry *touch(struct transaction *transaction,
+                                  const struct relation *relation, struct slice key)
+{
+    return change_set_touch(&transaction->changes, transaction->replica, relation, key);
+}
+
+static bool put(struct transaction *transaction, struct change_entry *entry, struct row row,
+                struct err *err)
+{
+    if (change_set_put(&transaction->changes, entry, row, err))
+        return true;
+    transaction->misfit = NULL;
+    return false;
+}
+
 static bool add_insert(struct transaction *transaction, const struct relation *relation,
                        const struct change *change, struct err *err)
 {
@@ -233,12 +255,10 @@ static bool add_insert(struct transaction *transaction, const struct relation *r
             return columns_changed(relation, err);
     }
     check(new_key(transaction, relation, &key));
-    struct change_entry *entry =
-        change_set_touch(&transaction->changes, transaction->replica, relation, key);
+    struct change_entry *entry = touch(transaction, relation, key);
     if (row_exists(entry->new_row) && sees_everything(relation))
         return out_of_step(relation, "a row was inserted that is there already", err);
-    change_set_put(&transaction->changes, entry, build_row(transaction, relation));
-    return true;
+    return put(transaction, entry, build_row(transaction, relation), err);
 }
 
 static bool add_update(struct transaction *transaction, const struct relation *relation,
@@ -250,14 +270,14 @@ static bool add_update(struct transaction *transaction, const struct relation *r
         return false;
     struct change_entry *old_entry = NULL;
     if (has_old_key)
-        old_entry = change_set_touch(&transaction->changes, transaction->replica, relation, key);
+        old_entry = touch(transaction, relation, key);
     if (!read_columns(transaction, relation, change, err))
         return false;
     bool has_new_key = new_key(transaction, relation, &key);
     if (!has_old_key && !has_new_key)
         return out_of_step(relation, "an update came without its primary key", err);
     if (!old_entry)
-        old_entry = change_set_touch(&transaction->changes, transaction->replica, relation, key);
+        old_entry = touch(transaction, relation, key);
     if (!row_exists(old_entry->new_row))
         return !sees_everything(relation) ||
                out_of_step(relation, "a row was updated that is not there", err);
@@ -271,13 +291,13 @@ static bool add_update(struct transaction *transaction, const struct relation *r
     check(new_key(transaction, relation, &key));
     struct change_entry *entry = old_entry;
     if (!slice_eq(old_entry->key, key)) {
-        change_set_put(&transaction->changes, old_entry, ROW_NONE);
-        entry = change_set_touch(&transaction->changes, transaction->replica, relation, key);
+        if (!put(transaction, old_entry, ROW_NONE, err))
+            return false;
+        entry = touch(transaction, relation, key);
         if (row_exists(entry->new_row) && sees_everything(relation))
             return out_of_step(relation, "a row took the key of another", err);
     }
-    change_set_put(&transaction->changes, entry, row);
-    return true;
+    return put(transaction, entry, row, err);
 }
 
 static bool add_delete(struct transaction *transaction, const struct relation *relation,
@@ -289,28 +309,48 @@ static bool add_delete(struct transaction *transaction, const struct relation *r
         return false;
     if (!has_key)
         return out_of_step(relation, "a delete came without its primary key", err);
-    struct change_entry *entry =
-        change_set_touch(&transaction->changes, transaction->replica, relation, key);
+    struct change_entry *entry = touch(transaction, relation, key);
     if (!row_exists(entry->new_row))
         return !sees_everything(relation) ||
                out_of_step(relation, "a row was deleted that is not there", err);
-    change_set_put(&transaction->changes, entry, ROW_NONE);
-    return true;
+    return put(transaction, entry, ROW_NONE, err);
 }
 
-static void add_truncate(struct transaction *transaction, const struct relation *relation)
+/* What the transaction itself has put there. */
+static bool remove_changed(struct transaction *transaction, const struct relation *relation,
+                           struct err *err)
+{
+    const struct changed_relation *changed = change_set_of(&transaction->changes, relation);
+    struct change_walk walk;
+    const struct change_entry *entry;
+    bool ok = true;
+    if (!changed)
+        return true;
+    change_walk_begin(&walk, &transaction->changes, changed);
+    while (ok && (entry = change_walk_next(&walk)))
+        ok = put(transaction, touch(transaction, relation, entry->key), ROW_NONE, err);
+    change_walk_end(&walk);
+    return ok;
+}
+
+bool transaction_remove_all(struct transaction *transaction, const struct relation *relation,
+                            struct err *err)
 {
     struct replica_range range;
     struct slice key;
     struct row row;
-    replica_range_begin(&range, transaction->replica, relation, NULL, SLICE_NONE);
-    while (replica_range_next(&range, &key, &row))
-        change_set_touch(&transaction->changes, transaction->replica, relation, key);
+    bool ok = true;
+    if (change_set_is_spilled(&transaction->changes))
+        replica_range_begin_before(&range, transaction->replica, relation, NULL, SLICE_NONE);
+    else
+        replica_range_begin(&range, transaction->replica, relation, NULL, SLICE_NONE);
+    transaction->is_cut_short = false;
+    while (ok && !transaction->is_cut_short && replica_range_next(&range, &key, &row)) {
+        ok = put(transaction, touch(transaction, relation, key), ROW_NONE, err);
+        transaction->is_cut_short = transaction_is_large(transaction);
+    }
     replica_range_end(&range);
-    const struct changed_relation *changed = change_set_of(&transaction->changes, relation);
-    for (struct change_entry *entry = changed ? changed->first : NULL; entry;
-         entry = entry->next_of_relation)
-        change_set_put(&transaction->changes, entry, ROW_NONE);
+    return ok && remove_changed(transaction, relation, err);
 }
 
 bool transaction_add(struct transaction *transaction, const struct change *change,
@@ -323,6 +363,7 @@ bool transaction_add(struct transaction *transaction, const struct change *chang
         (transaction->only && !catalog_holds(transaction->only, relation)))
         return true;
     transaction->misfit = relation;
+    transaction->is_cut_short = false;
     switch (change->kind) {
     case CHANGE_INSERT:
         return add_insert(transaction, relation, change, err);
@@ -334,8 +375,7 @@ bool transaction_add(struct transaction *transaction, const struct change *chang
         /* Which of the rows were in the partition cannot be told. */
         if (relation->is_partitioned)
             return out_of_step(relation, "a partition was truncated", err);
-        add_truncate(transaction, relation);
-        return true;
+        return transaction_remove_all(transaction, relation, err);
     default:
         return err_set(err, "a message of another kind where a row change was expected");
     }

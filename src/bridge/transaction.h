@@ -15,9 +15,11 @@ struct transaction {
     const struct catalog *catalog;
     const struct catalog *only;          /* set: relations that it does not hold are passed over, */
     const struct relation *except;       /* and so is this one */
-    const struct relation *misfit;       /* of the change that did not fit */
+    const struct relation *misfit;       /* of the change that did not fit; NULL: the replica failed */
     struct replica *replica;
     struct change_set changes;
+    size_t memory;     /* how much the changes may take */
+    bool is_cut_short; /* the change has not wholly been added: spill the changes, and add it again */
     size_t last_relation; /* index; changes come in runs */
     struct buffer values, record, key, scratch;
     struct slice *columns;       /* JSON value of each column of the row at hand */
@@ -27,13 +29,20 @@ struct transaction {
 };
 
 void transaction_init(struct transaction *transaction, const struct catalog *catalog,
-                      struct replica *replica);
+                      struct replica *replica, size_t memory);
 void transaction_release(struct transaction *transaction);
 
 /* Adds a row change or TRUNCATE; tables that are not followed are passed over. False with err and
- * misfit where the change does not fit the rows or the columns that are known. */
+ * misfit where the change does not fit the rows or the columns that are known. See is_cut_short. */
 bool transaction_add(struct transaction *transaction, const struct change *change,
                      struct err *err) WEIR_MUST_CHECK;
 
-/* Forgets the changes. */
+/* Takes all rows of the table away; may be cut short as well. */
+bool transaction_remove_all(struct transaction *transaction, const struct relation *relation,
+                            struct err *err) WEIR_MUST_CHECK;
+
+/* Whether the changes have to be spilled. */
+bool transaction_is_large(const struct transaction *transaction);
+
+/* Forgets the changes; from the replica too, where they are spilled and have not been applied. */
 void transaction_clear(struct transaction *transaction);

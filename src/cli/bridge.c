@@ -71,6 +71,13 @@ static const struct option_spec options[] = {
      .default_value = "4M",
      .placeholder = "SIZE",
      .help = "a batch is sent when no change is waiting, or when it has this size"},
+    {.name = "transaction-memory",
+     .kind = OPTION_SIZE,
+     .offset = FIELD(bridge.transaction_memory),
+     .default_value = "16M",
+     .placeholder = "SIZE",
+     .help = "how much a transaction's changes, what they reach, and its events may each take in "
+             "memory; what is more is worked on in the state folder"},
     {.name = "checkpoint-interval",
      .kind = OPTION_DURATION,
      .offset = FIELD(bridge.checkpoint_interval),

@@ -19,11 +19,12 @@ struct sides {
     struct change_set *changes;
 };
 
-struct difference *difference_new(const struct event_sink *sink)
+struct difference *difference_new(const struct event_sink *sink, size_t memory)
 {
     struct difference *difference = calloc(1, sizeof *difference);
     check(difference != NULL);
     difference->sink = *sink;
+    difference->candidates.memory = memory;
     difference->delivery.sink = &difference->sink;
     return difference;
 }
@@ -121,16 +122,14 @@ static void deliver_entry(struct difference *difference, const struct sides *sid
 {
     const struct relation *relation = entry->relation;
     struct version was = {relation, entry->old_row, NULL}, is = {relation, entry->new_row, NULL};
-    const struct change_entry *other = NULL;
-    if (relation->successor)
-        other = change_set_find(sides->changes, relation->successor, entry->key);
-    if (other && row_exists(other->new_row))
+    struct change_entry other;
+    if (relation->successor &&
+        change_set_look(sides->changes, relation->successor, entry->key, &other) &&
+        row_exists(other.new_row))
         return; /* it is looked at from the other side */
-    if (relation->predecessor && !row_exists(entry->old_row)) {
-        other = change_set_find(sides->changes, relation->predecessor, entry->key);
-        if (other)
-            was = (struct version){relation->predecessor, other->old_row, NULL};
-    }
+    if (relation->predecessor && !row_exists(entry->old_row) &&
+        change_set_look(sides->changes, relation->predecessor, entry->key, &other))
+        was = (struct version){relation->predecessor, other.old_row, NULL};
     compare_audiences(difference, sides, was, is);
 }
 
@@ -151,8 +150,10 @@ static void deliver_changed_rows(struct difference *difference, const struct sid
         if (!has_channels(sides, relation))
             continue;
         bool reads_changed = reads_any_change(sides, relation);
-        for (const struct change_entry *entry = changed->first; entry;
-             entry = entry->next_of_relation) {
+        struct change_walk walk;
+        const struct change_entry *entry;
+        change_walk_begin(&walk, sides->changes, changed);
+        while ((entry = change_walk_next(&walk))) {
             if (change_entry_is_noop(entry) && !reads_changed &&
                 sides->rules_a == sides->rules_b)
                 continue;
@@ -163,6 +164,7 @@ static void deliver_changed_rows(struct difference *difference, const struct sid
                 deliver_entry(difference, sides, entry);
             arena_clear(&difference->arena);
         }
+        change_walk_end(&walk);
     }
 }
 
@@ -189,8 +191,10 @@ static void collect_affected(struct difference *difference, const struct sides *
     const struct changed_relation *changed = sides->changes->relations;
     for (; changed; changed = changed->next) {
         const struct relation *relation = changed->relation;
-        for (const struct change_entry *entry = changed->first; entry;
-             entry = entry->next_of_relation) {
+        struct change_walk walk;
+        const struct change_entry *entry;
+        change_walk_begin(&walk, sides->changes, changed);
+        while ((entry = change_walk_next(&walk))) {
             if (change_entry_is_noop(entry))
                 continue;
             if (row_exists(entry->old_row))
@@ -200,6 +204,7 @@ static void collect_affected(struct difference *difference, const struct sides *
                 ruleset_affected(sides->rules_b, &sides->b, relation, entry->new_row,
                                  entry->old_row, collect, &in_b);
         }
+        change_walk_end(&walk);
     }
     if (sides->rules_a == sides->rules_b)
         return;
@@ -239,24 +244,30 @@ static void deliver_candidate(struct difference *difference, const struct sides 
 
 static void deliver_candidates(struct difference *difference, const struct sides *sides)
 {
-    const struct candidate_row *at = difference->candidates.first;
-    for (; at; at = at->next) {
-        struct row row = replica_get(sides->a.replica, at->relation, at->key);
-        check(row_exists(row)); /* it did not change, so it is in A as well as in B */
-        delivery_next_row(&difference->delivery);
-        for (const struct candidate *candidate = at->first; candidate;
-             candidate = candidate->next_of_row)
-            deliver_candidate(difference, sides, row, candidate);
-        arena_clear(&difference->arena);
+    struct candidate_walk walk;
+    const struct candidate *candidate;
+    struct row row = ROW_NONE;
+    bool is_next_row;
+    candidate_walk_begin(&walk, &difference->candidates);
+    while ((candidate = candidate_walk_next(&walk, &is_next_row))) {
+        if (is_next_row) {
+            arena_clear(&difference->arena);
+            delivery_next_row(&difference->delivery);
+            row = state_get(&sides->a, candidate->row->relation, candidate->row->key);
+            check(row_exists(row)); /* it did not change, so it is in A as well as in B */
+        }
+        deliver_candidate(difference, sides, row, candidate);
     }
+    candidate_walk_end(&walk);
+    arena_clear(&difference->arena);
 }
 
 void difference_run(struct difference *difference, struct replica *replica,
                     struct change_set *changes, struct ruleset *rules_a, struct ruleset *rules_b,
                     const struct event_headers *headers)
 {
-    struct sides sides = {.a = {replica, NULL},
-                          .b = {replica, changes},
+    struct sides sides = {.a = state_before(replica, changes),
+                          .b = state_after(replica, changes),
                           .rules_a = rules_a,
                           .rules_b = rules_b,
                           .changes = changes};
@@ -271,7 +282,7 @@ void difference_first(struct difference *difference, struct replica *replica,
                       struct ruleset *rules, const struct relation *relation, struct row row,
                       const struct event_headers *headers)
 {
-    struct state state = {replica, NULL};
+    struct state state = {.replica = replica};
     struct audience audience;
     difference->delivery.headers = headers;
     delivery_next_row(&difference->delivery);

@@ -229,35 +229,28 @@ struct slice batch_encode(struct batch *batch, struct slice producer, uint64_t e
     return whole;
 }
 
-/*   4 payloads, 8 bytes of them, payloads as on the wire; 4 streams, paths as on the wire;
- *   4 appends, appends as on the wire to the end */
-void batch_save(const struct batch *batch, struct buffer *out)
+static struct slice path_of(const struct batch *batch, uint32_t stream)
 {
-    check(batch->open_count == 0);
-    buffer_add_u32(out, batch->payload_count);
-    buffer_add_u64(out, batch->payload_end - GAP);
-    buffer_add(out, batch->body.data + GAP, batch->payload_end - GAP);
-    buffer_add_u32(out, batch->stream_count);
-    buffer_add_slice(out, buffer_slice(&batch->paths));
-    buffer_add_u32(out, batch->append_count);
-    buffer_add_slice(out, buffer_slice(&batch->appends));
+    const struct batch_stream *from = &batch->streams[stream];
+    return slice_of(batch->paths.data + from->path_at, from->path_len);
 }
 
-bool batch_restore(struct batch *batch, struct slice bytes)
+void batch_take_apart(struct batch *batch, const struct batch_visitor *visitor)
 {
-    struct reader reader = reader_of(bytes);
+    struct reader payloads =
+        reader_of(slice_of(batch->body.data + GAP, batch->payload_end - GAP));
+    for (uint32_t i = 0; i < batch->payload_count; i++)
+        visitor->payload(visitor->context, read_bytes(&payloads, read_u32(&payloads)));
+    struct reader appends = reader_of(buffer_slice(&batch->appends));
+    for (uint32_t i = 0; i < batch->append_count; i++) {
+        uint32_t stream = read_u32(&appends), count = read_u32(&appends);
+        for (uint32_t j = 0; j < count; j++)
+            visitor->reference(visitor->context, path_of(batch, stream), read_u32(&appends));
+    }
+    for (size_t i = 0; i < batch->open_count; i++)
+        visitor->reference(visitor->context, path_of(batch, batch->open[i].stream),
+                           batch->open[i].payload);
+    for (uint32_t i = 0; i < batch->touched_count; i++)
+        batch->streams[batch->touched[i]].open_count = 0;
     batch_clear(batch);
-    batch->payload_count = read_u32(&reader);
-    struct slice payloads = read_bytes(&reader, read_u64(&reader));
-    buffer_add_slice(&batch->body, payloads);
-    batch->payload_end = batch->body.len;
-    uint32_t stream_count = read_u32(&reader);
-    for (uint32_t i = 0; i < stream_count && !reader.failed; i++)
-        batch_add_stream(batch, read_bytes(&reader, read_u16(&reader)));
-    batch->append_count = read_u32(&reader);
-    buffer_add_slice(&batch->appends, read_bytes(&reader, reader_left(&reader)));
-    if (!reader.failed && batch->stream_count == stream_count)
-        return true;
-    batch_clear(batch);
-    return false;
 }

@@ -1,4 +1,4 @@
-#include "weir/replica/change_set.h"
+#include "change_spill.h"
 
 #include "weir/base/check.h"
 
@@ -25,14 +25,21 @@ void change_set_init(struct change_set *set)
 void change_set_clear(struct change_set *set)
 {
     struct arena arena = set->arena;
+    spill_end(set);
     arena_clear(&arena);
     *set = (struct change_set){.arena = arena};
 }
 
 void change_set_release(struct change_set *set)
 {
+    spill_end(set);
     arena_release(&set->arena);
     *set = (struct change_set){0};
+}
+
+size_t change_set_memory(const struct change_set *set)
+{
+    return arena_used(&set->arena);
 }
 
 static uint64_t hash_of(const struct relation *relation, struct slice key)
@@ -56,7 +63,19 @@ static struct change_entry *find_hashed(const struct change_set *set,
 struct change_entry *change_set_find(const struct change_set *set, const struct relation *relation,
                                      struct slice key)
 {
+    check(!change_set_is_spilled(set));
     return set->entry_count ? find_hashed(set, relation, key, hash_of(relation, key)) : NULL;
+}
+
+bool change_set_look(const struct change_set *set, const struct relation *relation,
+                     struct slice key, struct change_entry *entry)
+{
+    if (change_set_is_spilled(set))
+        return spill_look(set, relation, key, entry);
+    const struct change_entry *found = change_set_find(set, relation, key);
+    if (found)
+        *entry = *found;
+    return found != NULL;
 }
 
 static void grow_buckets(struct change_set *set)
@@ -89,8 +108,8 @@ const struct changed_relation *change_set_of(const struct change_set *set,
     return changed_relation_of(set, relation);
 }
 
-static struct changed_relation *ensure_relation(struct change_set *set,
-                                                const struct relation *relation)
+struct changed_relation *changed_relation_ensure(struct change_set *set,
+                                                 const struct relation *relation)
 {
     struct changed_relation *changed = changed_relation_of(set, relation);
     if (changed)
@@ -108,6 +127,8 @@ static struct changed_relation *ensure_relation(struct change_set *set,
 struct change_entry *change_set_touch(struct change_set *set, struct replica *replica,
                                       const struct relation *relation, struct slice key)
 {
+    if (change_set_is_spilled(set))
+        return spill_touch(set, relation, key);
     uint64_t hash = hash_of(relation, key);
     struct change_entry *entry = find_hashed(set, relation, key, hash);
     if (entry)
@@ -127,7 +148,7 @@ struct change_entry *change_set_touch(struct change_set *set, struct replica *re
     struct change_entry **bucket = &set->buckets[hash & (set->bucket_count - 1)];
     entry->next_in_bucket = *bucket;
     *bucket = entry;
-    struct changed_relation *changed = ensure_relation(set, relation);
+    struct changed_relation *changed = changed_relation_ensure(set, relation);
     if (changed->last)
         changed->last->next_of_relation = entry;
     else
@@ -138,11 +159,15 @@ struct change_entry *change_set_touch(struct change_set *set, struct replica *re
     return entry;
 }
 
-void change_set_put(struct change_set *set, struct change_entry *entry, struct row new_row)
+bool change_set_put(struct change_set *set, struct change_entry *entry, struct row new_row,
+                    struct err *err)
 {
+    if (change_set_is_spilled(set))
+        return spill_put(set, entry, new_row, err);
     entry->new_row = row_exists(new_row)
                          ? (struct row){arena_copy(&set->arena, new_row.record)}
                          : ROW_NONE;
+    return true;
 }
 
 bool change_entry_is_noop(const struct change_entry *entry)
@@ -152,8 +177,34 @@ bool change_entry_is_noop(const struct change_entry *entry)
     return slice_eq(entry->old_row.record, entry->new_row.record);
 }
 
-bool change_set_apply(const struct change_set *set, struct replica *replica, struct err *err)
+void change_walk_begin(struct change_walk *walk, const struct change_set *set,
+                       const struct changed_relation *changed)
 {
+    *walk = (struct change_walk){.set = set, .changed = changed, .next = changed->first};
+    if (change_set_is_spilled(set))
+        spill_walk_begin(walk);
+}
+
+const struct change_entry *change_walk_next(struct change_walk *walk)
+{
+    if (change_set_is_spilled(walk->set))
+        return spill_walk_next(walk) ? &walk->current : NULL;
+    const struct change_entry *entry = walk->next;
+    if (entry)
+        walk->next = entry->next_of_relation;
+    return entry;
+}
+
+void change_walk_end(struct change_walk *walk)
+{
+    scratch_walk_end(&walk->noted);
+}
+
+bool change_set_apply(struct change_set *set, struct replica *replica, struct err *err)
+{
+    set->is_applied = true;
+    if (change_set_is_spilled(set))
+        return scratch_is_sound(replica_scratch(replica), err);
     for (struct changed_relation *changed = set->relations; changed; changed = changed->next) {
         for (struct change_entry *entry = changed->first; entry; entry = entry->next_of_relation) {
             if (!change_entry_is_noop(entry) &&

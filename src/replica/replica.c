@@ -25,22 +25,28 @@ enum {
 
 static const char format_version[] = "weir replica 4";
 
+/* Idle cursors of a transaction. */
+struct cursor_pool {
+    MDB_cursor *idle[CURSOR_POOL_MAX];
+    size_t count;
+};
+
 struct replica {
     MDB_env *env;
     MDB_txn *txn;
+    MDB_txn *before; /* reads what was last committed; NULL: not kept */
     MDB_dbi meta, rows, index;
     int lock_fd;
     int data_fd;
     bool is_dirty;
     bool is_full;
-    uint64_t size, size_limit;
+    uint64_t size, size_least, size_limit;
     struct hash_key hash;
     struct replica_index **indexes;
-    size_t index_count;
-    MDB_cursor *row_cursors[CURSOR_POOL_MAX]; /* idle ones, of the current transaction */
-    MDB_cursor *index_cursors[CURSOR_POOL_MAX];
-    size_t row_cursor_count, index_cursor_count;
-    struct buffer scratch;
+    size_t index_count, committed_index_count;
+    struct cursor_pool cursors[2][2]; /* [is of before][is of index] */
+    struct scratch *scratch;
+    struct buffer full_key;
     struct arena arena;
     char directory[512];
 };
@@ -102,7 +108,8 @@ static bool lock_directory(struct replica *replica, struct err *err)
 static bool begin(struct replica *replica, struct err *err)
 {
     int code = mdb_txn_begin(replica->env, NULL, 0, &replica->txn);
-    replica->row_cursor_count = replica->index_cursor_count = 0;
+    /* A write transaction closes its cursors when it ends. */
+    replica->cursors[false][false].count = replica->cursors[false][true].count = 0;
     return code == 0 || fail(replica, code, "cannot begin", err);
 }
 
@@ -125,21 +132,26 @@ static uint64_t used_bytes(const struct replica *replica)
     return ((uint64_t)info.me_last_pgno + 1) * stat.ms_psize;
 }
 
-/* Between two transactions: keeps as much room free as is used. */
-static bool grow_if_needed(struct replica *replica, struct err *err)
+static bool resize(struct replica *replica, uint64_t size, struct err *err)
 {
-    uint64_t size = replica->size;
-    while (size < replica->size_limit && used_bytes(replica) > size / 2)
-        size *= 2;
     if (size > replica->size_limit)
         size = replica->size_limit;
     if (size == replica->size)
         return true;
     int code = mdb_env_set_mapsize(replica->env, size);
     if (code != 0)
-        return fail(replica, code, "cannot grow", err);
+        return fail(replica, code, "cannot change its size", err);
     replica->size = size;
     return true;
+}
+
+/* Between two transactions: keeps as much room free as is used, and what was opened with. */
+static bool fit_size(struct replica *replica, struct err *err)
+{
+    uint64_t size = replica->size_least;
+    while (size < replica->size_limit && used_bytes(replica) > size / 2)
+        size *= 2;
+    return resize(replica, size, err);
 }
 
 static bool open_environment(struct replica *replica, const struct replica_settings *settings,
@@ -150,9 +162,10 @@ static bool open_environment(struct replica *replica, const struct replica_setti
     int code = mdb_env_create(&replica->env);
     check(code == 0);
     replica->size_limit = settings->size_limit;
-    replica->size = settings->size_least > first_size ? settings->size_least : first_size;
-    if (replica->size > replica->size_limit)
-        replica->size = replica->size_limit;
+    replica->size_least = settings->size_least > first_size ? settings->size_least : first_size;
+    if (replica->size_least > replica->size_limit)
+        replica->size_least = replica->size_limit;
+    replica->size = replica->size_least;
     mdb_env_set_mapsize(replica->env, replica->size);
     mdb_env_set_maxdbs(replica->env, 4);
     /* Our own lock keeps other processes out, and one thread does everything. */
@@ -161,7 +174,7 @@ static bool open_environment(struct replica *replica, const struct replica_setti
     if (code != 0)
         return fail(replica, code, "cannot open", err);
     mdb_env_get_fd(replica->env, &replica->data_fd);
-    return grow_if_needed(replica, err) && begin(replica, err) && open_databases(replica, err);
+    return fit_size(replica, err) && begin(replica, err) && open_databases(replica, err);
 }
 
 static bool check_format(struct replica *replica, struct err *err)
@@ -182,6 +195,19 @@ static bool check_format(struct replica *replica, struct err *err)
     }
     memcpy(&replica->hash, hash.data, sizeof replica->hash);
     return true;
+}
+
+/* A read transaction leaves its cursors to whoever opened them. */
+static void forget_before(struct replica *replica)
+{
+    for (int is_index = 0; is_index < 2; is_index++) {
+        struct cursor_pool *pool = &replica->cursors[true][is_index];
+        while (pool->count)
+            mdb_cursor_close(pool->idle[--pool->count]);
+    }
+    if (replica->before)
+        mdb_txn_abort(replica->before);
+    replica->before = NULL;
 }
 
 static void add_index(struct replica *replica, const struct replica_index *index)
@@ -219,6 +245,7 @@ static bool load_indexes(struct replica *replica, struct err *err)
         memcpy(index.columns, all.data + at + 14, sizeof index.columns);
         add_index(replica, &index);
     }
+    replica->committed_index_count = replica->index_count;
     return true;
 }
 
@@ -243,6 +270,7 @@ struct replica *replica_open(const struct replica_settings *settings, struct err
     check(replica != NULL);
     replica->lock_fd = -1;
     snprintf(replica->directory, sizeof replica->directory, "%s", settings->directory);
+    replica->scratch = scratch_new(settings->directory, settings->size_limit);
     if (lock_directory(replica, err) && open_environment(replica, settings, err) &&
         check_format(replica, err) && load_indexes(replica, err))
         return replica;
@@ -254,26 +282,67 @@ void replica_close(struct replica *replica)
 {
     if (!replica)
         return;
+    forget_before(replica);
     if (replica->txn)
         mdb_txn_abort(replica->txn);
+    scratch_free(replica->scratch);
     if (replica->env)
         mdb_env_close(replica->env);
     if (replica->lock_fd >= 0)
         close(replica->lock_fd);
     forget_indexes(replica);
-    buffer_release(&replica->scratch);
+    buffer_release(&replica->full_key);
     arena_release(&replica->arena);
     free(replica);
 }
 
 bool replica_commit(struct replica *replica, struct err *err)
 {
+    forget_before(replica);
     int code = mdb_txn_commit(replica->txn);
     replica->txn = NULL;
     if (code != 0)
         return fail(replica, code, "cannot commit", err);
     replica->is_dirty = false;
-    return grow_if_needed(replica, err) && begin(replica, err);
+    replica->committed_index_count = replica->index_count;
+    return fit_size(replica, err) && begin(replica, err);
+}
+
+/* LMDB never overwrites what was committed last, so that it can be read beside the transaction that
+ * changes it. How much that will be is not known, and the map cannot grow meanwhile. */
+bool replica_keep_before(struct replica *replica, struct err *err)
+{
+    check(!replica->is_dirty && !replica->before);
+    mdb_txn_abort(replica->txn);
+    replica->txn = NULL;
+    if (!resize(replica, replica->size_limit, err) || !begin(replica, err))
+        return false;
+    int code = mdb_txn_begin(replica->env, NULL, MDB_RDONLY, &replica->before);
+    return code == 0 || fail(replica, code, "cannot read", err);
+}
+
+void replica_forget_before(struct replica *replica)
+{
+    forget_before(replica);
+}
+
+void replica_roll_back(struct replica *replica)
+{
+    struct err err;
+    forget_before(replica);
+    if (!replica->txn)
+        return; /* a commit has failed, and all there is to do is to close it */
+    mdb_txn_abort(replica->txn);
+    replica->txn = NULL;
+    while (replica->index_count > replica->committed_index_count)
+        free(replica->indexes[--replica->index_count]);
+    replica->is_dirty = false;
+    check(fit_size(replica, &err) && begin(replica, &err));
+}
+
+struct scratch *replica_scratch(const struct replica *replica)
+{
+    return replica->scratch;
 }
 
 bool replica_is_full(const struct replica *replica)
@@ -306,6 +375,7 @@ bool replica_wipe(struct replica *replica, struct err *err)
     if (code != 0)
         return fail(replica, code, "cannot wipe", err);
     forget_indexes(replica);
+    replica->committed_index_count = 0;
     return replica_set_meta(replica, "format", slice_from_str(format_version), err) &&
            replica_set_meta(replica, "hash",
                             slice_of((const char *)&replica->hash, sizeof replica->hash), err);
@@ -319,10 +389,10 @@ const struct hash_key *replica_hash_key(const struct replica *replica)
 static struct slice row_key_of(struct replica *replica, const struct relation *relation,
                                struct slice key)
 {
-    buffer_clear(&replica->scratch);
-    buffer_add_u64(&replica->scratch, __builtin_bswap64(relation->storage_id));
-    buffer_add_slice(&replica->scratch, key);
-    return buffer_slice(&replica->scratch);
+    buffer_clear(&replica->full_key);
+    buffer_add_u64(&replica->full_key, __builtin_bswap64(relation->storage_id));
+    buffer_add_slice(&replica->full_key, key);
+    return buffer_slice(&replica->full_key);
 }
 
 /* LMDB has no checksums: a damaged page must not become a read beyond it. */
@@ -332,12 +402,24 @@ static struct row row_of_val(const struct relation *relation, MDB_val value)
     return (struct row){slice_of_val(value)};
 }
 
-struct row replica_get(struct replica *replica, const struct relation *relation, struct slice key)
+static struct row get(struct replica *replica, MDB_txn *txn, const struct relation *relation,
+                      struct slice key)
 {
     MDB_val full_key = val_of(row_key_of(replica, relation, key)), value;
-    int code = mdb_get(replica->txn, replica->rows, &full_key, &value);
+    int code = mdb_get(txn, replica->rows, &full_key, &value);
     check(code == 0 || code == MDB_NOTFOUND);
     return code ? ROW_NONE : row_of_val(relation, value);
+}
+
+struct row replica_get(struct replica *replica, const struct relation *relation, struct slice key)
+{
+    return get(replica, replica->txn, relation, key);
+}
+
+struct row replica_get_before(struct replica *replica, const struct relation *relation,
+                              struct slice key)
+{
+    return get(replica, replica->before, relation, key);
 }
 
 static void index_key_of(struct replica *replica, const struct replica_index *index,
@@ -369,8 +451,8 @@ static bool index_columns_differ(const struct replica_index *index,
 static int index_delete(struct replica *replica, const struct replica_index *index,
                         const struct relation *relation, struct slice key, struct row row)
 {
-    index_key_of(replica, index, relation, key, row, &replica->scratch);
-    MDB_val entry = val_of(buffer_slice(&replica->scratch));
+    index_key_of(replica, index, relation, key, row, &replica->full_key);
+    MDB_val entry = val_of(buffer_slice(&replica->full_key));
     int code = mdb_del(replica->txn, replica->index, &entry, NULL);
     check(code != MDB_NOTFOUND); /* every stored row is in every index of its relation */
     return code;
@@ -379,8 +461,8 @@ static int index_delete(struct replica *replica, const struct replica_index *ind
 static int index_insert(struct replica *replica, const struct replica_index *index,
                         const struct relation *relation, struct slice key, struct row row)
 {
-    index_key_of(replica, index, relation, key, row, &replica->scratch);
-    MDB_val entry = val_of(buffer_slice(&replica->scratch)), nothing = {0, NULL};
+    index_key_of(replica, index, relation, key, row, &replica->full_key);
+    MDB_val entry = val_of(buffer_slice(&replica->full_key)), nothing = {0, NULL};
     return mdb_put(replica->txn, replica->index, &entry, &nothing, 0);
 }
 
@@ -483,29 +565,32 @@ bool replica_forget_indexes_except(struct replica *replica, const struct relatio
     if (kept == replica->index_count)
         return true;
     replica->index_count = kept;
+    if (replica->committed_index_count > kept)
+        replica->committed_index_count = kept;
     return save_indexes(replica, err);
 }
 
-static MDB_cursor *take_cursor(struct replica *replica, bool is_index)
+static MDB_cursor *take_cursor(struct replica *replica, bool of_before, bool is_index)
 {
-    if (is_index && replica->index_cursor_count)
-        return replica->index_cursors[--replica->index_cursor_count];
-    if (!is_index && replica->row_cursor_count)
-        return replica->row_cursors[--replica->row_cursor_count];
+    struct cursor_pool *pool = &replica->cursors[of_before][is_index];
+    if (pool->count)
+        return pool->idle[--pool->count];
     MDB_cursor *cursor;
-    int code = mdb_cursor_open(replica->txn, is_index ? replica->index : replica->rows, &cursor);
+    int code = mdb_cursor_open(of_before ? replica->before : replica->txn,
+                               is_index ? replica->index : replica->rows, &cursor);
     check(code == 0);
     return cursor;
 }
 
-void replica_range_begin(struct replica_range *range, struct replica *replica,
-                         const struct relation *relation, const struct replica_index *index,
-                         struct slice prefix)
+static void begin_range(struct replica_range *range, struct replica *replica, bool of_before,
+                        const struct relation *relation, const struct replica_index *index,
+                        struct slice prefix)
 {
     range->replica = replica;
     range->relation = relation;
     range->index = index;
-    range->cursor = take_cursor(replica, index != NULL);
+    range->of_before = of_before;
+    range->cursor = take_cursor(replica, of_before, index != NULL);
     range->is_started = false;
     uint64_t storage_id = __builtin_bswap64(relation->storage_id);
     uint32_t index_id = index ? __builtin_bswap32(index->id) : 0;
@@ -516,6 +601,20 @@ void replica_range_begin(struct replica_range *range, struct replica *replica,
     if (prefix.len)
         memcpy(range->prefix + range->prefix_len, prefix.data, prefix.len);
     range->prefix_len += prefix.len;
+}
+
+void replica_range_begin(struct replica_range *range, struct replica *replica,
+                         const struct relation *relation, const struct replica_index *index,
+                         struct slice prefix)
+{
+    begin_range(range, replica, false, relation, index, prefix);
+}
+
+void replica_range_begin_before(struct replica_range *range, struct replica *replica,
+                                const struct relation *relation,
+                                const struct replica_index *index, struct slice prefix)
+{
+    begin_range(range, replica, true, relation, index, prefix);
 }
 
 /* An index entry ends in the row key, behind its column_count components. */
@@ -555,18 +654,17 @@ bool replica_range_next(struct replica_range *range, struct slice *key, struct r
         return true;
     }
     *key = row_key_in_entry(range->index, slice_of_val(entry));
-    *row = replica_get(range->replica, range->relation, *key);
+    struct replica *replica = range->replica;
+    *row = get(replica, range->of_before ? replica->before : replica->txn, range->relation, *key);
     check(row_exists(*row));
     return true;
 }
 
 void replica_range_end(struct replica_range *range)
 {
-    struct replica *replica = range->replica;
-    if (range->index && replica->index_cursor_count < CURSOR_POOL_MAX)
-        replica->index_cursors[replica->index_cursor_count++] = range->cursor;
-    else if (!range->index && replica->row_cursor_count < CURSOR_POOL_MAX)
-        replica->row_cursors[replica->row_cursor_count++] = range->cursor;
+    struct cursor_pool *pool = &range->replica->cursors[range->of_before][range->index != NULL];
+    if (pool->count < CURSOR_POOL_MAX)
+        pool->idle[pool->count++] = range->cursor;
     else
         mdb_cursor_close(range->cursor);
     range->cursor = NULL;

@@ -2,8 +2,21 @@
 
 #include "weir/base/check.h"
 
+struct state state_before(struct replica *replica, const struct change_set *changes)
+{
+    return (struct state){.replica = replica, .is_before = change_set_is_spilled(changes)};
+}
+
+struct state state_after(struct replica *replica, struct change_set *changes)
+{
+    return (struct state){.replica = replica,
+                          .changes = change_set_is_spilled(changes) ? NULL : changes};
+}
+
 struct row state_get(const struct state *state, const struct relation *relation, struct slice key)
 {
+    if (state->is_before)
+        return replica_get_before(state->replica, relation, key);
     const struct change_entry *entry =
         state->changes ? change_set_find(state->changes, relation, key) : NULL;
     return entry ? entry->new_row : replica_get(state->replica, relation, key);
@@ -19,8 +32,12 @@ void state_read_begin(struct state_read *read, const struct state *state,
         read->single = state_get(state, access->relation, components);
         return;
     }
-    replica_range_begin(&read->range, state->replica, access->relation,
-                        access->kind == ACCESS_INDEX ? access->index : NULL, components);
+    const struct replica_index *index = access->kind == ACCESS_INDEX ? access->index : NULL;
+    if (state->is_before)
+        replica_range_begin_before(&read->range, state->replica, access->relation, index,
+                                   components);
+    else
+        replica_range_begin(&read->range, state->replica, access->relation, index, components);
     read->in_replica = true;
     if (!state->changes)
         return;

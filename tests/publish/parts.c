@@ -158,20 +158,41 @@ Test(parts, a_stream_has_all_of_a_transaction_in_one_append_where_that_fits)
     batch_free(batch);
 }
 
-Test(parts, a_saved_batch_is_the_same)
+static void rebuild_payload(void *context, struct slice payload)
+{
+    batch_add_payload(context, payload);
+}
+
+static void rebuild_reference(void *context, struct slice path, uint32_t payload)
+{
+    batch_add_reference(context, batch_add_stream(context, path), payload);
+}
+
+Test(parts, a_batch_that_is_taken_apart_can_be_built_again)
 {
     seed = 5;
-    struct batch *batch = random_batch(), *restored = batch_new();
-    struct buffer saved = BUFFER_INIT;
-    batch_save(batch, &saved);
-    cr_assert(batch_restore(restored, buffer_slice(&saved)));
-    struct slice a = batch_encode(batch, SLICE("weir"), 1, start, end_of(1));
-    struct slice b = batch_encode(restored, SLICE("weir"), 1, start, end_of(1));
-    cr_assert(slice_eq(a, b));
-    saved.len /= 2;
-    cr_assert_not(batch_restore(restored, buffer_slice(&saved)));
-    cr_assert(batch_is_empty(restored));
-    buffer_release(&saved);
+    struct batch *batch = random_batch(), *rebuilt = batch_new();
+    seed = 5;
+    struct batch *same = random_batch();
+    uint32_t open = batch_add_payload(batch, SLICE("open"));
+    batch_add_reference(batch, batch_add_stream(batch, SLICE("user/0")), open);
+    batch_add_reference(same, batch_add_stream(same, SLICE("user/0")),
+                        batch_add_payload(same, SLICE("open")));
+    batch_end_transaction(same);
+    batch_mark(same, end_of(TRANSACTIONS));
+    struct batch_visitor visitor = {rebuilt, rebuild_payload, rebuild_reference};
+    batch_take_apart(batch, &visitor);
+    cr_assert(batch_is_empty(batch));
+    batch_end_transaction(rebuilt);
+    batch_mark(rebuilt, end_of(TRANSACTIONS));
+
+    struct buffer expected[STREAMS] = {BUFFER_INIT}, got[STREAMS] = {BUFFER_INIT};
+    add_streams(batch_encode(same, SLICE("weir"), 1, start, end_of(TRANSACTIONS)), expected);
+    add_streams(batch_encode(rebuilt, SLICE("weir"), 1, start, end_of(TRANSACTIONS)), got);
+    expect_same(expected, got);
+    release(expected);
+    release(got);
     batch_free(batch);
-    batch_free(restored);
+    batch_free(same);
+    batch_free(rebuilt);
 }

@@ -228,26 +228,79 @@ static void put_one(struct fixture *fixture)
                           &err));
 }
 
-/* Several changes, some of the same row, some back and forth; then both states are read. The set is
- * complete before it is read, as its indexes are not kept. */
-static void change_many(struct fixture *fixture, struct change_set *changes)
+static void change_some(struct fixture *fixture, struct change_set *changes, struct model *after,
+                        uint32_t count)
 {
-    struct model after = fixture->now;
-    struct state a = {fixture->replica, NULL}, b = {fixture->replica, changes};
     struct err err;
-    uint32_t count = test_random(&fixture->random, 20) ? test_random(&fixture->random, 12) : 200;
-    change_set_clear(changes);
     for (uint32_t i = 0; i < count; i++) {
         size_t at;
-        change_one(fixture, &after, &at);
+        change_one(fixture, after, &at);
         struct change_entry *entry =
             change_set_touch(changes, fixture->replica, &test_relation, model_key(fixture, at));
         cr_assert_eq(row_exists(entry->old_row), fixture->now.rows[at].exists);
-        change_set_put(changes, entry, model_row(fixture, &after, at));
+        cr_assert(change_set_put(changes, entry, model_row(fixture, after, at), &err));
     }
+}
+
+/* The entries are the rows that were touched, each with what it was and is. */
+static void check_entries(struct fixture *fixture, struct change_set *changes,
+                          const struct model *after)
+{
+    const struct changed_relation *changed = change_set_of(changes, &test_relation);
+    struct change_walk walk;
+    const struct change_entry *entry;
+    size_t count = 0, differing = 0, expected = 0;
+    if (changed) {
+        change_walk_begin(&walk, changes, changed);
+        while ((entry = change_walk_next(&walk))) {
+            struct change_entry looked;
+            cr_assert(change_set_look(changes, &test_relation, entry->key, &looked));
+            cr_assert(slice_eq(looked.new_row.record, entry->new_row.record));
+            differing += !change_entry_is_noop(entry);
+            count++;
+        }
+        change_walk_end(&walk);
+        cr_assert_eq(count, changed->count);
+    }
+    for (size_t at = 0; at < ROWS; at++) {
+        struct row was = model_row(fixture, &fixture->now, at), is = model_row(fixture, after, at);
+        expected += row_exists(was) != row_exists(is) || !slice_eq(was.record, is.record);
+    }
+    cr_assert_eq(differing, expected);
+}
+
+/* Several changes, some of the same row, some back and forth; then both states are read. The set is
+ * complete before it is read, as its indexes are not kept. Some sets are spilled, at first or on the
+ * way; and some are given up. */
+static void change_many(struct fixture *fixture, struct change_set *changes)
+{
+    struct model after = fixture->now;
+    struct replica *replica = fixture->replica;
+    struct err err;
+    uint32_t count = test_random(&fixture->random, 20) ? test_random(&fixture->random, 12) : 200;
+    bool is_spilled = test_random(&fixture->random, 2);
+    change_set_clear(changes);
+    scratch_clear(replica_scratch(replica));
+    if (is_spilled) {
+        cr_assert(replica_commit(replica, &err));
+        fixture->committed = fixture->now;
+    }
+    change_some(fixture, changes, &after, is_spilled ? test_random(&fixture->random, 10) : count);
+    if (is_spilled) {
+        cr_assert(change_set_spill(changes, replica, &err));
+        change_some(fixture, changes, &after, count);
+    }
+    struct state a = state_before(replica, changes), b = state_after(replica, changes);
     check_reads(fixture, &a, &fixture->now);
     check_reads(fixture, &b, &after);
-    cr_assert(change_set_apply(changes, fixture->replica, &err));
+    check_entries(fixture, changes, &after);
+    if (test_random(&fixture->random, 4) == 0) {
+        change_set_clear(changes);
+        return;
+    }
+    cr_assert(change_set_apply(changes, replica, &err));
+    if (is_spilled)
+        change_set_clear(changes);
     fixture->now = after;
 }
 
@@ -266,7 +319,7 @@ Test(replica_model, reads_what_arrays_hold_and_loses_only_what_was_not_committed
     begin(&fixture);
     change_set_init(&changes);
     for (int i = 0; i < STEPS; i++) {
-        struct state state = {fixture.replica, NULL};
+        struct state state = {.replica = fixture.replica};
         arena_clear(&fixture.arena);
         switch (test_random(&fixture.random, 12)) {
         case 0:
@@ -306,7 +359,7 @@ Test(replica_model, an_index_made_later_holds_what_is_there)
     const struct replica_index *index =
         replica_ensure_index(fixture.replica, &test_relation, columns, 1, &err);
     cr_assert(index);
-    struct state state = {fixture.replica, NULL};
+    struct state state = {.replica = fixture.replica};
     struct access access = {ACCESS_INDEX, &test_relation, index, {COLUMN_N}, 1};
     add_value(&fixture, &key, COLUMN_N, "1.000");
     expect_read(&fixture, &state, &fixture.now, &access, buffer_slice(&key),
@@ -330,7 +383,7 @@ Test(replica_model, meta_and_rows_of_a_wiped_replica_are_gone)
     replica_close(fixture.replica);
     fixture.now = fixture.committed = (struct model){0};
     open_replica(&fixture);
-    struct state state = {fixture.replica, NULL};
+    struct state state = {.replica = fixture.replica};
     check_reads(&fixture, &state, &fixture.now);
     cr_assert_null(replica_meta(fixture.replica, "position").data);
     cr_assert_eq(memcmp(&hash, replica_hash_key(fixture.replica), sizeof hash), 0);

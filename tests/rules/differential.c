@@ -287,7 +287,7 @@ static void step(struct test *test)
     struct answer before[RULES], after[RULES];
     struct change_set changes;
     struct err err;
-    struct state a = {test->world.replica, NULL}, b = {test->world.replica, &changes};
+    struct replica *replica = test->world.replica;
     for (size_t i = 0; i < test->case_count; i++)
         before[i] = ask(test, &test->cases[i], &arena);
     uint32_t writes = 1 + random_below(&test->random, 4);
@@ -298,7 +298,11 @@ static void step(struct test *test)
         buffer_release(&sql);
     }
     change_set_init(&changes);
+    /* Most of the changes in memory, some of them in the replica from the beginning. */
+    if (random_percent(&test->random, 15))
+        check(replica_commit(replica, &err) && change_set_spill(&changes, replica, &err));
     world_collect_changes(&test->world, &changes);
+    struct state a = state_before(replica, &changes), b = state_after(replica, &changes);
     for (size_t i = 0; i < test->case_count; i++) {
         after[i] = ask(test, &test->cases[i], &arena);
         check_state(test, &test->cases[i], &a, &before[i]);
@@ -307,8 +311,9 @@ static void step(struct test *test)
     }
     if (test->case_count)
         check_edit(test, &changes, before, after);
-    check(change_set_apply(&changes, test->world.replica, &err));
+    check(change_set_apply(&changes, replica, &err));
     change_set_release(&changes);
+    scratch_clear(replica_scratch(replica));
     arena_release(&arena);
 }
 

@@ -230,7 +230,7 @@ static struct strings own_answer(struct world *world, struct ruleset *rules, str
 {
     struct strings pairs = {0};
     const struct relation *docs = world_relation(world, "docs");
-    struct state state = {world->replica, NULL};
+    struct state state = {.replica = world->replica};
     struct access all = {.kind = ACCESS_ALL, .relation = docs};
     struct state_read read;
     struct row row;

@@ -191,7 +191,7 @@ static void step(struct test *test, const struct choice *choices)
     struct answer before[TABLES], after[TABLES];
     struct change_set changes;
     struct err err;
-    struct state a = {test->world.replica, NULL}, b = {test->world.replica, &changes};
+    struct state a = {test->world.replica, NULL, false}, b = {test->world.replica, &changes, false};
     const struct choice *was = &choices[random_below(&test->random, CHOICES)];
     const struct choice *is = &choices[random_below(&test->random, CHOICES)];
     ask_all(test, was, before, &arena);

@@ -161,10 +161,10 @@ static void collect_row(struct reading *reading, const struct slice *fields)
     strings_add(&reading->keys, &reading->arena, buffer_slice(&key));
     struct row stored = replica_get(reading->world->replica, relation, buffer_slice(&key));
     if (!row_exists(stored) || !slice_eq(stored.record, row.record))
-        change_set_put(reading->changes,
-                       change_set_touch(reading->changes, reading->world->replica, relation,
-                                        buffer_slice(&key)),
-                       row);
+        check(change_set_put(reading->changes,
+                             change_set_touch(reading->changes, reading->world->replica, relation,
+                                              buffer_slice(&key)),
+                             row, &err));
     buffer_release(&json);
     buffer_release(&record);
     buffer_release(&key);
@@ -172,17 +172,22 @@ static void collect_row(struct reading *reading, const struct slice *fields)
 
 static void collect_deletes(struct reading *reading)
 {
+    struct replica *replica = reading->world->replica;
     struct replica_range range;
     struct slice key;
     struct row row;
+    struct err err;
     strings_sort(&reading->keys);
-    replica_range_begin(&range, reading->world->replica, reading->relation, NULL, SLICE_NONE);
+    if (change_set_is_spilled(reading->changes))
+        replica_range_begin_before(&range, replica, reading->relation, NULL, SLICE_NONE);
+    else
+        replica_range_begin(&range, replica, reading->relation, NULL, SLICE_NONE);
     while (replica_range_next(&range, &key, &row)) {
         if (strings_hold(&reading->keys, key))
             continue;
         struct change_entry *entry = change_set_touch(reading->changes, reading->world->replica,
                                                       reading->relation, key);
-        change_set_put(reading->changes, entry, ROW_NONE);
+        check(change_set_put(reading->changes, entry, ROW_NONE, &err));
     }
     replica_range_end(&range);
 }

@@ -1,10 +1,11 @@
 #!/bin/sh
-# with_pg.sh PORT [NAME=VALUE ...] -- COMMAND ...
-# Runs COMMAND beside a throw-away Postgres with these settings; its conninfo is in WEIR_TEST_DB.
+# with_pg.sh [NAME=VALUE ...] -- COMMAND ...
+# Runs COMMAND beside a throw-away Postgres with these settings, on a free port; its conninfo is in
+# WEIR_TEST_DB.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-port=$1
-shift
+port=$(node -e 'const s = require("net").createServer().listen(0, "127.0.0.1", () => {
+    console.log(s.address().port); s.close() })')
 folder=$(mktemp -d)
 chmod 755 "$folder"
 trap '"$here/pg_cluster.sh" stop "$folder/pg"; rm -rf "$folder"' EXIT

@@ -23,6 +23,7 @@ struct bridge_settings {
     const char *slot;        /* also the producer's name */
     uint64_t replica_limit;  /* bytes of the replica's map */
     uint64_t batch_size;     /* bytes after which a batch is sent though more is waiting */
+    uint64_t transaction_memory; /* bytes; of a larger transaction the rest is kept in `state` */
     uint64_t checkpoint_interval; /* ms */
     uint64_t catalog_interval;    /* ms between looks at which tables are published, and how */
     uint64_t probe_interval;      /* ms between probes of the lag; 0: none */

@@ -24,7 +24,9 @@ struct event_sink {
 
 struct difference;
 
-struct difference *difference_new(const struct event_sink *sink);
+/* What it reaches of rows that did not change themselves is kept in the replica's scratch when it
+ * takes more than so many bytes; whoever runs it asks the scratch afterwards whether it is sound. */
+struct difference *difference_new(const struct event_sink *sink, size_t memory);
 void difference_free(struct difference *difference); /* NULL is allowed */
 
 /* Delivers what leads from A under rules_a to B under rules_b (the same pointer where no rule

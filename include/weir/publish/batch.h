@@ -52,7 +52,13 @@ size_t batch_reference_count(const struct batch *batch);
 struct slice batch_encode(struct batch *batch, struct slice producer, uint64_t epoch,
                           struct progress before, struct progress after);
 
-/* The batch's content as bytes, to be kept beside the state that it belongs to, and back. Every
- * transaction must have ended. False, with the batch cleared, where the bytes are damaged. */
-void batch_save(const struct batch *batch, struct buffer *out);
-bool batch_restore(struct batch *batch, struct slice bytes) WEIR_MUST_CHECK;
+/* Where the content of a batch goes to. */
+struct batch_visitor {
+    void *context;
+    void (*payload)(void *context, struct slice payload); /* in the order of their indexes */
+    void (*reference)(void *context, struct slice path, uint32_t payload);
+};
+
+/* Hands over all payloads, then all references in their order, those of the open transaction at the
+ * end, and clears the batch. */
+void batch_take_apart(struct batch *batch, const struct batch_visitor *visitor);

@@ -13,6 +13,7 @@
 
 #include "weir/base/err.h"
 #include "weir/replica/key.h"
+#include "weir/replica/scratch.h"
 
 struct replica;
 
@@ -47,6 +48,19 @@ void replica_flush_ahead(struct replica *replica);
 /* Whether anything was put since the last commit. */
 bool replica_is_dirty(const struct replica *replica);
 
+/* Keeps what was last committed to be read as "before", while the rows are changed; nothing may have
+ * been put since. The file may then grow to its limit without a commit between. */
+bool replica_keep_before(struct replica *replica, struct err *err) WEIR_MUST_CHECK;
+
+/* Commits and roll-backs do so too. */
+void replica_forget_before(struct replica *replica);
+
+/* Drops what was put since the last commit, the indexes made since then among it. */
+void replica_roll_back(struct replica *replica);
+
+/* The replica's own, in its folder. */
+struct scratch *replica_scratch(const struct replica *replica);
+
 /* Removes all rows, index entries, definitions and meta values except the hash key. */
 bool replica_wipe(struct replica *replica, struct err *err) WEIR_MUST_CHECK;
 
@@ -75,8 +89,10 @@ const struct replica_index *replica_ensure_index(struct replica *replica,
 bool replica_forget_indexes_except(struct replica *replica, const struct relation_set *relations,
                                    struct err *err) WEIR_MUST_CHECK;
 
-/* The row by row key, or ROW_NONE. */
+/* The row by row key, or ROW_NONE: as it is, or as it was before. */
 struct row replica_get(struct replica *replica, const struct relation *relation, struct slice key);
+struct row replica_get_before(struct replica *replica, const struct relation *relation,
+                              struct slice key);
 
 /* Replaces old by new under the same key; either may be ROW_NONE. The old row must be the stored
  * one. Keeps the indexes. False when the disk or the map is full or broken. */
@@ -84,12 +100,14 @@ bool replica_put(struct replica *replica, const struct relation *relation, struc
                  struct row old_row, struct row new_row, struct err *err) WEIR_MUST_CHECK;
 
 /* Rows in a range of keys: of the relation itself (index NULL), those whose row key starts with
- * prefix; else those whose index entry does. No put may happen between begin and end. */
+ * prefix; else those whose index entry does. No put may happen between begin and end, unless the range
+ * is of the rows as they were before. */
 struct replica_range {
     struct replica *replica;
     const struct relation *relation;
     const struct replica_index *index;
     void *cursor; /* from the replica's pool */
+    bool of_before;
     bool is_started;
     char prefix[512];
     size_t prefix_len;
@@ -98,6 +116,10 @@ struct replica_range {
 void replica_range_begin(struct replica_range *range, struct replica *replica,
                          const struct relation *relation, const struct replica_index *index,
                          struct slice prefix);
+
+void replica_range_begin_before(struct replica_range *range, struct replica *replica,
+                                const struct relation *relation,
+                                const struct replica_index *index, struct slice prefix);
 
 /* False at the end. key and row are borrowed as the head of this file says. */
 bool replica_range_next(struct replica_range *range, struct slice *key, struct row *row);

@@ -1,16 +1,21 @@
 /* struct state: the rows as they were before a transaction, or as they are after it.
  *
- * A is the replica; B is the replica seen through a change set that has not been applied. Both can
- * be read at any time while a difference is worked out, which is what makes every delivery the
- * difference between two committed states. One thread; nothing may be put meanwhile. */
+ * A is the replica; B is the replica seen through a change set that has not been applied. Where the
+ * change set is spilled, B is the replica and A what it was before. Both can be read at any time while
+ * a difference is worked out, which is what makes every delivery the difference between two committed
+ * states. One thread; nothing may be put meanwhile. */
 #pragma once
 
 #include "weir/replica/change_set.h"
 
 struct state {
     struct replica *replica;
-    struct change_set *changes; /* NULL: state A */
+    struct change_set *changes; /* to be laid over it; NULL: none */
+    bool is_before;             /* the replica as it was before */
 };
+
+struct state state_before(struct replica *replica, const struct change_set *changes);
+struct state state_after(struct replica *replica, struct change_set *changes);
 
 /* How a step of a plan reaches rows of a relation. */
 enum access_kind {

@@ -13,10 +13,10 @@ import { History, verifyFolds } from '../lib/verify.js'
 const LONG = process.env.WEIR_LONG === '1'
 const ALL_STREAMS = SUBJECTS.map(userStream)
 
-async function withStack(name, run) {
+async function withStack(name, run, options = {}) {
   const seed = seedFromEnvironment()
   console.log(`seed: WEIR_SEED=${seed}`)
-  const stack = await Stack.create(name, { schema: SCHEMA, tables: TABLES, rules: RULES })
+  const stack = await Stack.create(name, { schema: SCHEMA, tables: TABLES, rules: RULES, ...options })
   try {
     await run(stack, seed)
   } catch (error) {
@@ -27,26 +27,32 @@ async function withStack(name, run) {
   }
 }
 
-test('every event of random transactions is what the rules in SQL call for', async () => {
-  await withStack('oracle', async (stack, seed) => {
-    const oracle = new Oracle(stack.db)
-    const traffic = new Traffic(await stack.connect(), new Random(seed))
-    for (let i = 0; i < 40; i++) await traffic.transaction() // something for the snapshot
-    const history = new History(await oracle.state())
-    stack.bridge.start()
-    await stack.settle()
-    const rounds = LONG ? 60 : 6
-    let events = 0
-    for (let round = 0; round < rounds; round++) {
-      for (let i = 0; i < 60; i++) {
-        const { txid } = await traffic.transaction()
-        if (txid !== null) history.committed(txid, await oracle.state(), traffic.log)
-      }
-      await stack.settle()
-      events = await history.verify(stack.server.url, ALL_STREAMS)
+async function everyEvent(stack, seed, rounds) {
+  const oracle = new Oracle(stack.db)
+  const traffic = new Traffic(await stack.connect(), new Random(seed))
+  for (let i = 0; i < 40; i++) await traffic.transaction() // something for the snapshot
+  const history = new History(await oracle.state())
+  stack.bridge.start()
+  await stack.settle()
+  let events = 0
+  for (let round = 0; round < rounds; round++) {
+    for (let i = 0; i < 60; i++) {
+      const { txid } = await traffic.transaction()
+      if (txid !== null) history.committed(txid, await oracle.state(), traffic.log)
     }
-    console.log(`${rounds * 60} transactions, ${events} events`)
-  })
+    await stack.settle()
+    events = await history.verify(stack.server.url, ALL_STREAMS)
+  }
+  console.log(`${rounds * 60} transactions, ${events} events`)
+}
+
+test('every event of random transactions is what the rules in SQL call for', async () => {
+  await withStack('oracle', (stack, seed) => everyEvent(stack, seed, LONG ? 60 : 6))
+})
+
+// With so little memory each transaction goes the way of one that is too large for it.
+test('every event of transactions that are worked on in the state folder is so, too', async () => {
+  await withStack('spilled', (stack, seed) => everyEvent(stack, seed, LONG ? 20 : 2), { bridgeArgs: ['--transaction-memory', '1'] })
 })
 
 test('concurrent sessions: every folded stream equals what the rules in SQL say', async () => {
