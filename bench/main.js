@@ -1,13 +1,16 @@
-// bench/run: measures everything in one run and writes the report.
+// bench/run: measures everything of one kind in one run and writes its part of the report.
 
-import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { weirProgram } from '../tests/e2e/lib/weir.js'
 import { measureDrain } from './drain.js'
 import { describeMachine, loadBefore, versionOf } from './machine.js'
+import { writePart } from './page.js'
 import { measureLatency, measureThroughput } from './pattern.js'
 import { report } from './report.js'
+import { measureServers } from './server_measures.js'
+import { serverReport } from './server_report.js'
+import { nginxVersion } from './server_targets.js'
 
 const FULL = {
   rounds: 3,
@@ -15,32 +18,60 @@ const FULL = {
   throughput: { inserts: 12_000, updates: 8_000, singles: 2_000 },
   latency: { readers: 100, rate: 200, seconds: 15 },
 }
-// Shows that everything runs; its numbers mean nothing.
+const FULL_SERVER = {
+  rounds: 3,
+  appends: [1, 1000, 100_000].map((streams) => ({ streams, seconds: 3 })),
+  catchUp: [
+    { bytes: 1e6, count: 4000, referenceCount: 20, connections: 4 },
+    { bytes: 100e6, count: 40, referenceCount: 2, connections: 2 },
+  ],
+  fanOut: { readers: 1000, rounds: 200, referenceRounds: 20 },
+  idle: { readers: 15_000 },
+}
+// Show that everything runs; their numbers mean nothing.
 const QUICK = {
   rounds: 1,
   drain: { inserts: 6_000, updates: 4_000, singles: 1_000 },
   throughput: { inserts: 2_000, updates: 1_000, singles: 200 },
   latency: { readers: 10, rate: 100, seconds: 1 },
 }
+const QUICK_SERVER = {
+  rounds: 1,
+  appends: [{ streams: 10, seconds: 0.1 }],
+  catchUp: [{ bytes: 1e6, count: 4, referenceCount: 2, connections: 2 }],
+  fanOut: { readers: 20, rounds: 5, referenceRounds: 5 },
+  idle: { readers: 100 },
+}
 
-const { values } = parseArgs({
-  options: { quick: { type: 'boolean' }, rounds: { type: 'string' }, out: { type: 'string' } },
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { quick: { type: 'boolean' }, rounds: { type: 'string' }, out: { type: 'string' }, only: { type: 'string' } },
 })
-const plan = values.quick ? QUICK : FULL
+const log = (line) => console.error(line)
+
+async function measurePipeline(plan, rounds, context) {
+  const drain = await measureDrain(plan.drain, rounds, log)
+  const throughput = await measureThroughput(plan.throughput, rounds, log)
+  const latency = await measureLatency(plan.latency, rounds, log)
+  return report({ plan, drain, throughput, latency, ...context })
+}
+
+async function measureServer(plan, rounds, context) {
+  const versions = [...context.versions, ...(nginxVersion() ? [nginxVersion()] : [])]
+  const results = await measureServers(plan, rounds, log, values.only)
+  return { text: serverReport({ ...context, plan, rounds, results, versions }), summary: [] }
+}
+
+const isServer = positionals[0] === 'server'
+const full = isServer ? FULL_SERVER : FULL
+const quick = isServer ? QUICK_SERVER : QUICK
+const plan = values.quick ? quick : full
 const rounds = values.rounds ? Number(values.rounds) : plan.rounds
 const out = values.out ?? fileURLToPath(new URL('../docs/benchmarks.md', import.meta.url))
-const log = (line) => console.error(line)
-const load = loadBefore()
-log(`load of the machine before: ${load}`)
+const context = { machine: describeMachine(), load: loadBefore(), versions: [versionOf(weirProgram()), `Node ${process.version}`] }
+log(`load of the machine before: ${context.load}`)
 
-const drain = await measureDrain(plan.drain, rounds, log)
-const throughput = await measureThroughput(plan.throughput, rounds, log)
-const latency = await measureLatency(plan.latency, rounds, log)
-const { text, summary } = report({
-  plan, drain, throughput, latency,
-  machine: describeMachine(), load,
-  versions: [versionOf(weirProgram()), `Node ${process.version}`],
-})
-writeFileSync(out, text)
-console.log(`${text}\n${summary.join('\n')}`)
+const { text, summary } = await (isServer ? measureServer : measurePipeline)(plan, rounds, context)
+writePart(out, text, isServer)
+console.log([text, ...summary].join('\n'))
 log(`written: ${out}`)

@@ -9,10 +9,10 @@ export function median(values) {
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
 }
 
-const whole = (value) => Math.round(value).toLocaleString('en')
-const ratio = (value) => value.toFixed(2)
+export const whole = (value) => Math.round(value).toLocaleString('en')
+export const ratio = (value) => value.toFixed(2)
 
-function table(head, rows) {
+export function table(head, rows) {
   const line = (cells) => `| ${cells.join(' | ')} |`
   return [line(head), line(head.map((_, i) => (i === 0 ? '---' : '---:'))), ...rows.map(line)].join('\n')
 }
