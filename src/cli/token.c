@@ -26,7 +26,7 @@ static const struct option_spec options[] = {
     {"lifetime", OPTION_DURATION, FIELD(lifetime_ms), "1h", "TIME", "when it expires", false},
     {"allow", OPTION_STRING, FIELD(streams), NULL, "PATTERNS",
      "what it may read besides: patterns of paths, separated by commas", false},
-    {"jti", OPTION_STRING, FIELD(id), NULL, "TEXT", "an id, to revoke this token alone", false},
+    {"jti", OPTION_STRING, FIELD(id), NULL, "TEXT", "an id of this token", false},
     {"auth-issuer", OPTION_STRING, FIELD(issuer), NULL, "TEXT", "its iss", false},
     {"auth-audience", OPTION_STRING, FIELD(audience), NULL, "TEXT", "its aud", false},
     {.name = NULL},

@@ -55,21 +55,36 @@ static bool may_deliver(const struct channel *channel, struct slice path)
            (slice_eq_str(channel->relation->schema, "weir") && path_is_for_batches(path));
 }
 
-void delivery_send(struct delivery *delivery, enum event_operation operation,
-                   const struct channel *channel, struct slice subject, struct row row,
-                   const uint64_t *columns)
+/* A subject of dots is escaped where it is a whole segment, and stays as it is where it is only a part
+ * of one (`team-{subject}`): then the parts together have to be brought into the canonical form. */
+static struct slice path_for(struct delivery *delivery, const struct channel *channel,
+                             struct slice subject)
 {
-    struct buffer *path = &delivery->path;
+    struct buffer *path = &delivery->path, *canonical = &delivery->canonical;
     buffer_clear(path);
     buffer_add_slice(path, channel->stream_prefix);
     percent_encode_segment(path, subject);
     buffer_add_slice(path, channel->stream_suffix);
-    if (!may_deliver(channel, buffer_slice(path))) {
+    if (may_deliver(channel, buffer_slice(path)))
+        return buffer_slice(path);
+    buffer_clear(canonical);
+    if (path_canonical(buffer_slice(path), canonical) == PATH_OK &&
+        may_deliver(channel, buffer_slice(canonical)))
+        return buffer_slice(canonical);
+    return SLICE_NONE;
+}
+
+void delivery_send(struct delivery *delivery, enum event_operation operation,
+                   const struct channel *channel, struct slice subject, struct row row,
+                   const uint64_t *columns)
+{
+    struct slice path = path_for(delivery, channel, subject);
+    if (!path.len) {
         leave_out(delivery, channel);
         return;
     }
     uint32_t payload = encoded(delivery, operation, channel, row, columns);
-    delivery->sink->deliver(delivery->sink->context, buffer_slice(path), payload);
+    delivery->sink->deliver(delivery->sink->context, path, payload);
 }
 
 /* The JSON that a version shows; borrowed from the row, or in out. */
@@ -103,6 +118,7 @@ void delivery_release(struct delivery *delivery)
 {
     buffer_release(&delivery->event);
     buffer_release(&delivery->path);
+    buffer_release(&delivery->canonical);
     buffer_release(&delivery->compared);
     arena_release(&delivery->scratch);
 }

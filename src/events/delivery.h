@@ -18,7 +18,7 @@ struct delivery {
     const struct event_headers *headers;
     struct encoded_event forms[ENCODED_FORMS_MAX];
     size_t form_count;
-    struct buffer event, path, compared;
+    struct buffer event, path, canonical, compared;
     struct arena scratch;
     uint64_t undeliverable; /* events for subjects that no stream path can carry */
 };

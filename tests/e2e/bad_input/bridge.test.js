@@ -255,6 +255,20 @@ test('a subject in the first segment cannot reach the reserved paths', async () 
   assert.equal((await readStream(server.url, 'plain/tags')).events.length, 1)
 })
 
+test('a subject of dots that is a part of a segment has its stream', async () => {
+  const scenery = await scene()
+  const { db, bridge } = scenery
+  await db.query('ALTER PUBLICATION weir ADD TABLE tags')
+  await insertRule(db, { name: 'part', relation: 'tags', audience: 'SELECT tags.owner_id', stream: `${scenery.name}-part/x-{subject}` })
+  await db.query(`INSERT INTO tags VALUES (1, '.'), (2, '..')`)
+  bridge.start()
+  await db.query(`INSERT INTO notes VALUES (1, 'ana', 'x')`)
+  await delivers(scenery, 'ana', 1)
+  const keys = async (path) => (await readStream(server.url, path)).events.map((event) => event.key)
+  assert.deepEqual(await keys(`${scenery.name}-part/x-.`), ['1'])
+  assert.deepEqual(await keys(`${scenery.name}-part/x-..`), ['2'])
+})
+
 test('the command line: what is wrong is named, and the exit code is not 0', async () => {
   for (const [args, pattern] of [
     [['nonsense'], /nonsense/],
