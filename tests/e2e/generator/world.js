@@ -1,0 +1,302 @@
+// One generated database and its history: rounds of transactions between which every stream is
+// compared with the oracle.
+
+import { SUBJECTS } from '../lib/application.js'
+import { difference, printableId } from '../lib/oracle.js'
+import { Random } from '../lib/random.js'
+import { Stack } from '../lib/stack.js'
+import { readStream, userStream } from '../lib/stream.js'
+import { until } from '../lib/wait.js'
+import { Ddl } from './ddl.js'
+import { Ledger } from './ledger.js'
+import { loadModel } from './model.js'
+import { LiveOracle } from './oracle.js'
+import { RulePool } from './rule_pool.js'
+import { SchemaMaker, publicationSql } from './schema.js'
+import { Session } from './session.js'
+import { name } from './sql.js'
+
+const ALL_STREAMS = SUBJECTS.map(userStream)
+const KEPT_STATEMENTS = 30
+const SESSIONS = 3
+
+export class World {
+  counts = { transactions: 0, commits: 0, exact: 0, rules: 0, ddl: 0, kills: 0 }
+  #log = []
+  #fences = 0
+  #gids = 0
+
+  /** seed decides everything; tables: how many to begin with. */
+  static async create(seed, { tables = 6, rules = 10 } = {}) {
+    const world = new World()
+    const random = (world.random = new Random(seed))
+    world.schemas = random.chance(0.4) ? ['public', 'Other app'] : ['public']
+    world.maker = new SchemaMaker(random, { tables: random.between(2, tables), schemas: world.schemas })
+    world.ruleCount = rules
+    world.schema = world.maker.sql()
+    world.stack = await Stack.create('generator', {
+      schema: world.schema, tables: [], rules: [], cluster: { settings: { max_prepared_transactions: 5 } },
+      bridgeArgs: ['--catalog-interval', '100ms', '--checkpoint-interval', random.pick(['100ms', '1s', '10s']), '--batch-size', random.pick(['4M', '4M', '64K'])],
+      serverArgs: ['--page-size', random.pick(['1M', '4K'])],
+    })
+    try {
+      await world.#begin()
+    } catch (error) {
+      throw await world.close(error)
+    }
+    return world
+  }
+
+  async #begin() {
+    const { stack, random } = this
+    const connect = async () => {
+      const client = await stack.connect()
+      await client.query(`SET statement_timeout = '30s'`) // a wait without end is to be an error
+      return client
+    }
+    const db = (this.db = await connect())
+    this.model = await loadModel(db)
+    this.publication = publicationSql(random, this.model, this.schemas)
+    await db.query(this.publication)
+    this.model = await loadModel(db)
+    this.pool = new RulePool(random)
+    this.oracle = new LiveOracle(await connect(), (rule) => this.pool.readsOf(rule))
+    this.session = new Session(db, random, new Map())
+    this.others = []
+    for (let i = 1; i < SESSIONS; i++) this.others.push(new Session(await connect(), new Random(random.below(1 << 30)), new Map()))
+    this.ddl = new Ddl(random, this.maker)
+    this.ledger = new Ledger(stack.server.url, ALL_STREAMS)
+    for (let i = 0; i < 60; i++) await this.session.run(this.session.plan(this.model))
+    stack.bridge.start()
+    await this.#loosely(async () => {})
+  }
+
+  /** Rounds until so many transactions have been tried. */
+  async run(transactions) {
+    while (this.counts.transactions < transactions) {
+      const round = this.random.weighted([[8, this.#serial], [3, this.#serialUnwatched], [3, this.#concurrent], [1, this.#prepared], [4, this.#schemaChanges]])
+      await round.call(this)
+      await this.#settle()
+      await this.ledger.verify()
+    }
+    return { ...this.counts, events: this.ledger.events }
+  }
+
+  async #settle() {
+    await this.killing
+    this.killing = undefined
+    if (!this.stack.bridge.isRunning()) throw new Error('weir bridge has ended by itself')
+    await this.stack.settle()
+  }
+
+  #note(session, txid) {
+    this.#log.push(`-- ${txid ?? 'rolled back'}\n` + session.last.join(';\n  ').replace(/'[0-9a-z]{200,}'/g, `'…'`))
+    if (this.#log.length > KEPT_STATEMENTS) this.#log.shift()
+  }
+
+  /** Runs one transaction: {txid, touched, withRules}. */
+  async #transaction(session, { withRules = false, end } = {}) {
+    const plan = session.plan(this.model, { more: withRules ? [this.pool.change(this.oracle.rules)] : [], canTruncate: end === undefined })
+    const txid = await session.run(plan, end)
+    this.#note(session, txid)
+    this.counts.transactions++
+    if (txid) this.counts.commits++
+    return { txid, touched: txid ? plan.touched : new Set(), withRules: withRules && txid !== null }
+  }
+
+  async #record(transactions) {
+    const touched = new Set(transactions.flatMap((each) => [...each.touched]))
+    const withRules = transactions.some((each) => each.withRules)
+    const streams = await this.oracle.advance(touched, withRules)
+    const txids = transactions.filter((each) => each.txid).map((each) => each.txid)
+    if (txids.length > 0) this.ledger.record(txids, streams, this.#log.slice(-Math.max(5, transactions.length)).join('\n'))
+    if (transactions.length === 1) this.counts.exact += txids.length
+    for (const session of [this.session, ...this.others]) session.statements.sizes = this.oracle.sizes
+  }
+
+  #perhapsKill(chance) {
+    if (this.killing || !this.random.chance(chance)) return
+    this.counts.kills++
+    const victim = this.random.weighted([[3, 'bridge'], [2, 'server'], [1, 'both'], [1, 'stop']])
+    this.killing = this.#kill(victim).finally(() => (this.killing = undefined))
+    this.killing.catch(() => {}) // who awaits it hears of it
+  }
+
+  async #kill(victim) {
+    const { bridge, server } = this.stack
+    if (victim === 'stop') await bridge.stop()
+    else if (victim !== 'server') await bridge.kill()
+    if (victim === 'server' || victim === 'both') {
+      await server.kill()
+      await server.restart()
+    }
+    if (victim !== 'server') bridge.start()
+  }
+
+  #killing() {
+    return this.random.chance(0.3) ? 0.04 : 0
+  }
+
+  /** Every transaction is compared by itself. */
+  async #serial() {
+    const pace = this.#killing()
+    for (let i = this.random.between(40, 120); i > 0; i--) {
+      this.#perhapsKill(pace)
+      await this.#record([await this.#transaction(this.session, { withRules: this.random.chance(0.04) })])
+    }
+  }
+
+  /** Several are compared as one. */
+  async #serialUnwatched() {
+    const pace = this.#killing()
+    for (let i = this.random.between(3, 8); i > 0; i--) {
+      const done = []
+      for (let n = this.random.between(2, 40); n > 0; n--) {
+        this.#perhapsKill(pace)
+        done.push(await this.#transaction(this.session, { withRules: this.random.chance(0.02) }))
+      }
+      await this.#record(done)
+    }
+  }
+
+  async #concurrent() {
+    const pace = this.#killing()
+    const done = []
+    await Promise.all([this.session, ...this.others].map(async (session) => {
+      for (let i = 0; i < 40; i++) {
+        if (session === this.session) this.#perhapsKill(pace)
+        done.push(await this.#transaction(session, { withRules: session === this.session && this.random.chance(0.05) }))
+      }
+    }))
+    await this.#record(done)
+  }
+
+  /** A prepared transaction that others overtake, as far as its locks let them. */
+  async #prepared() {
+    for (let i = this.random.between(2, 5); i > 0; i--) {
+      const gid = `weir ${++this.#gids}`
+      const [other] = this.others
+      const prepared = await this.#transaction(other, { end: `PREPARE TRANSACTION '${gid}'` })
+      await this.db.query(`SET lock_timeout = '50ms'`)
+      for (let n = this.random.below(4); n > 0; n--) await this.#record([await this.#transaction(this.session)])
+      await this.db.query('RESET lock_timeout')
+      this.#perhapsKill(0.1)
+      if (await this.#endPrepared(gid, this.random.chance(0.7) ? 'COMMIT' : 'ROLLBACK')) await this.#record([prepared])
+    }
+  }
+
+  /** Whether it was committed. One that failed has not been prepared. */
+  async #endPrepared(gid, how) {
+    const { rows } = await this.db.query('SELECT 1 FROM pg_prepared_xacts WHERE gid = $1', [gid])
+    if (rows.length > 0) await this.db.query(`${how} PREPARED '${gid}'`)
+    return rows.length > 0 && how === 'COMMIT'
+  }
+
+  async #schemaChanges() {
+    const pace = this.#killing()
+    await this.#loosely(async () => {
+      for (let i = this.random.between(1, 3); i > 0; i--) {
+        for (let n = this.random.below(6); n > 0; n--) await this.#transaction(this.session)
+        this.#perhapsKill(pace * 5)
+        await this.#changeSchema()
+        for (let n = this.random.below(6); n > 0; n--) await this.#transaction(this.session)
+      }
+    })
+  }
+
+  /** One or two changes of the schema, rows written before, between and after, all in a transaction. */
+  async #changeSchema() {
+    const { session, db } = this
+    this.counts.ddl++
+    const done = ['BEGIN']
+    const write = async () => {
+      for (let n = this.random.below(3); n > 0; n--) done.push(session.statements.any(this.model).sql)
+      for (const sql of done.splice(1)) await this.#step(sql)
+    }
+    try {
+      await db.query('BEGIN')
+      await write()
+      for (let n = this.random.weighted([[4, 1], [1, 2]]); n > 0; n--) {
+        await this.#step(this.ddl.any(this.model))
+        this.model = await loadModel(db)
+        await write()
+      }
+      await db.query(this.random.chance(0.1) ? 'ROLLBACK' : 'COMMIT')
+    } finally {
+      await db.query('ROLLBACK')
+      this.model = await loadModel(db)
+    }
+  }
+
+  async #step(sql) {
+    await this.db.query('SAVEPOINT step')
+    try {
+      await this.db.query(sql)
+      this.#log.push(sql)
+    } catch (error) {
+      if (error.code === undefined || error.code.startsWith('XX')) throw error
+      await this.db.query('ROLLBACK TO step')
+    }
+  }
+
+  /** Work after which the bridge reads tables again: compared once that is over. The rules are
+   * written anew, as many of the old ones as there still can be among them. */
+  async #loosely(work) {
+    await work()
+    this.model = await loadModel(this.db)
+    this.pool.renew(this.model, this.ruleCount)
+    await this.pool.putAll(this.db)
+    this.counts.rules += this.pool.rules.length
+    await this.#fence()
+    await this.#settle()
+    let refusals
+    await this.ledger.verifyInTheEnd(async () => {
+      refusals = await this.pool.refusals(this.db)
+      if (!refusals) throw new Error('weir.rule_status does not speak of every rule')
+      await this.oracle.reload(this.model, new Set(refusals.keys()))
+      return this.oracle.state()
+    })
+    await this.pool.judge(this.db, this.model, refusals)
+  }
+
+  /** Sees to it that the bridge has taken up every change of the schema so far: it has, once it
+   * shows a column that was added behind them. */
+  async #fence() {
+    const column = `fence_${++this.#fences}`
+    await this.db.query(`ALTER TABLE public.test_marker ${this.#fences > 1 ? `DROP COLUMN fence_${this.#fences - 1}, ` : ''}ADD COLUMN ${column} int DEFAULT 1`)
+    await this.killing
+    await until('the bridge to take up the changed schema', async () => {
+      const { events } = await readStream(this.stack.server.url, 'test-marker/all/data')
+      return events.at(-1)?.value?.includes(name(column))
+    })
+  }
+
+  /** What a failure needs to be understood, and the end of it all. */
+  async close(error) {
+    if (error) error.message = `${error.message}\n${await this.#oracleVerdict()}${this.#story()}`.replace(/[0-9a-z]{200,}/g, '…')
+    try {
+      await this.killing
+      await this.stack.close()
+    } catch (another) {
+      error ??= another
+    }
+    return error
+  }
+
+  /** Whether the oracle was up to date, so that an error of its own is not looked for in Weir. */
+  async #oracleVerdict() {
+    try {
+      const before = this.oracle.state()
+      await this.oracle.reload(await loadModel(this.db), new Set(this.oracle.rules.filter((rule) => rule.isRefused).map((rule) => rule.name)))
+      const stale = [...difference(before, this.oracle.state())].map(([path, events]) => `${path}: ${[...events.keys()].map(printableId)}`)
+      return stale.length > 0 ? `the oracle was not up to date: ${stale.slice(0, 5).join('; ')}\n` : ''
+    } catch (error) {
+      return `the oracle cannot be asked: ${error.message}\n`
+    }
+  }
+
+  #story() {
+    const rules = this.oracle?.rules.map(({ name: rule, target, audience, columns, type, stream, isRefused }) => JSON.stringify({ rule, target, audience, columns, type, stream, isRefused }))
+    return `schema:\n${this.schema}\npublication: ${this.publication}\ntables now: ${this.model?.tables.map((table) => `${table.oid} ${table.schema}.${table.name}${table.isFollowed ? '' : ' (not followed)'}`).join(', ')}\nrules:\n${rules?.join('\n')}\nlatest transactions:\n${this.#log.slice(-12).join('\n')}\nbridge:\n${this.stack.bridge?.log(30)}\nserver:\n${this.stack.server?.log(5)}`
+  }
+}
