@@ -24,7 +24,7 @@ let databases = 0
 
 before(async () => {
   workspace = new Workspace('bad-input')
-  cluster = await Cluster.start(workspace)
+  cluster = await Cluster.start(workspace, { settings: { max_replication_slots: '40', max_wal_senders: '40' } }) // one a scene
   server = await Server.start(workspace)
 })
 
