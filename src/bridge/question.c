@@ -51,8 +51,9 @@ static void ask_postgres(const struct question *question, struct pg_connection *
     struct err err;
     struct pg_rows *rows =
         pg_query(connection, &err,
-                 "SELECT json_agg(to_json(rule)) FROM weir.explain($1,"
-                 " coalesce(to_regclass('public.' || $2), $2::regclass), $3) AS rule",
+                 "SELECT json_agg(to_json(judged)) FROM weir.explain($1,"
+                 " (CASE cardinality(parse_ident($2)) WHEN 1 THEN 'public.' || $2 ELSE $2 END)"
+                 "::regclass, $3) AS judged",
                  3, parameters);
     if (rows) {
         struct slice rules = pg_rows_slice(rows, 0, 0);

@@ -1,5 +1,5 @@
 /* The files of sql/ as they were when the program was built, in the order of their names. Made by
- * cmake/embed_sql.cmake. */
+ * cmake/embed.cmake. */
 #pragma once
 
 struct sql_file {

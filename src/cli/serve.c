@@ -43,6 +43,8 @@ static const struct option_spec options[] = {
      "secrets, one a line, that let the bridge and other writers in", false},
     {"admin-token-file", OPTION_STRING, FIELD(server.admin_token_file), NULL, "FILE",
      "secrets, one a line, for /metrics and to read any stream", false},
+    {"console", OPTION_STRING, FIELD(server.console), "auto", "auto|on|off",
+     "serve the console, a page at /console/; auto: where only this machine reaches it", false},
     {"long-poll-timeout", OPTION_DURATION, FIELD(server.long_poll_timeout_ms), "30s", "TIME",
      "how long a long-poll waits for data", false},
     {"sse-lifetime", OPTION_DURATION, FIELD(server.sse_lifetime_ms), "60s", "TIME",
@@ -136,6 +138,9 @@ static bool check_settings(struct serve_settings *settings, struct err *err)
     log_configure(level, format);
     if (!check_auth(server, err))
         return false;
+    if (strcmp(server->console, "auto") != 0 && strcmp(server->console, "on") != 0 &&
+        strcmp(server->console, "off") != 0)
+        return err_set(err, "--console %s is not auto, on or off", server->console);
     if (server->max_body == 0 || server->max_body > (uint64_t)1 << 30 || server->page_bytes == 0 ||
         server->max_connections == 0 || server->long_poll_timeout_ms == 0 ||
         server->sse_lifetime_ms == 0 || server->heartbeat_ms == 0)

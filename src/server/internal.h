@@ -96,6 +96,7 @@ struct server {
     size_t bodies_held; /* bytes, of all requests */
     bool has_woken;     /* somebody must run before the loop sleeps */
     bool is_draining;
+    bool has_console; /* console.h */
     uint64_t drain_deadline_ms;
     struct server_counters counters;
     struct reports *reports;

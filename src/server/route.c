@@ -1,4 +1,5 @@
 #include "access.h"
+#include "console.h"
 #include "subscription.h"
 
 #include "weir/base/percent.h"
@@ -98,6 +99,8 @@ bool route_admits(struct request *request)
         return true;
     if (starts_with(path, root))
         return admits_path(request, slice_of(path.data + root.len, path.len - root.len));
+    if (console_has(request->server, path))
+        return true;
     if (!slice_eq_str(path, "/healthz") && !slice_eq_str(path, "/readyz"))
         need.right = RIGHT_ADMIN;
     return access_allows(request, need);
@@ -125,6 +128,8 @@ void route(struct request *request)
         reply_preflight(request);
     else if (starts_with(path, root))
         route_path(request, slice_of(path.data + root.len, path.len - root.len));
+    else if (console_has(request->server, path))
+        route_console(request, path);
     else
         route_status(request, path);
 }

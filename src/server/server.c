@@ -3,6 +3,7 @@
  * for it is woken, timers expire; and again without sleeping while somebody was woken. */
 #include "access.h"
 #include "connection.h"
+#include "console.h"
 #include "history.h"
 #include "internal.h"
 #include "report.h"
@@ -342,6 +343,7 @@ bool server_run(const struct server_settings *settings, struct err *err)
         access_close(&server);
         return false;
     }
+    server.has_console = console_is_wanted(settings->console, listener);
     server.pages = page_cache_new();
     server.reports = reports_new();
     server.history = history_new();

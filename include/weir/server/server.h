@@ -16,6 +16,7 @@ struct server_settings {
     const char *auth_streams; /* patterns of what a token's subject may read */
     uint64_t auth_leeway_ms;
     const char *writer_token_file, *admin_token_file;
+    const char *console; /* "on", "off", or "auto": where only this machine reaches it */
     bool is_public;     /* Cache-Control: public instead of private */
     bool has_webhooks;
     bool has_webhook_loopback; /* they may go to http://localhost and http://127.0.0.x */
