@@ -10,14 +10,11 @@
 
 /* Tables of schema weir other than the rules are Weir's own and never followed. */
 static const char tables_sql[] =
-    "SELECT c.oid, n.nspname, c.relname, c.relkind, c.relreplident, pt.rowfilter,"
+    "SELECT c.oid, n.nspname, c.relname, c.relkind, pt.rowfilter,"
     "       greatest(c.reltuples, 0), pr.prattrs IS NOT NULL,"
     "       (SELECT array_to_string(i.indkey::int2[], ' ') FROM pg_index i"
     "         WHERE i.indrelid = c.oid AND i.indisprimary),"
-    "       coalesce((SELECT i.indimmediate FROM pg_index i"
-    "         WHERE i.indrelid = c.oid AND i.indisprimary), true),"
-    "       (SELECT array_to_string(i.indkey::int2[], ' ') FROM pg_index i"
-    "         WHERE i.indrelid = c.oid AND i.indisreplident),"
+    "       nameless.schema, nameless.name, nameless.identity,"
     "       (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)"
     "          FROM pg_attribute a, pg_index i"
     "         WHERE i.indrelid = c.oid AND i.indisprimary AND a.attrelid = c.oid"
@@ -30,6 +27,20 @@ static const char tables_sql[] =
     "  JOIN pg_namespace n ON n.nspname = pt.schemaname"
     "  JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = pt.tablename"
     "  LEFT JOIN pg_publication_rel pr ON pr.prpubid = p.oid AND pr.prrelid = c.oid"
+    /* The table, or a partition, whose updates and deletes do not say which row they are of. */
+    "  LEFT JOIN LATERAL (SELECT s.nspname, l.relname, l.relreplident"
+    "       FROM (SELECT c.oid WHERE c.relkind = 'r' UNION ALL"
+    "             SELECT t.relid FROM pg_partition_tree(c.oid) t"
+    "              WHERE c.relkind = 'p' AND t.isleaf) rows_in(oid)"
+    "       JOIN pg_class l ON l.oid = rows_in.oid JOIN pg_namespace s ON s.oid = l.relnamespace"
+    "      WHERE l.relkind = 'r' AND l.relreplident <> 'f' AND NOT EXISTS (SELECT FROM pg_index i"
+    "              WHERE i.indrelid = l.oid AND CASE l.relreplident"
+    "                    WHEN 'd' THEN i.indisprimary AND i.indimmediate"
+    "                    WHEN 'i' THEN i.indisreplident AND (l.oid = c.oid OR EXISTS ("
+    "                        SELECT FROM pg_partition_ancestors(i.indexrelid) a"
+    "                          JOIN pg_index r ON r.indexrelid = a.relid AND r.indrelid = c.oid))"
+    "                    ELSE false END)"
+    "      ORDER BY 1, 2 LIMIT 1) nameless(schema, name, identity) ON true"
     " WHERE pt.pubname = $1 AND NOT (n.nspname = 'weir' AND c.relname <> 'rules')"
     " ORDER BY n.nspname, c.relname";
 
@@ -80,8 +91,7 @@ struct loading {
     enum catalog_strictness strictness;
     struct arena *arena;
     uint8_t published;
-    const char **keys;       /* pg_index.indkey of each relation */
-    const char **identities; /* the same of the index that is its replica identity, or "" */
+    const char **keys; /* pg_index.indkey of each relation */
     struct value_type *types;
     size_t type_count;
 };
@@ -114,14 +124,14 @@ enum table_column {
     TABLE_SCHEMA,
     TABLE_NAME,
     TABLE_KIND,
-    TABLE_IDENTITY,
     TABLE_ROW_FILTER,
     TABLE_ROW_ESTIMATE,
     TABLE_HAS_COLUMN_LIST,
     TABLE_KEY,
-    TABLE_IS_KEY_IMMEDIATE,
-    TABLE_IDENTITY_INDEX,
-    TABLE_WHOLE_KEY_LIST,  /* the column list with the key, where it leaves out a part of it */
+    TABLE_NAMELESS_SCHEMA, /* of itself or a partition that has no replica identity */
+    TABLE_NAMELESS_NAME,
+    TABLE_NAMELESS_IDENTITY, /* pg_class.relreplident */
+    TABLE_WHOLE_KEY_LIST,    /* the column list with the key, where it leaves out a part of it */
     TABLE_IS_IMPLICIT, /* by FOR ALL TABLES or FOR TABLES IN SCHEMA */
 };
 
@@ -130,15 +140,32 @@ static bool is_rule_table(const struct pg_rows *rows, size_t row)
     return strcmp(pg_rows_str(rows, row, TABLE_SCHEMA), "weir") == 0;
 }
 
-/* Whether updates and deletes come without the primary key. */
-static bool lacks_identity(const struct loading *loading, const struct pg_rows *rows, size_t row)
+/* Updates and deletes have to say which row they are of. */
+static bool check_identity(struct loading *loading, const struct pg_rows *rows, size_t row,
+                           struct err *err)
 {
-    char identity = pg_rows_str(rows, row, TABLE_IDENTITY)[0];
     bool is_needed =
         is_rule_table(rows, row) || loading->published & (PUBLISH_UPDATE | PUBLISH_DELETE);
-    bool is_key = strcmp(pg_rows_str(rows, row, TABLE_IDENTITY_INDEX),
-                         pg_rows_str(rows, row, TABLE_KEY)) == 0;
-    return is_needed && (identity == 'n' || (identity == 'i' && !is_key));
+    if (!is_needed || pg_rows_is_null(rows, row, TABLE_NAMELESS_IDENTITY))
+        return true;
+    const char *name = quoted_name(loading->arena, pg_rows_str(rows, row, TABLE_NAMELESS_SCHEMA),
+                                   pg_rows_str(rows, row, TABLE_NAMELESS_NAME));
+    switch (pg_rows_str(rows, row, TABLE_NAMELESS_IDENTITY)[0]) {
+    case 'd':
+        err_set(err, "the primary key of table %s is deferrable, so updates carry no identity",
+                name);
+        return err_hint(err, "ALTER TABLE %s REPLICA IDENTITY FULL;", name);
+    case 'i':
+        err_set(err, "the index of table %s's REPLICA IDENTITY is gone, or unique in this partition "
+                     "only, so updates do not say which row they are of",
+                name);
+        break;
+    default:
+        err_set(err, "table %s has REPLICA IDENTITY NOTHING, so updates do not say which row they "
+                     "are of",
+                name);
+    }
+    return err_hint(err, "ALTER TABLE %s REPLICA IDENTITY DEFAULT;", name);
 }
 
 /* One reason at a time: each names the table and the SQL that mends it, which can be run as it is. */
@@ -157,18 +184,8 @@ static bool check_table(struct loading *loading, const struct pg_rows *rows, siz
                         "(...);",
                         publication, name, name);
     }
-    if (!bool_at(rows, row, TABLE_IS_KEY_IMMEDIATE) &&
-        pg_rows_str(rows, row, TABLE_IDENTITY)[0] == 'd') {
-        err_set(err, "the primary key of table %s is deferrable, so updates carry no identity",
-                name);
-        return err_hint(err, "ALTER TABLE %s REPLICA IDENTITY FULL;", name);
-    }
-    if (lacks_identity(loading, rows, row)) {
-        bool is_nothing = pg_rows_str(rows, row, TABLE_IDENTITY)[0] == 'n';
-        err_set(err, "table %s has REPLICA IDENTITY %s, so updates do not carry its primary key",
-                name, is_nothing ? "NOTHING" : "USING another INDEX");
-        return err_hint(err, "ALTER TABLE %s REPLICA IDENTITY DEFAULT;", name);
-    }
+    if (!check_identity(loading, rows, row, err))
+        return false;
     if (!pg_rows_is_null(rows, row, TABLE_WHOLE_KEY_LIST)) {
         err_set(err, "the column list of table %s in publication %s leaves out a primary key column",
                 name, publication);
@@ -202,8 +219,6 @@ static void add_table(struct loading *loading, const struct pg_rows *rows, size_
         relation->row_filter = copy_at(loading->arena, rows, row, TABLE_ROW_FILTER);
     catalog->relations.relations[at] = relation;
     loading->keys[at] = arena_strdup(loading->arena, pg_rows_str(rows, row, TABLE_KEY));
-    loading->identities[at] =
-        arena_strdup(loading->arena, pg_rows_str(rows, row, TABLE_IDENTITY_INDEX));
 }
 
 /* One that is left out shows nothing to anybody, and the others go on. Nobody has asked for a single
@@ -231,7 +246,6 @@ static bool load_tables(struct loading *loading, struct err *err)
     catalog->row_estimates = arena_calloc(loading->arena, count + 1, sizeof(double));
     catalog->complaints = arena_calloc(loading->arena, count + 1, sizeof *catalog->complaints);
     loading->keys = arena_calloc(loading->arena, count + 1, sizeof *loading->keys);
-    loading->identities = arena_calloc(loading->arena, count + 1, sizeof *loading->identities);
     bool ok = true;
     for (size_t i = 0; ok && i < count; i++) {
         if (check_table(loading, rows, i, err))
@@ -391,43 +405,27 @@ static bool load_types(struct loading *loading, const struct pg_rows *columns, s
     return ok;
 }
 
-/* The columns of a pg_index.indkey, in its order; fewer where a column list leaves some out. */
-static const uint16_t *index_columns(struct loading *loading, const struct relation *relation,
-                                     const int *attnums, const char *indkey, size_t *count,
-                                     bool *is_whole)
+/* The columns of a pg_index.indkey, in its order. A column list that leaves out a part of the key has
+ * been refused by now, unless it came meanwhile. */
+static bool set_key(struct loading *loading, struct relation *relation, const int *attnums,
+                    const char *indkey, struct err *err)
 {
     uint16_t *columns = arena_calloc(loading->arena, RELATION_KEY_MAX, sizeof *columns);
-    *count = 0;
-    *is_whole = true;
+    relation->key = columns;
     while (*indkey) {
         char *end;
         long attnum = strtol(indkey, &end, 10);
         size_t column = 0;
         while (column < relation->column_count && attnums[column] != attnum)
             column++;
-        check(*count < RELATION_KEY_MAX);
-        if (column < relation->column_count)
-            columns[(*count)++] = (uint16_t)column;
-        else
-            *is_whole = false;
+        if (column == relation->column_count)
+            return err_set(err, "table %.*s.%.*s has changed while it was looked at",
+                           SLICE_ARG(relation->schema), SLICE_ARG(relation->name));
+        check(relation->key_count < RELATION_KEY_MAX);
+        columns[relation->key_count++] = (uint16_t)column;
         indkey = *end ? end + 1 : end;
     }
-    return columns;
-}
-
-/* A column list that leaves out a part of the key has been refused by now, unless it came meanwhile.
- * One that leaves out a part of the identity has Postgres refuse every update. */
-static bool set_keys(struct loading *loading, struct relation *relation, const int *attnums,
-                     const char *key, const char *identity, struct err *err)
-{
-    bool is_whole;
-    relation->identity = index_columns(loading, relation, attnums, identity,
-                                       &relation->identity_count, &is_whole);
-    if (!is_whole || strcmp(identity, key) == 0)
-        relation->identity_count = 0;
-    relation->key = index_columns(loading, relation, attnums, key, &relation->key_count, &is_whole);
-    return is_whole || err_set(err, "table %.*s.%.*s has changed while it was looked at",
-                               SLICE_ARG(relation->schema), SLICE_ARG(relation->name));
+    return true;
 }
 
 static bool set_columns(struct loading *loading, size_t at, const struct pg_rows *columns,
@@ -449,7 +447,7 @@ static bool set_columns(struct loading *loading, size_t at, const struct pg_rows
         column->is_deterministic = bool_at(columns, i, 5);
     }
     relation->columns = all;
-    return set_keys(loading, relation, attnums, loading->keys[at], loading->identities[at], err);
+    return set_key(loading, relation, attnums, loading->keys[at], err);
 }
 
 static bool load_columns(struct loading *loading, struct err *err)

@@ -2,9 +2,9 @@
  *
  *   catalog   4 count, relations
  *   relation  8 storage id, 4 oid, text schema, text name, 4 count, columns,
- *             4 count, 2 column of the primary key each, the same of the replica identity's
- *             index, 1 has a column list, 1 published operations, text row filter, 1 partitioned,
- *             4 count, (text schema, text name) of each leaf
+ *             4 count, 2 column of the primary key each, 1 has a column list, 1 published
+ *             operations, text row filter, 1 partitioned, 4 count, (text schema, text name) of
+ *             each leaf
  *   column    text name, 1 not null, 1 deterministic, type
  *   type      4 oid, 4 base oid, 1 kind, 1 domain, 1 delimiter, text name, 1 has an element,
  *             type of the element, 4 count, (text JSON name, type) of each field
@@ -66,7 +66,6 @@ void relation_save(struct buffer *out, const struct relation *relation)
         save_type(out, column->type);
     }
     save_key(out, relation->key, relation->key_count);
-    save_key(out, relation->identity, relation->identity_count);
     buffer_add_char(out, (char)relation->has_column_list);
     buffer_add_char(out, (char)relation->published);
     save_text(out, relation->row_filter);
@@ -184,7 +183,6 @@ static struct relation *restore_relation(struct restoring *from)
     }
     relation->columns = columns;
     relation->key = restore_key(from, relation, &relation->key_count);
-    relation->identity = restore_key(from, relation, &relation->identity_count);
     relation->has_column_list = read_u8(&from->reader) != 0;
     relation->published = read_u8(&from->reader);
     relation->row_filter = restore_text(from);

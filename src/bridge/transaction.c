@@ -13,7 +13,10 @@ void transaction_init(struct transaction *transaction, const struct catalog *cat
     transaction->columns = calloc(RELATION_COLUMNS_MAX, sizeof *transaction->columns);
     transaction->columns_in_values =
         calloc(RELATION_COLUMNS_MAX, sizeof *transaction->columns_in_values);
-    check(transaction->columns && transaction->columns_in_values);
+    transaction->identity_columns =
+        calloc(RELATION_COLUMNS_MAX, sizeof *transaction->identity_columns);
+    check(transaction->columns && transaction->columns_in_values &&
+          transaction->identity_columns);
     change_set_init(&transaction->changes);
 }
 
@@ -27,6 +30,7 @@ void transaction_release(struct transaction *transaction)
     arena_release(&transaction->arena);
     free(transaction->columns);
     free(transaction->columns_in_values);
+    free(transaction->identity_columns);
 }
 
 void transaction_clear(struct transaction *transaction)
@@ -167,35 +171,87 @@ static bool new_key(struct transaction *transaction, const struct relation *rela
     return true;
 }
 
-/* Reads the old key from identity, which holds the key's columns or the whole row. Sets has_key to
- * whether it was there. */
-static bool old_key(struct transaction *transaction, const struct relation *relation,
-                    const struct change *change, bool *has_key, struct slice *key,
-                    struct err *err)
+static struct change_entry *touch(struct transaction *transaction,
+                                  const struct relation *relation, struct slice key)
+{
+    return change_set_touch(&transaction->changes, transaction->replica, relation, key);
+}
+
+/* The columns that the identity of a change consists of, in identity_columns; those that are not
+ * published are left out. */
+static size_t find_identity(struct transaction *transaction, const struct relation *relation,
+                            const struct change *change)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < change->identity_count; i++) {
+        int column = find_column(transaction, relation, change->identity[i].name, i);
+        if (column >= 0)
+            transaction->identity_columns[count++] = (uint16_t)column;
+    }
+    return count;
+}
+
+static bool holds_column(const uint16_t *columns, size_t count, uint16_t column)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (columns[i] == column)
+            return true;
+    }
+    return false;
+}
+
+/* Converts those of the identity's columns that are among the wanted ones, to values in that order.
+ * Every one of them is there. */
+static bool read_identity(struct transaction *transaction, const struct relation *relation,
+                          const struct change *change, const uint16_t *wanted, size_t count,
+                          struct slice *values, struct err *err)
 {
     size_t in_values[RELATION_KEY_MAX];
     buffer_clear(&transaction->values);
-    memset(transaction->key_values, 0, sizeof transaction->key_values);
-    *has_key = false;
     for (size_t i = 0; i < change->identity_count; i++) {
         const struct change_column *from = &change->identity[i];
         int column = find_column(transaction, relation, from->name, i);
-        for (size_t k = 0; column >= 0 && k < relation->key_count; k++) {
-            if (relation->key[k] == column &&
-                !convert(transaction, relation, (size_t)column, &from->value,
-                         &transaction->key_values[k], &in_values[k], err))
+        for (size_t k = 0; column >= 0 && k < count; k++) {
+            if (wanted[k] == column && !convert(transaction, relation, (size_t)column, &from->value,
+                                                &values[k], &in_values[k], err))
                 return false;
         }
     }
-    for (size_t k = 0; k < relation->key_count; k++) {
-        if (!transaction->key_values[k].data)
-            return true;
+    for (size_t k = 0; k < count; k++) {
         if (in_values[k])
-            transaction->key_values[k].data = transaction->values.data + in_values[k] - 1;
+            values[k].data = transaction->values.data + in_values[k] - 1;
     }
-    *key = key_of(transaction, relation);
-    *has_key = true;
     return true;
+}
+
+/* The entry of the row that the identity names: by the primary key where that is in it, as under
+ * REPLICA IDENTITY DEFAULT and FULL, else by what is in it. NULL where it is empty, or names no row. */
+static bool touch_old(struct transaction *transaction, const struct relation *relation,
+                      const struct change *change, struct change_entry **entry, struct err *err)
+{
+    struct slice *values = transaction->key_values;
+    size_t count = find_identity(transaction, relation, change);
+    bool has_key = count > 0;
+    *entry = NULL;
+    for (size_t k = 0; has_key && k < relation->key_count; k++)
+        has_key = holds_column(transaction->identity_columns, count, relation->key[k]);
+    if (has_key) {
+        if (!read_identity(transaction, relation, change, relation->key, relation->key_count,
+                           values, err))
+            return false;
+        *entry = touch(transaction, relation, key_of(transaction, relation));
+        return true;
+    }
+    if (!count || count > RELATION_KEY_MAX)
+        return true;
+    struct row_identity identity = {transaction->identity_columns, values, count};
+    if (!read_identity(transaction, relation, change, identity.columns, count, values, err))
+        return false;
+    if (change_set_touch_identified(&transaction->changes, transaction->replica, relation,
+                                    &identity, entry, err))
+        return true;
+    transaction->misfit = NULL;
+    return false;
 }
 
 static struct row build_row(struct transaction *transaction, const struct relation *relation)
@@ -229,12 +285,6 @@ static bool is_published(const struct relation *relation, enum change_kind kind)
     }
 }
 
-static struct change_entry *touch(struct transaction *transaction,
-                                  const struct relation *relation, struct slice key)
-{
-    return change_set_touch(&transaction->changes, transaction->replica, relation, key);
-}
-
 static bool put(struct transaction *transaction, struct change_entry *entry, struct row row,
                 struct err *err)
 {
@@ -265,20 +315,16 @@ static bool add_update(struct transaction *transaction, const struct relation *r
                        const struct change *change, struct err *err)
 {
     struct slice key;
-    bool has_old_key;
-    if (!old_key(transaction, relation, change, &has_old_key, &key, err))
+    struct change_entry *old_entry;
+    if (!touch_old(transaction, relation, change, &old_entry, err) ||
+        !read_columns(transaction, relation, change, err))
         return false;
-    struct change_entry *old_entry = NULL;
-    if (has_old_key)
+    if (!old_entry && change->identity_count == 0) {
+        if (!new_key(transaction, relation, &key))
+            return out_of_step(relation, "an update came without its primary key", err);
         old_entry = touch(transaction, relation, key);
-    if (!read_columns(transaction, relation, change, err))
-        return false;
-    bool has_new_key = new_key(transaction, relation, &key);
-    if (!has_old_key && !has_new_key)
-        return out_of_step(relation, "an update came without its primary key", err);
-    if (!old_entry)
-        old_entry = touch(transaction, relation, key);
-    if (!row_exists(old_entry->new_row))
+    }
+    if (!old_entry || !row_exists(old_entry->new_row))
         return !sees_everything(relation) ||
                out_of_step(relation, "a row was updated that is not there", err);
 
@@ -303,14 +349,10 @@ static bool add_update(struct transaction *transaction, const struct relation *r
 static bool add_delete(struct transaction *transaction, const struct relation *relation,
                        const struct change *change, struct err *err)
 {
-    struct slice key;
-    bool has_key;
-    if (!old_key(transaction, relation, change, &has_key, &key, err))
+    struct change_entry *entry;
+    if (!touch_old(transaction, relation, change, &entry, err))
         return false;
-    if (!has_key)
-        return out_of_step(relation, "a delete came without its primary key", err);
-    struct change_entry *entry = touch(transaction, relation, key);
-    if (!row_exists(entry->new_row))
+    if (!entry || !row_exists(entry->new_row))
         return !sees_everything(relation) ||
                out_of_step(relation, "a row was deleted that is not there", err);
     return put(transaction, entry, ROW_NONE, err);

@@ -24,7 +24,8 @@ struct transaction {
     struct buffer values, record, key, scratch;
     struct slice *columns;       /* JSON value of each column of the row at hand */
     size_t *columns_in_values;   /* offset + 1 in values, where the value was converted there */
-    struct slice key_values[RELATION_KEY_MAX];
+    struct slice key_values[RELATION_KEY_MAX]; /* of the primary key, or of the identity */
+    uint16_t *identity_columns;  /* of the change at hand */
     struct arena arena;
 };
 

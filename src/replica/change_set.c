@@ -1,3 +1,4 @@
+#include "change_identity.h"
 #include "change_spill.h"
 
 #include "weir/base/check.h"
@@ -93,8 +94,8 @@ static void grow_buckets(struct change_set *set)
     set->bucket_count = count;
 }
 
-static struct changed_relation *changed_relation_of(const struct change_set *set,
-                                                    const struct relation *relation)
+struct changed_relation *changed_relation_of(const struct change_set *set,
+                                             const struct relation *relation)
 {
     struct changed_relation *changed = set->relations;
     while (changed && changed->relation != relation)
@@ -156,6 +157,7 @@ struct change_entry *change_set_touch(struct change_set *set, struct replica *re
     changed->last = entry;
     changed->count++;
     set->entry_count++;
+    identity_maps_add(set, entry);
     return entry;
 }
 
@@ -164,9 +166,11 @@ bool change_set_put(struct change_set *set, struct change_entry *entry, struct r
 {
     if (change_set_is_spilled(set))
         return spill_put(set, entry, new_row, err);
+    identity_maps_remove(set, entry);
     entry->new_row = row_exists(new_row)
                          ? (struct row){arena_copy(&set->arena, new_row.record)}
                          : ROW_NONE;
+    identity_maps_add(set, entry);
     return true;
 }
 

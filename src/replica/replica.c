@@ -23,7 +23,7 @@ enum {
     INDEX_RECORD_SIZE = 4 + 8 + 2 + 2 * INDEX_COLUMNS_MAX,
 };
 
-static const char format_version[] = "weir replica 4";
+static const char format_version[] = "weir replica 5";
 
 /* Idle cursors of a transaction. */
 struct cursor_pool {

@@ -27,6 +27,7 @@ struct changed_relation {
     size_t count;
     struct changed_relation *next;
     struct change_index *indexes; /* made when first asked for */
+    struct identity_map *identities; /* made when first asked for, and kept up */
 };
 
 struct change_set {
@@ -36,6 +37,7 @@ struct change_set {
     struct change_entry **buckets;
     size_t bucket_count;
     size_t entry_count;
+    bool has_identities;     /* some relation has */
     struct replica *replica; /* spilled: the one that holds the changes */
     bool is_applied;         /* spilled: they are to stay */
     struct change_entry loose[2]; /* spilled: those touched last, with their keys */
@@ -75,6 +77,21 @@ bool change_set_look(const struct change_set *set, const struct relation *relati
  * The key is copied. Of a spilled set only the last two stay, their rows until the next put. */
 struct change_entry *change_set_touch(struct change_set *set, struct replica *replica,
                                       const struct relation *relation, struct slice key);
+
+/* Some columns and their JSON values, by which Postgres names a row that it does
+ * not name by its primary key. */
+struct row_identity {
+    const uint16_t *columns;
+    const struct slice *values;
+    size_t count;
+};
+
+/* As change_set_touch(), for the row that has this identity in B; *entry is NULL where none has. False
+ * when the replica fails. */
+bool change_set_touch_identified(struct change_set *set, struct replica *replica,
+                                 const struct relation *relation,
+                                 const struct row_identity *identity, struct change_entry **entry,
+                                 struct err *err) WEIR_MUST_CHECK;
 
 /* Sets what the row is in B; the record is copied. ROW_NONE deletes. Fails only when spilled. */
 bool change_set_put(struct change_set *set, struct change_entry *entry, struct row new_row,

@@ -77,10 +77,6 @@ struct relation {
     size_t column_count;
     const uint16_t *key; /* columns of the primary key, in its order */
     size_t key_count;
-    /* Columns of the index that REPLICA IDENTITY USING INDEX names, where that is another than the
-     * primary key's: deletes then come with these. */
-    const uint16_t *identity;
-    size_t identity_count;
     bool has_column_list; /* the publication leaves out some columns, whose names are not known */
     uint8_t published;    /* PUBLISH_INSERT and so on */
     /* The publication's row filter, as SQL over the columns; empty: none. Rows outside of it are
