@@ -108,10 +108,11 @@ static enum bridge_end advance(struct bridge *bridge, struct err *err)
     return bridge_resync(bridge, err);
 }
 
-/* A change that does not fit, or another catalog. Tables that never fit would be read for ever. */
+/* A change that does not fit, or another catalog. A table that never fits would be read for ever;
+ * a catalog may well change again and again while nothing else happens. */
 static enum bridge_end want_resync(struct bridge *bridge, struct err *err)
 {
-    if (++bridge->resyncs > RESYNCS_MAX)
+    if (bridge->misfit && ++bridge->resyncs > RESYNCS_MAX)
         return BRIDGE_FAILED;
     log_err(LOG_INFO, "resyncing by difference", err);
     bridge->wants_resync = true;

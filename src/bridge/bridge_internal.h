@@ -58,7 +58,7 @@ struct bridge {
     bool needs_slot;               /* it is gone or lost: everything is read again */
     bool wants_resync;             /* that, or the catalog has changed, or: */
     const struct relation *misfit; /* a change did not fit this table */
-    unsigned resyncs;              /* since a transaction was last applied */
+    unsigned resyncs;              /* for misfits, since a transaction was last applied */
     uint64_t last_catalog_ms;
     char catalog_complaint[ERR_MESSAGE_SIZE]; /* said already */
 
