@@ -51,11 +51,12 @@ CREATE TABLE IF NOT EXISTS weir.schema_version (
     installed_at timestamptz NOT NULL DEFAULT now()
 );
 COMMENT ON TABLE weir.schema_version IS 'the version of schema weir, in one row';
+GRANT SELECT ON weir.schema_version TO PUBLIC; -- who may use the schema at all
 
 -- Forwards only: what a newer version added, these files know nothing of.
 DO $$
 DECLARE
-    here CONSTANT integer := 1;
+    here CONSTANT integer := 2;
     there CONSTANT integer := (SELECT version FROM weir.schema_version);
 BEGIN
     IF there > here THEN

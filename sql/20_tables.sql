@@ -1,5 +1,5 @@
--- The rule table, which people write, and the status of each rule, which the bridge writes.
--- docs/rules.md explains every column.
+-- The rule table and the table of revocations, which people write, and the status of each rule, which
+-- the bridge writes. docs/rules.md and docs/access.md explain every column.
 
 CREATE TABLE IF NOT EXISTS weir.rules (
     name text PRIMARY KEY,
@@ -42,3 +42,40 @@ CREATE TABLE IF NOT EXISTS weir.rule_status (
 );
 COMMENT ON TABLE weir.rule_status IS
     'what the bridge made of each rule; one that is refused shows nothing to anybody';
+
+-- Whose tokens are not accepted any more, though they have not expired. In the publication: the bridge
+-- hands each row to the stream server, in order with everything else.
+CREATE TABLE IF NOT EXISTS weir.revoked (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    subject text NOT NULL,
+    jti text,
+    since timestamptz NOT NULL DEFAULT clock_timestamp(),
+    until timestamptz,
+    reason text,
+    CONSTRAINT revoked_subject_check CHECK (subject <> ''),
+    CONSTRAINT revoked_jti_check CHECK (jti <> '')
+);
+ALTER TABLE weir.revoked REPLICA IDENTITY DEFAULT;
+
+COMMENT ON TABLE weir.revoked IS
+    'a row ends the live reads of a subject and refuses its tokens; deleting the row lifts that';
+COMMENT ON COLUMN weir.revoked.subject IS 'the sub of the tokens';
+COMMENT ON COLUMN weir.revoked.jti IS 'only the token with this id; NULL: all that are old enough';
+COMMENT ON COLUMN weir.revoked.since IS 'tokens issued (iat) up to here are refused';
+COMMENT ON COLUMN weir.revoked.until IS 'when the row has no effect any more; NULL: never';
+COMMENT ON COLUMN weir.revoked.reason IS 'for people; it never leaves the database';
+
+-- A bridge that follows the rules follows this as well, and its role was made before there was it.
+DO $$
+DECLARE
+    reader oid;
+BEGIN
+    FOR reader IN
+        SELECT acl.grantee FROM pg_catalog.pg_class c, pg_catalog.aclexplode(c.relacl) acl
+         WHERE c.oid = 'weir.rules'::regclass AND acl.privilege_type = 'SELECT'
+           AND acl.grantee NOT IN (0, c.relowner)
+    LOOP
+        EXECUTE pg_catalog.format('GRANT SELECT ON weir.revoked TO %s', reader::regrole);
+    END LOOP;
+END
+$$;

@@ -1,5 +1,5 @@
--- Publication weir: what the bridge follows. The rule table is in it, so that an edit of a rule
--- arrives in order with the rows. Tables of the application are added by hand:
+-- Publication weir: what the bridge follows. The rule table and the revocations are in it, so that an
+-- edit of a rule arrives in order with the rows. Tables of the application are added by hand:
 --
 --   ALTER PUBLICATION weir ADD TABLE app.todos, app.members;
 
@@ -7,13 +7,17 @@ DO $$
 DECLARE
     owner CONSTANT oid := (
         SELECT p.pubowner FROM pg_catalog.pg_publication p WHERE p.pubname = 'weir');
+    missing CONSTANT text := (
+        SELECT pg_catalog.string_agg(item, ', ' ORDER BY item DESC)
+          FROM pg_catalog.unnest(ARRAY['weir.rules', 'weir.revoked']) item
+         WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_publication_tables
+                            WHERE pubname = 'weir' AND schemaname || '.' || tablename = item));
 BEGIN
     IF owner IS NULL THEN
-        CREATE PUBLICATION weir FOR TABLE weir.rules;
+        CREATE PUBLICATION weir FOR TABLE weir.rules, weir.revoked;
         RETURN;
     END IF;
-    IF EXISTS (SELECT FROM pg_catalog.pg_publication_tables
-                WHERE pubname = 'weir' AND schemaname = 'weir' AND tablename = 'rules') THEN
+    IF missing IS NULL THEN
         RETURN;
     END IF;
     IF NOT pg_catalog.pg_has_role(owner, 'USAGE') THEN
@@ -22,6 +26,6 @@ BEGIN
             USING ERRCODE = 'insufficient_privilege',
                   HINT = pg_catalog.format('ALTER PUBLICATION weir OWNER TO %I;', current_user);
     END IF;
-    ALTER PUBLICATION weir ADD TABLE weir.rules;
+    EXECUTE 'ALTER PUBLICATION weir ADD TABLE ' || missing;
 END
 $$;

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Tables of schema weir other than the rules are Weir's own and never followed. */
+/* Of schema weir, what people write is followed. */
 static const char tables_sql[] =
     "SELECT c.oid, n.nspname, c.relname, c.relkind, pt.rowfilter,"
     "       greatest(c.reltuples, 0), pr.prattrs IS NOT NULL,"
@@ -41,7 +41,7 @@ static const char tables_sql[] =
     "                          JOIN pg_index r ON r.indexrelid = a.relid AND r.indrelid = c.oid))"
     "                    ELSE false END)"
     "      ORDER BY 1, 2 LIMIT 1) nameless(schema, name, identity) ON true"
-    " WHERE pt.pubname = $1 AND NOT (n.nspname = 'weir' AND c.relname <> 'rules')"
+    " WHERE pt.pubname = $1 AND NOT (n.nspname = 'weir' AND c.relname NOT IN ('rules', 'revoked'))"
     " ORDER BY n.nspname, c.relname";
 
 static const char columns_sql[] =
@@ -135,7 +135,7 @@ enum table_column {
     TABLE_IS_IMPLICIT, /* by FOR ALL TABLES or FOR TABLES IN SCHEMA */
 };
 
-static bool is_rule_table(const struct pg_rows *rows, size_t row)
+static bool is_own_table(const struct pg_rows *rows, size_t row)
 {
     return strcmp(pg_rows_str(rows, row, TABLE_SCHEMA), "weir") == 0;
 }
@@ -145,7 +145,7 @@ static bool check_identity(struct loading *loading, const struct pg_rows *rows, 
                            struct err *err)
 {
     bool is_needed =
-        is_rule_table(rows, row) || loading->published & (PUBLISH_UPDATE | PUBLISH_DELETE);
+        is_own_table(rows, row) || loading->published & (PUBLISH_UPDATE | PUBLISH_DELETE);
     if (!is_needed || pg_rows_is_null(rows, row, TABLE_NAMELESS_IDENTITY))
         return true;
     const char *name = quoted_name(loading->arena, pg_rows_str(rows, row, TABLE_NAMELESS_SCHEMA),
@@ -194,8 +194,8 @@ static bool check_table(struct loading *loading, const struct pg_rows *rows, siz
                         publication, name, publication, name,
                         pg_rows_str(rows, row, TABLE_WHOLE_KEY_LIST));
     }
-    if (is_rule_table(rows, row) && !pg_rows_is_null(rows, row, TABLE_ROW_FILTER)) {
-        err_set(err, "the rule table has a row filter in publication %s", publication);
+    if (is_own_table(rows, row) && !pg_rows_is_null(rows, row, TABLE_ROW_FILTER)) {
+        err_set(err, "table %s has a row filter in publication %s", name, publication);
         return err_hint(err, "ALTER PUBLICATION %s DROP TABLE %s; ALTER PUBLICATION %s ADD TABLE %s;",
                         publication, name, publication, name);
     }
@@ -213,8 +213,9 @@ static void add_table(struct loading *loading, const struct pg_rows *rows, size_
     relation->is_partitioned = pg_rows_str(rows, row, TABLE_KIND)[0] == 'p';
     catalog->row_estimates[at] = strtod(pg_rows_str(rows, row, TABLE_ROW_ESTIMATE), NULL);
     relation->has_column_list = bool_at(rows, row, TABLE_HAS_COLUMN_LIST);
-    /* A right that is taken by deleting its rule is taken, whatever is published of other tables. */
-    relation->published = is_rule_table(rows, row) ? PUBLISH_ALL : loading->published;
+    /* A right that is taken by deleting its rule is taken, and a revocation lifted, whatever is
+     * published of other tables. */
+    relation->published = is_own_table(rows, row) ? PUBLISH_ALL : loading->published;
     if (!pg_rows_is_null(rows, row, TABLE_ROW_FILTER))
         relation->row_filter = copy_at(loading->arena, rows, row, TABLE_ROW_FILTER);
     catalog->relations.relations[at] = relation;
@@ -251,7 +252,7 @@ static bool load_tables(struct loading *loading, struct err *err)
         if (check_table(loading, rows, i, err))
             add_table(loading, rows, i);
         else
-            ok = !is_rule_table(rows, i) &&
+            ok = !is_own_table(rows, i) &&
                  leave_out(loading, bool_at(rows, i, TABLE_IS_IMPLICIT), err);
     }
     pg_rows_free(rows);
@@ -511,7 +512,7 @@ static bool load_publication(struct loading *loading, struct err *err)
     if (exists)
         return true;
     err_set(err, "publication %s does not exist", loading->publication);
-    return err_hint(err, "CREATE PUBLICATION %s FOR TABLE weir.rules; -- after weir install",
+    return err_hint(err, "CREATE PUBLICATION %s FOR TABLE weir.rules, weir.revoked; -- after weir install",
                     pg_quote_identifier(loading->arena, loading->publication));
 }
 

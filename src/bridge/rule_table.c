@@ -77,6 +77,21 @@ static struct slice json_column(const struct rule_table *table, struct row row, 
                       : arena_copy(arena, row_column(relation, row, (size_t)column));
 }
 
+/* The revocations go to the stream server the way that rows go to people: by a rule, which nobody
+ * could write, as its name is empty and its stream reserved. Everything that keeps the streams exact
+ * keeps them exact. */
+static struct rule_definition revocation_rule(const struct relation *revoked)
+{
+    return (struct rule_definition){
+        .name = SLICE(""),
+        .relation = SLICE("weir.revoked"),
+        .relation_oid = revoked->oid,
+        .audience = SLICE("SELECT 'revoked'"),
+        .columns = SLICE("[\"id\",\"subject\",\"jti\",\"since\",\"until\"]"),
+        .stream = SLICE("__weir/{subject}"),
+    };
+}
+
 static int by_name(const void *a, const void *b)
 {
     const struct rule_definition *x = a, *y = b;
@@ -92,6 +107,8 @@ bool rule_table_compile(struct rule_table *table, const struct state *state,
     struct access all = {.kind = ACCESS_ALL, .relation = table->catalog->rules};
     struct state_read read;
     struct row row;
+    const struct relation *revoked = relation_set_find(&table->catalog->relations, SLICE("weir"),
+                                                       SLICE("revoked"));
     state_read_begin(&read, state, &all, SLICE_NONE);
     while (state_read_next(&read, &row)) {
         definitions = realloc(definitions, (count + 1) * sizeof *definitions);
@@ -107,6 +124,11 @@ bool rule_table_compile(struct rule_table *table, const struct state *state,
         };
     }
     state_read_end(&read);
+    if (revoked) {
+        definitions = realloc(definitions, (count + 1) * sizeof *definitions);
+        check(definitions != NULL);
+        definitions[count++] = revocation_rule(revoked);
+    }
     if (count)
         qsort(definitions, count, sizeof *definitions, by_name);
     struct rule_literals literals = {canonical_literal, table};
@@ -123,10 +145,15 @@ bool rule_table_compile(struct rule_table *table, const struct state *state,
     return ok;
 }
 
+size_t rules_first(const struct ruleset *rules)
+{
+    return ruleset_rule_count(rules) > 0 && ruleset_rule_status(rules, 0).name.len == 0;
+}
+
 static void log_refusals(const struct ruleset *rules)
 {
     size_t refused = 0;
-    for (size_t i = 0; i < ruleset_rule_count(rules); i++) {
+    for (size_t i = rules_first(rules); i < ruleset_rule_count(rules); i++) {
         struct rule_status status = ruleset_rule_status(rules, i);
         if (status.is_active)
             continue;
@@ -135,7 +162,7 @@ static void log_refusals(const struct ruleset *rules)
                   LOG_SLICE("rule", status.name), LOG_STR("reason", status.reason),
                   LOG_STR("hint", status.hint ? status.hint : ""));
     }
-    log_event(LOG_INFO, "rules compiled", LOG_U("active", ruleset_rule_count(rules) - refused),
+    log_event(LOG_INFO, "rules compiled", LOG_U("active", ruleset_rule_count(rules) - rules_first(rules) - refused),
               LOG_U("refused", refused));
 }
 
@@ -143,9 +170,9 @@ static void log_refusals(const struct ruleset *rules)
 static void add_statuses(struct buffer *out, const struct ruleset *rules)
 {
     buffer_add_char(out, '[');
-    for (size_t i = 0; i < ruleset_rule_count(rules); i++) {
+    for (size_t i = rules_first(rules); i < ruleset_rule_count(rules); i++) {
         struct rule_status status = ruleset_rule_status(rules, i);
-        buffer_add_str(out, i ? ",{\"name\":" : "{\"name\":");
+        buffer_add_str(out, out->len > 1 ? ",{\"name\":" : "{\"name\":");
         json_add_string(out, status.name);
         buffer_printf(out, ",\"state\":\"%s\",\"reason\":", status.is_active ? "active" : "refused");
         if (status.is_active) {

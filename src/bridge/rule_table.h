@@ -22,6 +22,9 @@ struct pg_connection *rule_table_connection(struct rule_table *table, struct err
 bool rule_table_compile(struct rule_table *table, const struct state *state,
                         struct ruleset **rules, struct err *err) WEIR_MUST_CHECK;
 
+/* The index of the first rule that somebody wrote: the bridge's own one has no name. */
+size_t rules_first(const struct ruleset *rules);
+
 /* Writes to weir.rule_status and the log which rules are refused and why. What fails here is logged
  * and otherwise passed over: rows are shown or not by the rules, not by the report. */
 void rule_table_report(struct rule_table *table, const struct ruleset *rules);

@@ -11,7 +11,7 @@ enum { SHOW_INTERVAL_MS = 200 };
 static void count_rules(const struct ruleset *rules, struct bridge_figures *figures)
 {
     figures->rules_active = figures->rules_refused = 0;
-    for (size_t i = 0; rules && i < ruleset_rule_count(rules); i++) {
+    for (size_t i = rules ? rules_first(rules) : 0; rules && i < ruleset_rule_count(rules); i++) {
         if (ruleset_rule_status(rules, i).is_active)
             figures->rules_active++;
         else

@@ -69,11 +69,11 @@ const published = async (db) =>
 test('an owner without superuser installs, and sees what was made and what comes next', async () => {
   const { db, conninfo } = await database()
   const output = await installed(conninfo())
-  assert.match(output, /schema weir +made, version 1/)
+  assert.match(output, /schema weir +made, version 2/)
   assert.match(output, /publication weir +made/)
   assert.match(output, /ALTER PUBLICATION weir ADD TABLE/)
   assert.match(output, /INSERT INTO weir\.rules/)
-  assert.deepEqual(await published(db), ['rules'])
+  assert.deepEqual(await published(db), ['revoked', 'rules'])
   const { rows } = await db.query(`SELECT relreplident FROM pg_class WHERE oid = 'weir.rules'::regclass`)
   assert.equal(rows[0].relreplident, 'd')
 })
@@ -86,7 +86,7 @@ test('again: the same, with the rules and tables of before', async () => {
   const state = () => Promise.all([made(db), db.query('SELECT * FROM weir.rules'), db.query('SELECT * FROM weir.schema_version')])
   const [things, rules, version] = await state()
   const output = await installed(conninfo())
-  assert.match(output, /there already, version 1/)
+  assert.match(output, /there already, version 2/)
   assert.match(output, /weir\.rules +1 rule$/m)
   assert.match(output, /1 other table$/m)
   const again = await state()
@@ -115,7 +115,7 @@ test('a publication weir that is there gets the rule table', async () => {
   await db.query(`SET ROLE owner; CREATE SCHEMA app; CREATE TABLE app.todos (id int PRIMARY KEY);
                   CREATE PUBLICATION weir FOR TABLE app.todos`)
   assert.match(await installed(conninfo()), /publication weir +was there; weir\.rules is in it now/)
-  assert.deepEqual(await published(db), ['rules', 'todos'])
+  assert.deepEqual(await published(db), ['revoked', 'rules', 'todos'])
 })
 
 test('a publication of all tables has it', async () => {

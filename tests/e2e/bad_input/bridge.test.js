@@ -292,7 +292,7 @@ test('weir install twice is as good as once', async () => {
   assert.equal(code, 0, output)
   assert.deepEqual((await db.query('SELECT * FROM weir.rules')).rows, before.rows)
   const { rows } = await db.query(`SELECT tablename FROM pg_publication_tables WHERE pubname = 'weir' ORDER BY 1`)
-  assert.deepEqual(rows.map((row) => row.tablename), ['notes', 'rules'])
+  assert.deepEqual(rows.map((row) => row.tablename), ['notes', 'revoked', 'rules'])
 })
 
 test('a state folder of another slot, and of another database', async () => {
