@@ -143,7 +143,7 @@ static enum bridge_end run(struct bridge *bridge, struct err *err)
     }
 }
 
-bool bridge_open_publisher(struct bridge *bridge, struct err *err)
+bool bridge_open_publisher(struct bridge *bridge, bool has_reporter, struct err *err)
 {
     const struct bridge_settings *settings = bridge->settings;
     struct buffer secrets = BUFFER_INIT;
@@ -161,7 +161,7 @@ bool bridge_open_publisher(struct bridge *bridge, struct err *err)
                                            .ca_file = settings->ca_file,
                                            .queue_limit = QUEUED_BATCHES};
     bridge->publisher = publisher_open(&publisher, bridge->wake_fd, err);
-    if (bridge->publisher)
+    if (bridge->publisher && has_reporter)
         bridge->reporter = reporter_start(settings, &publisher);
     explicit_bzero(text, sizeof text);
     buffer_release(&secrets);
@@ -176,7 +176,7 @@ static bool open_bridge(struct bridge *bridge, uint64_t size_least, struct err *
     if (!bridge->replica)
         return false;
     bridge->replica_lsn = bridge->applied_lsn = meta_lsn(bridge->replica);
-    if (!bridge_open_publisher(bridge, err))
+    if (!bridge_open_publisher(bridge, true, err))
         return false;
     bridge->sink = outbox_sink(&bridge->outbox);
     bridge->difference = difference_new(&bridge->sink, settings->transaction_memory);

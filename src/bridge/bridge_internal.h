@@ -114,8 +114,9 @@ enum bridge_end bridge_check_no_slot(struct bridge *bridge, struct pg_connection
 bool bridge_check_positions(struct bridge *bridge, struct err *err) WEIR_MUST_CHECK;
 bool bridge_check_fresh(struct bridge *bridge, struct err *err) WEIR_MUST_CHECK;
 
-/* bridge.c: makes the publisher, which does not connect yet. */
-bool bridge_open_publisher(struct bridge *bridge, struct err *err) WEIR_MUST_CHECK;
+/* bridge.c: makes the publisher, which does not connect yet; with a reporter, which does. */
+bool bridge_open_publisher(struct bridge *bridge, bool has_reporter,
+                           struct err *err) WEIR_MUST_CHECK;
 
 /* Connects to the slot and starts it from the replica's position. */
 enum bridge_end bridge_start_replication(struct bridge *bridge, struct err *err) WEIR_MUST_CHECK;

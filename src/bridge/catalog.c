@@ -178,7 +178,10 @@ static bool check_table(struct loading *loading, const struct pg_rows *rows, siz
     if (pg_rows_is_null(rows, row, TABLE_KEY)) {
         err_set(err, "table %s has no primary key, so its rows cannot be followed", name);
         if (bool_at(rows, row, TABLE_IS_IMPLICIT))
-            return err_hint(err, "ALTER TABLE %s ADD PRIMARY KEY (...);", name);
+            return err_hint(err,
+                            "ALTER TABLE %s ADD COLUMN weir_id bigint GENERATED ALWAYS AS IDENTITY "
+                            "PRIMARY KEY; -- or a key of columns that it has",
+                            name);
         return err_hint(err,
                         "ALTER PUBLICATION %s DROP TABLE %s; -- or ALTER TABLE %s ADD PRIMARY KEY "
                         "(...);",
@@ -231,7 +234,7 @@ static bool leave_out(struct loading *loading, bool is_implicit, const struct er
         return false;
     catalog->complaints[catalog->complaint_count++] =
         (struct catalog_complaint){arena_strdup(loading->arena, err->message),
-                                   arena_strdup(loading->arena, err->hint)};
+                                   arena_strdup(loading->arena, err->hint), is_implicit};
     return true;
 }
 

@@ -12,6 +12,7 @@
 struct catalog_complaint {
     const char *message;
     const char *hint;
+    bool is_implicit; /* published with all tables, or all of its schema */
 };
 
 struct catalog {

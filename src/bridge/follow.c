@@ -6,6 +6,7 @@
 #include "weir/base/clock.h"
 #include "weir/base/json.h"
 #include "weir/base/log.h"
+#include "weir/bridge/examine.h"
 
 #include <string.h>
 
@@ -254,6 +255,22 @@ static void add_table(struct buffer *out, struct slice schema, struct slice name
     add_table_name(out, name);
 }
 
+void bridge_slot_options(const char *tables, struct replication_option options[BRIDGE_SLOT_OPTIONS])
+{
+    const struct replication_option all[BRIDGE_SLOT_OPTIONS] = {
+        {"format-version", "2"},
+        {"include-types", "0"},
+        {"include-xids", "1"},
+        {"include-lsn", "1"},
+        {"include-timestamp", "1"},
+        {"include-transaction", "1"},
+        {"add-tables", tables},
+        /* Not the application's logical messages: they may hold any bytes, JSON may not. */
+        {"add-msg-prefixes", PROBE_PREFIX},
+    };
+    memcpy(options, all, sizeof all);
+}
+
 static bool start(struct bridge *bridge, bool *is_slot_busy, struct err *err)
 {
     struct buffer tables = BUFFER_INIT;
@@ -264,15 +281,10 @@ static bool start(struct bridge *bridge, bool *is_slot_busy, struct err *err)
         for (size_t j = 0; j < relation->leaf_count; j++)
             add_table(&tables, relation->leaves[j].schema, relation->leaves[j].name);
     }
-    struct replication_option options[] = {
-        {"format-version", "2"},    {"include-types", "0"},     {"include-xids", "1"},
-        {"include-lsn", "1"},       {"include-timestamp", "1"}, {"include-transaction", "1"},
-        {"add-tables", buffer_str(&tables)},
-        /* Not the application's logical messages: they may hold any bytes, JSON may not. */
-        {"add-msg-prefixes", PROBE_PREFIX},
-    };
+    struct replication_option options[BRIDGE_SLOT_OPTIONS];
+    bridge_slot_options(buffer_str(&tables), options);
     bool ok = replication_start(bridge->replication, bridge->settings->slot, bridge->replica_lsn,
-                                options, sizeof options / sizeof *options, is_slot_busy, err);
+                                options, BRIDGE_SLOT_OPTIONS, is_slot_busy, err);
     buffer_release(&tables);
     return ok;
 }

@@ -98,6 +98,11 @@ static int by_name(const void *a, const void *b)
     return slice_cmp(x->name, y->name);
 }
 
+struct rule_literals rule_table_literals(struct rule_table *table)
+{
+    return (struct rule_literals){canonical_literal, table};
+}
+
 bool rule_table_compile(struct rule_table *table, const struct state *state,
                         struct ruleset **rules, struct err *err)
 {
@@ -131,7 +136,7 @@ bool rule_table_compile(struct rule_table *table, const struct state *state,
     }
     if (count)
         qsort(definitions, count, sizeof *definitions, by_name);
-    struct rule_literals literals = {canonical_literal, table};
+    struct rule_literals literals = rule_table_literals(table);
     table->lost_connection = false;
     bool ok = ruleset_compile(definitions, count, &table->catalog->relations, table->replica,
                               &literals, rules, err);

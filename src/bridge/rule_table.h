@@ -18,6 +18,9 @@ void rule_table_release(struct rule_table *table);
 /* The connection for small questions, opened again where it is broken; NULL with err. */
 struct pg_connection *rule_table_connection(struct rule_table *table, struct err *err);
 
+/* What a rule's literals mean, as Postgres says; lost_connection is set where it cannot. */
+struct rule_literals rule_table_literals(struct rule_table *table);
+
 /* Compiles the rules as they are in the state. False when the replica or Postgres fails. */
 bool rule_table_compile(struct rule_table *table, const struct state *state,
                         struct ruleset **rules, struct err *err) WEIR_MUST_CHECK;

@@ -7,6 +7,7 @@ static const struct command *const commands[] = {
     &command_serve,
     &command_bridge,
     &command_install,
+    &command_doctor,
     &command_token,
 };
 

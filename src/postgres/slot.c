@@ -21,22 +21,10 @@ static void ask(PGconn *conn, const char *sql, char *out, size_t size)
     PQclear(result);
 }
 
-/* What is in the way of any slot, as Postgres's settings say it. */
-const char replication_obstacles_sql[] =
-    "SELECT 'wal_level is ' || setting || ', and logical decoding needs wal_level = logical',"
-    "       'ALTER SYSTEM SET wal_level = logical; -- and restart Postgres'"
-    "  FROM pg_settings WHERE name = 'wal_level' AND setting <> 'logical'"
-    " UNION ALL "
-    "SELECT 'all ' || setting || ' replication slots of the server are in use',"
-    "       'ALTER SYSTEM SET max_replication_slots = ' || setting::int + 10 || '; -- and restart "
-    "Postgres; or SELECT pg_drop_replication_slot(slot_name) for one that is not needed'"
-    "  FROM pg_settings WHERE name = 'max_replication_slots'"
-    "   AND setting::int <= (SELECT count(*) FROM pg_replication_slots)";
-
 /* True when that is the reason. */
 static bool explain_obstacle(PGconn *conn, struct err *err)
 {
-    PGresult *result = PQexec(conn, replication_obstacles_sql);
+    PGresult *result = PQexec(conn, REPLICATION_NO_LOGICAL_WAL_SQL " UNION ALL " REPLICATION_NO_FREE_SLOT_SQL);
     bool found = PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) > 0;
     if (found) {
         err_set(err, "%s", PQgetvalue(result, 0, 0));
@@ -46,22 +34,28 @@ static bool explain_obstacle(PGconn *conn, struct err *err)
     return found;
 }
 
+/* Where the list is set decides what overrides it. One quoted string in these statements would be
+ * stored as a single name and do nothing. */
 static bool explain_output_plugin(PGconn *conn, struct err *err)
 {
-    char setting[200];
+    char setting[200], statement[300];
     ask(conn, "SELECT setting FROM pg_settings WHERE name = 'output_plugin_libraries'", setting,
         sizeof setting);
+    ask(conn,
+        "SELECT CASE source WHEN 'user' THEN format('ALTER ROLE %I', current_user)"
+        "  WHEN 'database' THEN format('ALTER DATABASE %I', current_database())"
+        "  WHEN 'database user' THEN format('ALTER ROLE %I IN DATABASE %I', current_user,"
+        "                                   current_database())"
+        "  ELSE 'ALTER SYSTEM' END FROM pg_settings WHERE name = 'output_plugin_libraries'",
+        statement, sizeof statement);
     err_set(err,
             "Postgres does not allow wal2json as an output plugin: it is not on "
             "output_plugin_libraries%s%s%s",
             setting[0] ? " (now: " : "", setting, setting[0] ? ")" : "");
-    /* One quoted string in these statements would be stored as a single name and do nothing. */
     return err_hint(err,
-                    "ALTER SYSTEM SET output_plugin_libraries TO pgoutput, test_decoding, "
-                    "wal2json; SELECT pg_reload_conf(); -- as a superuser, without quotes around "
-                    "the list; or for this role only: ALTER ROLE \"%s\" SET "
-                    "output_plugin_libraries TO pgoutput, test_decoding, wal2json;",
-                    PQuser(conn));
+                    "%s SET output_plugin_libraries TO pgoutput, test_decoding, wal2json; SELECT "
+                    "pg_reload_conf(); -- as a superuser, without quotes around the list",
+                    statement[0] ? statement : "ALTER SYSTEM");
 }
 
 static bool explain_missing_plugin(PGconn *conn, struct err *err)

@@ -268,7 +268,8 @@ static enum publisher_claim ask(struct publisher *publisher, bool is_claim, stru
                                         &text, err);
     if (!answered)
         return PUBLISHER_UNREACHABLE;
-    if (!is_claim && status == 404) {
+    /* Any web server answers 404; only a stream server knows what a producer is. */
+    if (!is_claim && status == 404 && slice_starts_with(text, SLICE("there is no such producer"))) {
         *answer = (struct answer){.epoch = 0}; /* never seen */
         return PUBLISHER_CLAIMED;
     }

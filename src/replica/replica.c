@@ -278,6 +278,17 @@ struct replica *replica_open(const struct replica_settings *settings, struct err
     return NULL;
 }
 
+bool replica_is_in_use(const char *directory)
+{
+    char path[600];
+    snprintf(path, sizeof path, "%s/lock", directory);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool is_locked = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    if (fd >= 0)
+        close(fd);
+    return is_locked;
+}
+
 void replica_close(struct replica *replica)
 {
     if (!replica)

@@ -16,9 +16,10 @@ const BELOW = {
   rules: ['replica', 'base'],
   events: ['rules', 'replica', 'base'],
   bridge: ['events', 'rules', 'replica', 'wal2json', 'postgres', 'publish', 'base'],
+  doctor: ['bridge', 'postgres', 'http', 'base'],
   auth: ['base'],
   server: ['store', 'http', 'auth', 'base'],
-  cli: ['bridge', 'server', 'auth', 'events', 'rules', 'replica', 'wal2json', 'postgres', 'publish', 'store', 'base'],
+  cli: ['doctor', 'bridge', 'server', 'auth', 'http', 'events', 'rules', 'replica', 'wal2json', 'postgres', 'publish', 'store', 'base'],
 }
 
 /** Third-party headers by the layers that may include them, in their .c files and private headers.

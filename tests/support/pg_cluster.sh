@@ -15,7 +15,7 @@ usage() {
 }
 
 bin_dir() {
-    for dir in "${PG_BIN:-}" /usr/lib/postgresql/*/bin; do
+    for dir in /usr/lib/postgresql/*/bin "${PG_BIN:-}"; do
         [ -x "$dir/initdb" ] && found=$dir
     done
     [ -n "${found:-}" ] || found=$(dirname "$(command -v initdb)") || {

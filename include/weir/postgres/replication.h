@@ -39,9 +39,19 @@ bool replication_create_temporary_slot(struct replication *replication, const ch
                                        uint64_t lock_timeout_ms, struct replication_slot *created,
                                        struct err *err) WEIR_MUST_CHECK;
 
-/* A query for what is in the way of any new slot, each as a message and the SQL that mends it:
- * wal_level, and no slot free. */
-extern const char replication_obstacles_sql[];
+/* Queries for what is in the way of a slot, as a message and the SQL that mends it; no row when
+ * nothing is. */
+#define REPLICATION_NO_LOGICAL_WAL_SQL                                                             \
+    "SELECT 'wal_level is ' || setting || ', and logical decoding needs wal_level = logical',"     \
+    "       'ALTER SYSTEM SET wal_level = logical; -- and restart Postgres'"                       \
+    "  FROM pg_settings WHERE name = 'wal_level' AND setting <> 'logical'"
+#define REPLICATION_NO_FREE_SLOT_SQL                                                               \
+    "SELECT 'all ' || setting || ' replication slots of the server are in use',"                   \
+    "       'ALTER SYSTEM SET max_replication_slots = ' || setting::int + 10"                      \
+    "       || '; -- and restart Postgres; or SELECT pg_drop_replication_slot(slot_name) for one " \
+    "that is not needed'"                                                                          \
+    "  FROM pg_settings WHERE name = 'max_replication_slots'"                                      \
+    "   AND setting::int <= (SELECT count(*) FROM pg_replication_slots)"
 
 struct replication_option {
     const char *name;

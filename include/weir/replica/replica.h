@@ -28,6 +28,9 @@ struct replica_settings {
 struct replica *replica_open(const struct replica_settings *settings, struct err *err)
     WEIR_MUST_CHECK;
 
+/* Whether another process has the folder open. */
+bool replica_is_in_use(const char *directory);
+
 /* Drops what was not committed. NULL is allowed. */
 void replica_close(struct replica *replica);
 
