@@ -34,7 +34,7 @@ static bool explain_obstacle(PGconn *conn, struct err *err)
     return found;
 }
 
-/* Where the list is set decides what overrides it. One quoted string in these statements would be
+/* Where the list is set decides what overrides it; the list itself is shown to superusers only. One quoted string in these statements would be
  * stored as a single name and do nothing. */
 static bool explain_output_plugin(PGconn *conn, struct err *err)
 {
@@ -42,11 +42,17 @@ static bool explain_output_plugin(PGconn *conn, struct err *err)
     ask(conn, "SELECT setting FROM pg_settings WHERE name = 'output_plugin_libraries'", setting,
         sizeof setting);
     ask(conn,
-        "SELECT CASE source WHEN 'user' THEN format('ALTER ROLE %I', current_user)"
-        "  WHEN 'database' THEN format('ALTER DATABASE %I', current_database())"
-        "  WHEN 'database user' THEN format('ALTER ROLE %I IN DATABASE %I', current_user,"
-        "                                   current_database())"
-        "  ELSE 'ALTER SYSTEM' END FROM pg_settings WHERE name = 'output_plugin_libraries'",
+        "SELECT CASE WHEN s.setrole <> 0 AND d.oid IS NOT NULL"
+        "                 THEN format('ALTER ROLE %I IN DATABASE %I', current_user, d.datname)"
+        "            WHEN s.setrole <> 0 THEN format('ALTER ROLE %I', current_user)"
+        "            WHEN d.oid IS NOT NULL THEN format('ALTER DATABASE %I', d.datname)"
+        "            ELSE 'ALTER ROLE ALL' END"
+        "  FROM pg_db_role_setting s LEFT JOIN pg_database d"
+        "    ON d.oid = s.setdatabase AND d.datname = current_database()"
+        " WHERE s.setrole IN (0, current_user::regrole) AND (s.setdatabase = 0 OR d.oid IS NOT NULL)"
+        "   AND EXISTS (SELECT FROM unnest(s.setconfig) item"
+        "                WHERE item LIKE 'output_plugin_libraries=%')"
+        " ORDER BY s.setrole <> 0 DESC, s.setdatabase <> 0 DESC LIMIT 1",
         statement, sizeof statement);
     err_set(err,
             "Postgres does not allow wal2json as an output plugin: it is not on "
