@@ -45,6 +45,10 @@ static const struct option_spec options[] = {
      "secrets, one a line, for /metrics and to read any stream", false},
     {"console", OPTION_STRING, FIELD(server.console), "auto", "auto|on|off",
      "serve the console, a page at /console/; auto: where only this machine reaches it", false},
+    {"tls-cert", OPTION_STRING, FIELD(server.tls_cert_file), NULL, "FILE",
+     "speak TLS (https) with this certificate (PEM), followed by those that vouch for it", false},
+    {"tls-key", OPTION_STRING, FIELD(server.tls_key_file), NULL, "FILE",
+     "the private key (PEM) of --tls-cert", false},
     {"long-poll-timeout", OPTION_DURATION, FIELD(server.long_poll_timeout_ms), "30s", "TIME",
      "how long a long-poll waits for data", false},
     {"sse-lifetime", OPTION_DURATION, FIELD(server.sse_lifetime_ms), "60s", "TIME",
@@ -83,7 +87,7 @@ static const struct option_spec options[] = {
     {"webhook-new-key", OPTION_FLAG, FIELD(server.wants_new_webhook_key), NULL, NULL,
      "at the start, forget the keys of webhooks and make a new one, as after a leak", false},
     {"public-url", OPTION_STRING, FIELD(server.public_url), NULL, "URL",
-     "the root of streams as webhooks reach it; by default http, --listen and /v1/stream", false},
+     "the root of streams as webhooks reach it; by default --listen and /v1/stream", false},
     {"log-level", OPTION_STRING, FIELD(log_level), "info", "LEVEL", "debug, info, warn or error",
      false},
     {"log-format", OPTION_STRING, FIELD(log_format), "logfmt", "FORMAT", "logfmt or json", false},
@@ -125,6 +129,15 @@ static bool check_auth(const struct server_settings *server, struct err *err)
     return true;
 }
 
+static bool check_tls(const struct server_settings *server, struct err *err)
+{
+    if (!server->tls_cert_file == !server->tls_key_file)
+        return true;
+    err_set(err, "--tls-%s is there without --tls-%s", server->tls_cert_file ? "cert" : "key",
+            server->tls_cert_file ? "key" : "cert");
+    return err_hint(err, "TLS takes a certificate and its private key");
+}
+
 static bool check_settings(struct serve_settings *settings, struct err *err)
 {
     enum log_level level;
@@ -136,7 +149,7 @@ static bool check_settings(struct serve_settings *settings, struct err *err)
     if (!log_format_parse(settings->log_format, &format))
         return err_set(err, "--log-format %s is not logfmt or json", settings->log_format);
     log_configure(level, format);
-    if (!check_auth(server, err))
+    if (!check_auth(server, err) || !check_tls(server, err))
         return false;
     if (strcmp(server->console, "auto") != 0 && strcmp(server->console, "on") != 0 &&
         strcmp(server->console, "off") != 0)

@@ -92,6 +92,7 @@ struct server {
     struct page_cache *pages;
     struct subscriptions *subscriptions;
     struct access *access; /* NULL: everybody may do everything */
+    struct tls *tls;       /* NULL: plain HTTP */
     size_t active_requests;
     size_t bodies_held; /* bytes, of all requests */
     bool has_woken;     /* somebody must run before the loop sleeps */

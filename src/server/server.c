@@ -8,6 +8,7 @@
 #include "internal.h"
 #include "report.h"
 #include "subscription.h"
+#include "tls.h"
 #include "webhook.h"
 
 #include "weir/base/clock.h"
@@ -133,9 +134,17 @@ static void log_daemon(void *context, const char *fmt, va_list args)
 static bool start_daemon(struct server *server, int listener, struct err *err)
 {
     const struct server_settings *settings = server->settings;
+    struct MHD_OptionItem tls[] = {
+        {MHD_OPTION_HTTPS_CERT_CALLBACK, 0, tls_certificate_callback},
+        {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)tls_priorities},
+        {MHD_OPTION_END, 0, NULL},
+    };
+    if (!server->tls)
+        tls[0].option = MHD_OPTION_END;
     server->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, request_handle,
-        server, MHD_OPTION_EXTERNAL_LOGGER, log_daemon, NULL, MHD_OPTION_LISTEN_SOCKET, listener,
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG |
+            (server->tls ? MHD_USE_TLS : 0),
+        0, NULL, NULL, request_handle, server, MHD_OPTION_ARRAY, tls, MHD_OPTION_EXTERNAL_LOGGER, log_daemon, NULL, MHD_OPTION_LISTEN_SOCKET, listener,
         MHD_OPTION_URI_LOG_CALLBACK, request_new, server, MHD_OPTION_UNESCAPE_CALLBACK,
         leave_escaped, NULL, MHD_OPTION_NOTIFY_COMPLETED, request_done, server,
         MHD_OPTION_NOTIFY_CONNECTION, connection_notify, server,
@@ -258,6 +267,7 @@ static void run_loop(struct server *server, const struct loop *loop)
         connections_take_hang_ups(server);
         check(MHD_run(server->daemon) == MHD_YES);
         store_turn(server->store);
+        tls_run(server->tls);
         access_run(server);
         run_subscriptions(server);
         wake_waiting(server);
@@ -299,7 +309,8 @@ static bool serve(struct server *server, int listener, struct err *err)
         return false;
     bool ok = open_loop(&loop, server, err);
     if (ok) {
-        log_event(LOG_INFO, "listening", LOG_STR("address", server->settings->listen));
+        log_event(LOG_INFO, "listening", LOG_STR("address", server->settings->listen),
+                  LOG_STR("scheme", server->tls ? "https" : "http"));
         run_loop(server, &loop);
     }
     stop_daemon(server);
@@ -335,11 +346,15 @@ bool server_run(const struct server_settings *settings, struct err *err)
         return false;
     bool has_auth = strcmp(settings->auth, "none") != 0;
     server.access = has_auth ? access_open(settings, err) : NULL;
-    int listener = has_auth && !server.access ? -1 : open_listener(settings, err);
+    bool is_ready = server.access || !has_auth;
+    if (is_ready && settings->tls_cert_file)
+        is_ready = (server.tls = tls_open(settings->tls_cert_file, settings->tls_key_file, err));
+    int listener = is_ready ? open_listener(settings, err) : -1;
     server.store = listener >= 0 ? store_open(&store_settings, err) : NULL;
     if (!server.store) {
         if (listener >= 0)
             close(listener);
+        tls_close(server.tls);
         access_close(&server);
         return false;
     }
@@ -357,6 +372,7 @@ bool server_run(const struct server_settings *settings, struct err *err)
     reports_free(server.reports);
     history_free(server.history);
     access_close(&server);
+    tls_close(server.tls);
     struct err closing;
     if (!store_close(server.store, &closing))
         log_err(LOG_WARN, "the last checkpoint failed; the log has everything", &closing);

@@ -105,7 +105,8 @@ struct webhooks *webhooks_open(struct server *server)
     if (settings->public_url)
         check((webhooks->root = strdup(settings->public_url)) != NULL);
     else
-        check(asprintf(&webhooks->root, "http://%s/v1/stream", settings->listen) > 0);
+        check(asprintf(&webhooks->root, "%s://%s/v1/stream",
+                       settings->tls_cert_file ? "https" : "http", settings->listen) > 0);
     return webhooks;
 }
 

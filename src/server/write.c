@@ -84,7 +84,7 @@ static void add_location(struct request *request)
     struct slice host = request_header(request, "Host");
     const char *question = strchr(request->uri, '?');
     if (host.len) {
-        buffer_add_str(&location, "http://");
+        buffer_add_str(&location, request->server->tls ? "https://" : "http://");
         buffer_add_slice(&location, host);
     }
     buffer_add(&location, request->uri,

@@ -29,6 +29,7 @@ const LIBRARIES = [
   { name: 'LMDB', header: /^lmdb\.h$/, layers: ['replica', 'store'] },
   { name: 'libcurl', header: /^curl\//, layers: ['http'] },
   { name: 'libmicrohttpd', header: /^microhttpd\w*\.h$/, layers: ['server'] },
+  { name: 'GnuTLS', header: /^gnutls\//, layers: ['server'] },
   { name: 'libpg_query', header: /^(pg_query\w*\.h|pg_query\/.*|protobuf-c\/.*)$/, layers: ['rules'] },
   { name: 'jansson', header: /^jansson\w*\.h$/, layers: ['rules', 'publish', 'auth', 'server', 'cli'] },
   { name: 'OpenSSL', header: /^openssl\//, layers: ['auth', 'server'] },

@@ -17,6 +17,7 @@ struct server_settings {
     uint64_t auth_leeway_ms;
     const char *writer_token_file, *admin_token_file;
     const char *console; /* "on", "off", or "auto": where only this machine reaches it */
+    const char *tls_cert_file, *tls_key_file; /* both or neither */
     bool is_public;     /* Cache-Control: public instead of private */
     bool has_webhooks;
     bool has_webhook_loopback; /* they may go to http://localhost and http://127.0.0.x */
