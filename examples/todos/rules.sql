@@ -15,6 +15,9 @@ INSERT INTO weir.rules (name, relation, audience) VALUES
     ('members of own projects', 'members',
      'SELECT m.user_id FROM members m WHERE m.project_id = members.project_id AND m.role <> ''banned'''),
 
+    ('oneself', 'users',
+     'SELECT users.id'),
+
     ('people in own projects', 'users',
      'SELECT mine.user_id
         FROM members theirs JOIN members mine ON mine.project_id = theirs.project_id

@@ -19,6 +19,7 @@ const { values: options } = parseArgs({
     weir: { type: 'string' },
     port: { type: 'string' },
     'pg-port': { type: 'string' },
+    'app-port': { type: 'string' },
   },
 })
 
@@ -106,7 +107,12 @@ async function checkWhole(system, view) {
 
 function printInvitation(system, views) {
   print()
-  print(bold('Now you.') + ' In another terminal:')
+  print(bold('Now you.') + ' In a browser:')
+  print()
+  if (system.app) print(`    ${bold(system.app)}    ${dim('Ana and Bo side by side: add, move, share, go offline')}`)
+  print(`    ${bold(system.console)}    ${dim('lag, streams, and why somebody sees a row')}`)
+  print()
+  print('In another terminal:')
   print()
   print(`    ${bold(system.psql)}`)
   print(`    INSERT INTO members VALUES (2, 'bo', 'member');   ${dim('-- the party is no surprise any more')}`)
@@ -171,6 +177,7 @@ async function main() {
     dir: options.dir,
     port: await choosePort('port', 4437),
     pgPort: await choosePort('pg-port', 54437),
+    appPort: await choosePort('app-port', 4438),
   })
   let isFine = false
   try {

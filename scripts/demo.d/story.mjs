@@ -11,10 +11,10 @@ const MEMBER_BO = 'members ["1","bo"]'
 export const STEPS = [
   {
     title: 'The first copies: Ana has two projects, Bo has none',
-    text: 'The bridge has loaded the tables. A stream appears with its first row, so Bo has none yet.',
+    text: 'The bridge has loaded the tables. Everybody sees at least themselves.',
     expect: {
       ana: ['insert projects 1', 'insert projects 2', 'insert members ["1","ana"]', 'insert members ["2","ana"]', 'insert users ana', 'insert todos 1', 'insert todos 2', 'insert todos 3'],
-      bo: [],
+      bo: ['insert users bo'],
     },
   },
   {
@@ -23,7 +23,7 @@ export const STEPS = [
     sql: `INSERT INTO members (project_id, user_id) VALUES (1, 'bo');`,
     expect: {
       ana: [`insert ${MEMBER_BO}`, 'insert users bo'],
-      bo: ['insert projects 1', 'insert members ["1","ana"]', `insert ${MEMBER_BO}`, 'insert users ana', 'insert users bo', 'insert todos 1', 'insert todos 2', 'insert todos 3'],
+      bo: ['insert projects 1', 'insert members ["1","ana"]', `insert ${MEMBER_BO}`, 'insert users ana', 'insert todos 1', 'insert todos 2', 'insert todos 3'],
     },
   },
   {
@@ -56,7 +56,7 @@ export const STEPS = [
     sql: `DELETE FROM members WHERE project_id = 1 AND user_id = 'bo';`,
     expect: {
       ana: [`delete ${MEMBER_BO}`, 'delete users bo'],
-      bo: ['delete projects 1', 'delete members ["1","ana"]', `delete ${MEMBER_BO}`, 'delete users ana', 'delete users bo', 'delete todos 1', 'delete todos 2', 'delete todos 4'],
+      bo: ['delete projects 1', 'delete members ["1","ana"]', `delete ${MEMBER_BO}`, 'delete users ana', 'delete todos 1', 'delete todos 2', 'delete todos 4'],
     },
   },
   {
@@ -75,7 +75,7 @@ export const copyInSql = (user) => `
     UNION ALL
     SELECT 'members', jsonb_build_array(project_id::text, user_id)::text, to_jsonb(m) FROM members m WHERE project_id IN (TABLE mine)
     UNION ALL
-    SELECT 'users', id, to_jsonb(u) FROM users u WHERE id IN (SELECT user_id FROM members WHERE project_id IN (TABLE mine))
+    SELECT 'users', id, to_jsonb(u) FROM users u WHERE id = '${user}' OR id IN (SELECT user_id FROM members WHERE project_id IN (TABLE mine))
     UNION ALL
     SELECT 'todos', id::text, to_jsonb(t) FROM todos t WHERE project_id IN (TABLE mine)
   ) c`

@@ -13,6 +13,9 @@ import { pause } from './stream.mjs'
 const run = promisify(execFile)
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const CLUSTER = join(ROOT, 'tests/support/pg_cluster.sh')
+const EXAMPLE = join(ROOT, 'examples/todos')
+const { scripts } = JSON.parse(readFileSync(join(EXAMPLE, 'package.json'), 'utf8'))
+const [bundler, ...options] = scripts.build.split(' ')
 const MARK = 'made-by-weir-demo'
 const START_DEADLINE_MS = 20_000
 const STOP_DEADLINE_MS = 15_000
@@ -69,12 +72,12 @@ export function findPort(wanted) {
 }
 
 class Daemon {
-  constructor(name, program, args, logFile) {
+  constructor(name, program, args, logFile, env = {}) {
     this.name = name
     this.logFile = logFile
     const log = openSync(logFile, 'w')
     // In a process group of its own: Ctrl-C reaches the demo alone, which ends things in order.
-    this.child = spawn(program, args, { stdio: ['ignore', log, log], detached: true })
+    this.child = spawn(program, args, { stdio: ['ignore', log, log], detached: true, env: { ...process.env, ...env } })
     closeSync(log)
     this.ended = new Promise((done) => {
       this.child.on('error', (error) => done(error.message))
@@ -85,7 +88,7 @@ class Daemon {
   /** Rejects when the daemon ends by itself. */
   async failure() {
     const how = await this.ended
-    throw new DemoError(`weir ${this.name} has ended: ${how}\n${tail(this.logFile)}`)
+    throw new DemoError(`${this.name} has ended: ${how}\n${tail(this.logFile)}`)
   }
 
   async stop() {
@@ -100,16 +103,18 @@ export class System {
   #daemons = []
   #hasCluster = false
 
-  constructor({ weir, dir, port, pgPort }) {
-    Object.assign(this, { weir, port, pgPort })
+  constructor({ weir, dir, port, pgPort, appPort }) {
+    Object.assign(this, { weir, port, pgPort, appPort })
     if (!isProgram(weir)) throw new DemoError(`${weir} is no program\nhint: scripts/build makes build/release/weir`)
     this.dir = makeFolder(dir)
+    this.console = `http://127.0.0.1:${port}/console/`
+    this.app = existsSync(join(EXAMPLE, 'node_modules')) ? `http://127.0.0.1:${appPort}` : undefined
     this.root = `http://127.0.0.1:${port}/v1/stream`
     this.conninfo = `host=127.0.0.1 port=${pgPort} user=postgres dbname=app`
     this.psql = `psql -h 127.0.0.1 -p ${pgPort} -U postgres app`
   }
 
-  /** Postgres with the application in it, then both daemons. */
+  /** Postgres with the application in it, both daemons, and the application's own backend. */
   async start() {
     say(`Postgres on port ${this.pgPort}, in ${this.dir}`)
     await this.#startPostgres()
@@ -121,8 +126,22 @@ export class System {
     say(`weir serve on port ${this.port}, and weir bridge`)
     for (const name of ['streams', 'replica']) rmSync(join(this.dir, name), { recursive: true, force: true })
     this.#launch('serve', ['--listen', `127.0.0.1:${this.port}`, '--data', join(this.dir, 'streams'), '--auth', 'none'])
-    await this.#answers()
+    await this.#answers('weir serve', `http://127.0.0.1:${this.port}/healthz`)
     this.#launch('bridge', ['--db', this.conninfo, '--streams', this.root, '--state', join(this.dir, 'replica')])
+    if (this.app) await this.#startApp()
+    else say('without the application in the browser: its npm packages are not there (scripts/deps --demo)')
+  }
+
+  async #startApp() {
+    say(`the application in the browser on port ${this.appPort}`)
+    try {
+      await run(join(EXAMPLE, 'node_modules/.bin', bundler), options, { cwd: EXAMPLE })
+    } catch (error) {
+      throw new DemoError(`the application cannot be bundled\n${error.stderr}`)
+    }
+    const env = { DATABASE_URL: `postgres://postgres@127.0.0.1:${this.pgPort}/app`, STREAMS_URL: this.root, LISTEN: `127.0.0.1:${this.appPort}` }
+    this.#daemons.push(new Daemon('application', process.execPath, [join(EXAMPLE, 'server/main.mjs')], join(this.dir, 'application.log'), env))
+    await this.#answers('the application', `${this.app}/api/health`)
   }
 
   async #startPostgres() {
@@ -151,8 +170,8 @@ export class System {
 
   async #psql(args, database = 'app') {
     try {
-      const options = ['-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1', '-h', '127.0.0.1', '-p', String(this.pgPort), '-U', 'postgres', '-d', database]
-      const { stdout } = await run('psql', [...options, ...args])
+      const flags = ['-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1', '-h', '127.0.0.1', '-p', String(this.pgPort), '-U', 'postgres', '-d', database]
+      const { stdout } = await run('psql', [...flags, ...args])
       return stdout.trim()
     } catch (error) {
       throw new DemoError(`psql: ${error.stderr ?? error.message}`)
@@ -160,14 +179,14 @@ export class System {
   }
 
   #launch(name, args) {
-    this.#daemons.push(new Daemon(name, this.weir, [name, ...args], join(this.dir, `${name}.log`)))
+    this.#daemons.push(new Daemon(`weir ${name}`, this.weir, [name, ...args], join(this.dir, `${name}.log`)))
   }
 
-  async #answers() {
+  async #answers(name, url) {
     const deadline = Date.now() + START_DEADLINE_MS
-    const isUp = () => fetch(`http://127.0.0.1:${this.port}/healthz`).then((response) => response.ok, () => false)
+    const isUp = () => fetch(url).then((response) => response.ok, () => false)
     while (!(await Promise.race([isUp(), this.failure()]))) {
-      if (Date.now() > deadline) throw new DemoError(`weir serve does not answer\n${tail(join(this.dir, 'serve.log'))}`)
+      if (Date.now() > deadline) throw new DemoError(`${name} does not answer\n${this.logs()}`)
       await pause(50)
     }
   }
@@ -177,7 +196,7 @@ export class System {
     return Promise.race(this.#daemons.map((daemon) => daemon.failure()))
   }
 
-  logs = () => this.#daemons.map(({ name, logFile }) => `${name}.log:\n${tail(logFile)}`).join('\n')
+  logs = () => this.#daemons.map(({ name, logFile }) => `${name}:\n${tail(logFile)}`).join('\n')
 
   /** Ends what was started, last first. Postgres's data goes in any case, all else unless keep. */
   async stop({ keep }) {

@@ -19,7 +19,7 @@ test('docs/configuration.md is up to date', () => {
 /** The project's pages: those at its top, and all below docs and examples. */
 function pages() {
   const below = ['docs', 'examples'].flatMap((folder) => readdirSync(join(ROOT, folder), { recursive: true }).map((name) => join(folder, name)))
-  return [...readdirSync(ROOT), ...below].filter((name) => name.endsWith('.md'))
+  return [...readdirSync(ROOT), ...below].filter((name) => name.endsWith('.md') && !name.includes('node_modules'))
 }
 
 /** Where a page's links lead that stay in the tree, and those of its `paths` in backticks that
