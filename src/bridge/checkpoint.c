@@ -2,8 +2,10 @@
 #include "bridge_internal.h"
 
 #include "weir/base/clock.h"
+#include "weir/base/fault.h"
 #include "weir/base/log.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -25,7 +27,11 @@ bool bridge_feedback(struct bridge *bridge, bool at_once, struct err *err)
         (!at_once && now - bridge->last_feedback_ms < FEEDBACK_INTERVAL_MS))
         return true;
     bridge->last_feedback_ms = now;
-    return replication_confirm(bridge->replication, bridge->replica_lsn, false, err);
+    if (fault_fails(FAULT_SLOT_CONFIRM))
+        return err_set_errno(err, errno, "cannot confirm to the replication slot");
+    bool ok = replication_confirm(bridge->replication, bridge->replica_lsn, false, err);
+    fault_step(FAULT_SLOT_CONFIRMED);
+    return ok;
 }
 
 /* Waits for the publisher, answering keep-alives. When the operator wants to stop and the server

@@ -8,6 +8,7 @@
 #include "progress_line.h"
 
 #include "weir/base/check.h"
+#include "weir/base/fault.h"
 #include "weir/base/log.h"
 
 /* Steps between two rows, for the parts of one batch; and how large a batch is, which must not change
@@ -88,6 +89,7 @@ enum bridge_end bridge_publish_first(struct bridge *bridge, struct err *err)
     }
     if (!meta_set_phase(bridge->replica, PHASE_FOLLOWING, err))
         return BRIDGE_FAILED;
+    fault_step(FAULT_FIRST_PUBLISHED);
     enum bridge_end end = bridge_checkpoint(bridge, walk.lsn, err);
     if (end == BRIDGE_DONE)
         progress_line_end(&walk.line, walk.rows);

@@ -4,6 +4,7 @@
 
 #include "weir/base/check.h"
 #include "weir/base/clock.h"
+#include "weir/base/fault.h"
 #include "weir/base/json.h"
 #include "weir/base/log.h"
 #include "weir/bridge/examine.h"
@@ -54,6 +55,7 @@ static enum bridge_end finish_changes(struct bridge *bridge, uint64_t end_lsn, s
     if (!rules_after(bridge, &rules, err))
         return bridge->rule_table.lost_connection ? BRIDGE_RETRY : BRIDGE_FAILED;
     struct progress progress = {end_lsn, 0};
+    fault_step(FAULT_TRANSACTION_END);
     bridge->figures.transactions++;
     bridge->figures.row_changes += changes->entry_count;
     if (progress_cmp(progress, bridge->published) > 0) {
@@ -68,6 +70,7 @@ static enum bridge_end finish_changes(struct bridge *bridge, uint64_t end_lsn, s
     }
     if (!change_set_apply(changes, bridge->replica, err))
         return BRIDGE_FAILED;
+    fault_step(FAULT_TRANSACTION_APPLIED);
     if (rules != bridge->rules) {
         ruleset_free(bridge->rules);
         bridge->rules = rules;
@@ -106,6 +109,7 @@ static enum bridge_end spill_changes(struct bridge *bridge, struct err *err)
     enum bridge_end end = bridge_checkpoint(bridge, bridge->applied_lsn, err);
     if (end != BRIDGE_DONE)
         return end;
+    fault_step(FAULT_SPILL_BEGIN);
     log_event(LOG_INFO, "a large transaction is worked on in the state folder");
     return change_set_spill(&bridge->transaction.changes, bridge->replica, err) ? BRIDGE_DONE
                                                                                 : BRIDGE_FAILED;

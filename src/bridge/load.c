@@ -4,7 +4,10 @@
 
 #include "progress_line.h"
 
+#include "weir/base/fault.h"
 #include "weir/base/log.h"
+
+#include <errno.h>
 
 enum { LOCK_TIMEOUT_MS = 30000, COMMIT_ROWS = 200000 };
 
@@ -39,6 +42,7 @@ static enum bridge_end load_table(struct load *load, const struct relation *rela
 {
     enum bridge_end end =
         table_read(load->reader, load->connection, relation, store_row, load, err);
+    fault_step(FAULT_LOAD_TABLE);
     return end == BRIDGE_DONE && *load->bridge->stop ? BRIDGE_STOPPED : end;
 }
 
@@ -82,8 +86,13 @@ static enum bridge_end create_slot(struct load *load, struct replication_slot *s
 {
     struct bridge *bridge = load->bridge;
     log_event(LOG_INFO, "creating the replication slot", LOG_STR("slot", bridge->settings->slot));
+    if (fault_fails(FAULT_LOAD_SLOT)) {
+        err_set_errno(err, errno, "cannot create the replication slot");
+        return BRIDGE_RETRY;
+    }
     if (replication_create_slot(bridge->replication, bridge->settings->slot, LOCK_TIMEOUT_MS, slot,
                                 err)) {
+        fault_step(FAULT_LOAD_SLOT_MADE);
         load->has_slot = true;
         return BRIDGE_DONE;
     }
@@ -112,6 +121,7 @@ static bool finish(struct load *load, uint64_t lsn, struct err *err)
     struct buffer saved = BUFFER_INIT, identity = BUFFER_INIT;
     struct pg_rows *now = pg_query(load->connection, err, "SELECT now()::text", 0, NULL);
     catalog_save(load->catalog, &saved);
+    fault_step(FAULT_LOAD_COMMIT);
     bool ok = now && bridge_identify(bridge, load->connection, &identity, err) &&
               replica_set_meta(bridge->replica, "identity", buffer_slice(&identity), err) &&
               replica_set_meta(bridge->replica, "catalog", buffer_slice(&saved), err) &&
@@ -119,6 +129,7 @@ static bool finish(struct load *load, uint64_t lsn, struct err *err)
               meta_set_lsn(bridge->replica, lsn, err) &&
               meta_set_phase(bridge->replica, PHASE_PUBLISHING, err) &&
               replica_commit(bridge->replica, err);
+    fault_step(FAULT_LOAD_COMMITTED);
     pg_rows_free(now);
     buffer_release(&saved);
     buffer_release(&identity);

@@ -8,6 +8,7 @@
 #include "bridge_internal.h"
 
 #include "weir/base/check.h"
+#include "weir/base/fault.h"
 #include "weir/base/log.h"
 
 #include <stdlib.h>
@@ -42,6 +43,7 @@ bool bridge_commit_outgoing(struct bridge *bridge, uint64_t lsn, struct err *err
     if (!scratch_sync(scratch, err) || !replica_set_meta(bridge->replica, "outgoing", note, err) ||
         !meta_set_lsn(bridge->replica, lsn, err) || !replica_commit(bridge->replica, err))
         return false;
+    fault_step(FAULT_OUTGOING_COMMITTED);
     outbox_drop_spool(&bridge->outbox);
     bridge->replica_lsn = bridge->applied_lsn = lsn;
     bridge->dirty_since_ms = 0;
@@ -107,6 +109,7 @@ static enum bridge_end end_part(struct sending *sending, struct progress progres
     enum bridge_end end = bridge_submit(bridge, err);
     if (end != BRIDGE_DONE)
         return end;
+    fault_step(FAULT_OUTGOING_PART);
     if (*bridge->stop)
         return BRIDGE_STOPPED;
     return bridge_feedback(bridge, false, err) ? BRIDGE_DONE : BRIDGE_RETRY;
@@ -181,6 +184,7 @@ enum bridge_end bridge_send_outgoing(struct bridge *bridge, struct err *err)
         enum bridge_end end = send_all(&sending, err);
         if (end != BRIDGE_DONE)
             return end;
+        fault_step(FAULT_OUTGOING_SENT);
     }
     return bridge_checkpoint(bridge, bridge->replica_lsn, err);
 }

@@ -11,6 +11,7 @@
  * state; one behind it sends it again, and the server knows how much of it it had. */
 #include "bridge_internal.h"
 
+#include "weir/base/fault.h"
 #include "weir/base/log.h"
 
 #include <stdio.h>
@@ -37,6 +38,7 @@ static bool replace_slot(struct resync *resync, struct replication_slot *slot, s
     if (!replica_set_meta(bridge->replica, "making slot", slice_from_str(name), err) ||
         !replica_commit(bridge->replica, err))
         return false;
+    fault_step(FAULT_RESYNC_NOTE_SLOT);
     struct pg_connection *connection = rule_table_connection(&bridge->rule_table, err);
     struct pg_rows *dropped =
         connection ? pg_query(connection, err,
@@ -52,8 +54,11 @@ static bool replace_slot(struct resync *resync, struct replication_slot *slot, s
 static bool make_slot(struct resync *resync, struct replication_slot *slot, struct err *err)
 {
     char name[SLOT_NAME_SIZE];
-    if (resync->bridge->needs_slot)
-        return replace_slot(resync, slot, err);
+    if (resync->bridge->needs_slot) {
+        bool ok = replace_slot(resync, slot, err);
+        fault_step(FAULT_RESYNC_SLOT_MADE);
+        return ok;
+    }
     snprintf(name, sizeof name, "%.50s_resync", resync->bridge->settings->slot);
     return replication_create_temporary_slot(resync->snapshot_holder, name, LOCK_TIMEOUT_MS, slot,
                                              err);
@@ -75,6 +80,7 @@ static enum bridge_end take_snapshot(struct resync *resync, struct err *err)
         !make_slot(resync, &slot, err) ||
         !snapshot_enter(resync->connection, slot.snapshot, publication, &resync->catalog, err))
         return BRIDGE_RETRY;
+    fault_step(FAULT_RESYNC_SNAPSHOT);
     resync->lsn = slot.consistent_lsn;
     return BRIDGE_DONE;
 }
@@ -233,6 +239,7 @@ static enum bridge_end bring_up(struct resync *resync, struct err *err)
     outbox_spool(&bridge->outbox); /* however little it is, as it could not be taken again */
     difference_run(bridge->difference, bridge->replica, &bridge->transaction.changes,
                    bridge->rules, resync->rules, &bridge->headers);
+    fault_step(FAULT_RESYNC_DIFFERENCE);
     if (!commit(resync, err))
         return BRIDGE_FAILED;
     log_event(LOG_INFO, "resynced", LOG_U("rows read", resync->rows), LOG_LSN("lsn", resync->lsn));
@@ -264,6 +271,7 @@ static enum bridge_end run(struct resync *resync, struct err *err)
         return BRIDGE_FAILED;
     if (!bridge->needs_slot)
         end = gather(resync, err);
+    fault_step(FAULT_RESYNC_GATHERED);
     if (end == BRIDGE_DONE)
         end = read_tables(resync, err);
     bridge->transaction.only = NULL;

@@ -1,6 +1,9 @@
 /* weir: finds the subcommand and runs it. Options belong to the commands. */
 #include "commands.h"
 
+#include "weir/base/fault.h"
+
+#include <stdlib.h>
 #include <string.h>
 
 static const struct command *const commands[] = {
@@ -35,6 +38,11 @@ static void print_markdown(void)
 int main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "--help";
+    struct err err;
+    if (!fault_arm(getenv("WEIR_FAULT"), &err)) {
+        fprintf(stderr, "weir: %s\nhint: %s\n", err.message, err.hint);
+        return EXIT_USAGE;
+    }
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
         if (strcmp(name, commands[i]->name) == 0)
             return commands[i]->run(argc - 1, argv + 1);

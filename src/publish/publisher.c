@@ -7,6 +7,7 @@
 #include "url.h"
 
 #include "weir/base/clock.h"
+#include "weir/base/fault.h"
 #include "weir/base/log.h"
 
 #include <errno.h>
@@ -78,9 +79,14 @@ static enum answer_kind send_once(struct publisher *publisher, const struct ques
 {
     long status;
     struct slice text;
+    if (fault_fails(FAULT_PUBLISH_SEND)) {
+        err_set_errno(err, errno, "%s", question->url);
+        return ANSWER_RETRY;
+    }
     if (!http_post(publisher->http, question->url, batch_type, body, REQUEST_TIMEOUT_MS, &status,
                    &text, err))
         return ANSWER_RETRY;
+    fault_step(FAULT_PUBLISH_ANSWERED);
     return answer_read(question, status, text, answer, err);
 }
 
@@ -298,9 +304,14 @@ enum publisher_claim publisher_claim(struct publisher *publisher, struct progres
                                      struct err *err)
 {
     struct answer answer;
+    if (fault_fails(FAULT_CLAIM_SEND)) {
+        err_set_errno(err, errno, "%s", publisher->claim_url);
+        return PUBLISHER_UNREACHABLE;
+    }
     enum publisher_claim result = ask(publisher, true, &answer, err);
     if (result != PUBLISHER_CLAIMED)
         return result;
+    fault_step(FAULT_CLAIM_ANSWERED);
     pthread_mutex_lock(&publisher->lock);
     publisher->epoch = answer.epoch;
     publisher->submitted = publisher->stored = answer.progress;

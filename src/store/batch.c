@@ -3,6 +3,7 @@
 #include "operation.h"
 
 #include "weir/base/clock.h"
+#include "weir/base/fault.h"
 #include "weir/base/hash.h"
 #include "weir/base/json.h"
 #include "weir/base/path.h"
@@ -51,6 +52,7 @@ enum claim_result store_claim(struct store *store, struct slice name,
     add_short(&store->open->bytes, name);
     buffer_add_u64(&store->open->bytes, producer ? producer->progress.epoch + 1 : 1);
     store_apply(store, from);
+    fault_step(FAULT_CLAIM_DECIDED);
     check(store_producer(store, name, progress));
     return CLAIM_OK;
 }
@@ -260,6 +262,7 @@ static enum batch_result write_batch(struct store *store, struct parsed_batch *b
     size_t from = store->open->bytes.len;
     encode_batch(store, batch, &answer->event_count);
     store_apply(store, from);
+    fault_step(FAULT_BATCH_DECIDED);
     answer->progress = batch->after;
     return BATCH_OK;
 }

@@ -1,6 +1,8 @@
 /* Writing a checkpoint into the catalog: one LMDB transaction, by the checkpoint thread. */
 #include "catalog_internal.h"
 
+#include "weir/base/fault.h"
+
 enum {
     CHUNK_TARGET = 64 * 1024,    /* a chunk is closed when it has so many bytes */
     CHUNK_MERGE_MAX = 16 * 1024, /* a smaller last chunk is written anew, with what follows */
@@ -228,6 +230,7 @@ static void write_job(struct writer *writer)
 bool catalog_write(struct catalog *catalog, const struct checkpoint_job *job, struct err *err)
 {
     struct writer writer = {.catalog = catalog, .job = job};
+    fault_step(FAULT_CHECKPOINT_BEGIN);
     writer.code = mdb_txn_begin(catalog->env, NULL, 0, &writer.txn);
     if (writer.code)
         return catalog_fail(err, "write to", writer.code);
@@ -238,9 +241,12 @@ bool catalog_write(struct catalog *catalog, const struct checkpoint_job *job, st
     }
     buffer_release(&writer.lens);
     buffer_release(&writer.bytes);
+    if (writer.code == 0 && fault_fails(FAULT_CHECKPOINT_COMMIT))
+        writer.code = errno;
     if (writer.code == 0)
         writer.code = mdb_txn_commit(writer.txn);
     else
         mdb_txn_abort(writer.txn);
+    fault_step(FAULT_CHECKPOINT_COMMITTED);
     return writer.code == 0 || catalog_fail(err, "write to", writer.code);
 }

@@ -2,6 +2,7 @@
 #include "internal.h"
 
 #include "weir/base/clock.h"
+#include "weir/base/fault.h"
 
 #include <stdlib.h>
 
@@ -45,6 +46,7 @@ void store_cut(struct store *store)
     check(!store->job && frame_is_empty(store->open));
     struct checkpoint_job *job = calloc(1, sizeof *job);
     check(job != NULL);
+    fault_step(FAULT_CHECKPOINT_CUT);
     job->sequence = store->open->sequence - 1;
     job->last_id = store->last_id;
     job->streams = calloc(store->dirty_count + 1, sizeof *job->streams);
@@ -74,6 +76,7 @@ void store_finish_job(struct store *store)
         if (frame->sequence > job->sequence)
             store->pinned_bytes += frame_memory(frame);
     }
+    fault_step(FAULT_CHECKPOINT_DROP_LOG);
     log_drop(store->log, job->sequence);
     store_release_job(store);
     store->counters.checkpoints++;

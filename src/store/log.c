@@ -1,6 +1,7 @@
 #include "log.h"
 
 #include "segment.h"
+#include "weir/base/fault.h"
 #include "weir/base/log.h"
 
 #include <dirent.h>
@@ -201,7 +202,9 @@ void log_write(struct log_place place, struct frame *frame)
     frame_sign(frame, place.salt);
     struct slice rest = buffer_slice(&frame->bytes);
     while (rest.len) {
-        ssize_t written = pwrite(place.fd, rest.data, rest.len, (off_t)place.offset);
+        ssize_t written = fault_fails(FAULT_LOG_WRITE)
+                              ? -1
+                              : pwrite(place.fd, rest.data, rest.len, (off_t)place.offset);
         if (written < 0 && errno == EINTR)
             continue;
         if (written <= 0)
@@ -211,8 +214,10 @@ void log_write(struct log_place place, struct frame *frame)
     }
     /* After a failed sync the kernel may have dropped the pages, and a second try would succeed
      * without them. So there is no second try. */
-    if (fdatasync(place.fd) < 0)
+    fault_step(FAULT_LOG_WRITTEN);
+    if (fault_fails(FAULT_LOG_SYNC) || fdatasync(place.fd) < 0)
         die("sync");
+    fault_step(FAULT_LOG_SYNCED);
 }
 
 void log_drop(struct log *log, uint64_t sequence)

@@ -1,5 +1,6 @@
 #include "segment.h"
 
+#include "weir/base/fault.h"
 #include "weir/base/hash.h"
 #include "weir/base/log.h"
 
@@ -47,9 +48,12 @@ bool segment_create(struct segment *segment, int folder_fd, uint64_t number, uin
     segment_name(number, name);
     *segment = (struct segment){.number = number, .size = size, .used = SEGMENT_HEADER_SIZE};
     check(getrandom(&segment->salt, sizeof segment->salt, 0) == (ssize_t)sizeof segment->salt);
+    if (fault_fails(FAULT_SEGMENT_CREATE))
+        return false;
     segment->fd = openat(folder_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (segment->fd < 0)
         return false;
+    fault_step(FAULT_SEGMENT_CREATED);
     /* The whole file is synced once, with its size and header, so that a commit needs to sync no
      * more than its own bytes. */
     if (posix_fallocate(segment->fd, 0, (off_t)size) == 0 && write_header(segment) &&
@@ -74,6 +78,7 @@ void segment_remove(struct segment *segment, int folder_fd)
     if (segment->fd >= 0)
         close(segment->fd);
     segment->fd = -1;
+    fault_step(FAULT_SEGMENT_REMOVE);
     unlinkat(folder_fd, name, 0);
 }
 

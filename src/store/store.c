@@ -4,6 +4,7 @@
 #include "internal.h"
 
 #include "weir/base/clock.h"
+#include "weir/base/fault.h"
 #include "weir/base/log.h"
 
 #include <errno.h>
@@ -33,6 +34,7 @@ static void make_durable(struct store *store, const struct frame *frame)
 {
     check(frame->sequence == store->durable + 1);
     store->durable = frame->sequence;
+    fault_step(FAULT_FRAME_DURABLE);
     for (size_t i = 0; i < frame->touched_count; i++) {
         const struct touched *touched = &frame->touched[i];
         struct stream *stream = touched->stream;
