@@ -34,6 +34,17 @@ bool file_read(const char *path, size_t max_bytes, struct buffer *out, struct er
     return ok;
 }
 
+bool folder_sync(const char *path, struct err *err)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool ok = fd >= 0 && fsync(fd) == 0;
+    if (!ok)
+        err_set_errno(err, errno, "cannot sync the folder %s", path);
+    if (fd >= 0)
+        close(fd);
+    return ok;
+}
+
 enum { SECRET_FILE_MAX = 16 * 1024 };
 
 bool file_has_changed(struct file_watch *watch)

@@ -1,6 +1,8 @@
 #include "weir/replica/replica.h"
 
 #include "weir/base/check.h"
+#include "weir/base/fault.h"
+#include "weir/base/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -154,6 +156,14 @@ static bool fit_size(struct replica *replica, struct err *err)
     return resize(replica, size, err);
 }
 
+/* The folder may be new, and so may be what is in it. */
+static bool sync_names(const struct replica *replica, struct err *err)
+{
+    char above[600];
+    snprintf(above, sizeof above, "%s/..", replica->directory);
+    return folder_sync(replica->directory, err) && folder_sync(above, err);
+}
+
 static bool open_environment(struct replica *replica, const struct replica_settings *settings,
                              struct err *err)
 {
@@ -174,6 +184,13 @@ static bool open_environment(struct replica *replica, const struct replica_setti
     if (code != 0)
         return fail(replica, code, "cannot open", err);
     mdb_env_get_fd(replica->env, &replica->data_fd);
+    /* What a process that was killed has committed may be in the page cache only, and its position is
+     * about to be confirmed. */
+    code = mdb_env_sync(replica->env, 1);
+    if (code != 0)
+        return fail(replica, code, "cannot sync", err);
+    if (!sync_names(replica, err))
+        return false;
     return fit_size(replica, err) && begin(replica, err) && open_databases(replica, err);
 }
 
@@ -310,10 +327,13 @@ void replica_close(struct replica *replica)
 bool replica_commit(struct replica *replica, struct err *err)
 {
     forget_before(replica);
+    if (fault_fails(FAULT_REPLICA_COMMIT))
+        return fail(replica, errno, "cannot commit", err);
     int code = mdb_txn_commit(replica->txn);
     replica->txn = NULL;
     if (code != 0)
         return fail(replica, code, "cannot commit", err);
+    fault_step(FAULT_REPLICA_COMMITTED);
     replica->is_dirty = false;
     replica->committed_index_count = replica->index_count;
     return fit_size(replica, err) && begin(replica, err);

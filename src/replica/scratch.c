@@ -1,6 +1,8 @@
 #include "weir/replica/scratch.h"
 
 #include "weir/base/check.h"
+#include "weir/base/fault.h"
+#include "weir/base/file.h"
 
 #include <errno.h>
 #include <lmdb.h>
@@ -9,7 +11,7 @@
 #include <unistd.h>
 
 struct scratch {
-    char path[600];
+    char directory[512], path[600];
     uint64_t size_limit;
     MDB_env *env; /* NULL: nothing was put yet */
     MDB_txn *txn;
@@ -25,6 +27,7 @@ struct scratch *scratch_new(const char *directory, uint64_t size_limit)
 {
     struct scratch *scratch = calloc(1, sizeof *scratch);
     check(scratch != NULL);
+    snprintf(scratch->directory, sizeof scratch->directory, "%s", directory);
     snprintf(scratch->path, sizeof scratch->path, "%s/scratch.mdb", directory);
     scratch->size_limit = size_limit;
     return scratch;
@@ -176,10 +179,15 @@ bool scratch_sync(struct scratch *scratch, struct err *err)
         return scratch_is_sound(scratch, err);
     int code = mdb_txn_commit(scratch->txn);
     scratch->txn = NULL;
+    if (code == 0 && fault_fails(FAULT_SPOOL_SYNC))
+        code = errno;
     if (code == 0)
         code = mdb_env_sync(scratch->env, 1);
+    fault_step(FAULT_SPOOL_SYNCED);
     if (code != 0)
         fail(scratch, code, "cannot sync");
+    else if (!folder_sync(scratch->directory, &scratch->err))
+        scratch->has_failed = true;
     else
         begin(scratch);
     return scratch_is_sound(scratch, err);

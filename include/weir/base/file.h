@@ -19,6 +19,10 @@ struct file_watch {
  * file that is gone, or not there yet, counts as one that has not changed. */
 bool file_has_changed(struct file_watch *watch);
 
+/* Makes the names of the files in a folder as durable as what is in them; what is in a file is for
+ * whoever writes it to sync. */
+bool folder_sync(const char *path, struct err *err) WEIR_MUST_CHECK;
+
 enum { SECRET_MIN = 16, SECRET_MAX = 512 };
 
 /* What programs show each other to be let in, in a file: one secret a line. The first is the one to
