@@ -339,6 +339,7 @@ bool server_run(const struct server_settings *settings, struct err *err)
     block_signals();
     store_settings.cache_bytes = settings->cache_bytes;
     store_settings.streams_max = settings->max_streams;
+    store_settings.checkpoint_ms = settings->checkpoint_ms;
     store_settings.on_change = live_on_change;
     store_settings.on_append = subscriptions_on_append;
     store_settings.context = &server;

@@ -32,6 +32,7 @@ struct server_settings {
     uint64_t max_body;
     uint64_t page_bytes;  /* a page ends at the first append boundary behind so many */
     uint64_t cache_bytes; /* of recent data in memory */
+    uint64_t checkpoint_ms; /* between two checkpoints of the store, at most */
     uint64_t
         connection_bytes; /* memory of one connection, for its request's head and the answer's */
     uint64_t max_streams; /* 0: no limit */
