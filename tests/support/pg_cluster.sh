@@ -3,6 +3,8 @@
 #
 #   pg_cluster.sh start DIR PORT [NAME=VALUE ...]   creates and starts it; prints the conninfo
 #   pg_cluster.sh stop DIR                          stops it and removes DIR
+#   pg_cluster.sh crash DIR                         ends it without a checkpoint
+#   pg_cluster.sh restart DIR                       starts it again, which recovers
 #
 # Run as root, the server belongs to the user postgres (initdb refuses root). The data is in
 # DIR/data, the unix socket and the log are in DIR. NAME=VALUE are settings for postgresql.conf;
@@ -10,7 +12,7 @@
 set -eu
 
 usage() {
-    sed -n '2,9s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,11s/^# \{0,1\}//p' "$0" >&2
     exit 2
 }
 
@@ -84,6 +86,19 @@ start() {
     echo "host=$dir port=$port user=postgres dbname=postgres"
 }
 
+crash() {
+    [ $# = 1 ] || usage
+    dir=$1
+    as_postgres "$(bin_dir)/pg_ctl" -D "$dir/data" -m immediate -w stop >/dev/null
+}
+
+restart() {
+    [ $# = 1 ] || usage
+    dir=$1
+    as_postgres "$(bin_dir)/pg_ctl" -D "$dir/data" -l "$dir/postgres.log" -w -t 60 start >/dev/null ||
+        { cat "$dir/postgres.log" >&2; exit 1; }
+}
+
 stop() {
     [ $# = 1 ] || usage
     dir=$1
@@ -98,6 +113,8 @@ action=${1:-}
 [ $# = 0 ] || shift
 case $action in
 start) start "$@" ;;
+crash) crash "$@" ;;
+restart) restart "$@" ;;
 stop) stop "$@" ;;
 *) usage ;;
 esac

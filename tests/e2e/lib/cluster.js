@@ -58,6 +58,15 @@ export class Cluster {
     return join(this.bin, name)
   }
 
+  /** Ends it as a crash does, without a checkpoint; restart() recovers. */
+  async crash() {
+    await run(SCRIPT, ['crash', this.dir])
+  }
+
+  async restart() {
+    await run(SCRIPT, ['restart', this.dir])
+  }
+
   async stop() {
     await run(SCRIPT, ['stop', this.dir])
   }

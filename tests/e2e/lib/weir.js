@@ -28,11 +28,12 @@ class Daemon {
   constructor(workspace, name) {
     this.workspace = workspace
     this.logName = `${name}.log`
+    this.environment = {} // of the next start, beside this process's own
     workspace.onClose(() => this.stop())
   }
 
   launch(args) {
-    this.child = new Child(weirProgram(), args, { logFile: this.workspace.path(this.logName) })
+    this.child = new Child(weirProgram(), args, { logFile: this.workspace.path(this.logName), env: { ...process.env, ...this.environment } })
   }
 
   isRunning() {
@@ -68,8 +69,12 @@ export class Server extends Daemon {
     return server
   }
 
+  command() {
+    return ['serve', '--listen', `127.0.0.1:${this.port}`, '--data', this.dataDir, '--auth', 'none', '--long-poll-timeout', '2s', ...this.extra]
+  }
+
   async restart() {
-    this.launch(['serve', '--listen', `127.0.0.1:${this.port}`, '--data', this.dataDir, '--auth', 'none', '--long-poll-timeout', '2s', ...this.extra])
+    this.launch(this.command())
     await until('weir serve to answer', async () => {
       if (!this.isRunning()) throw Object.assign(new Error(`weir serve ended:\n${this.log()}`), { isFinal: true })
       return (await request(this.url, '/healthz')).status === 200

@@ -1,0 +1,120 @@
+// A TCP proxy that a test controls: it can cut, reset, fall silent, and be slow.
+
+import net from 'node:net'
+import { freePort } from '../../e2e/lib/workspace.js'
+
+export class Proxy {
+  #pairs = new Set()
+  #isSilent = false
+  #isRefusing = false
+  #chunkBytes = 0 // 0: as fast as it comes
+  #idleMs = 0
+
+  /** Forwards a free loopback port to targetPort, which may come later. */
+  static async start(workspace, targetPort) {
+    const proxy = new Proxy()
+    proxy.port = await freePort()
+    proxy.targetPort = targetPort
+    proxy.server = net.createServer((near) => proxy.#join(near))
+    await new Promise((resolve, reject) => proxy.server.on('error', reject).listen(proxy.port, '127.0.0.1', resolve))
+    workspace.onClose(() => {
+      proxy.cut()
+      return new Promise((resolve) => proxy.server.close(resolve))
+    })
+    return proxy
+  }
+
+  #join(near) {
+    if (this.#isRefusing) return void near.resetAndDestroy()
+    const far = net.connect(this.targetPort, '127.0.0.1')
+    const pair = { near, far, timer: undefined }
+    this.#pairs.add(pair)
+    for (const [from, to] of [[near, far], [far, near]]) {
+      from.on('error', () => {})
+      from.on('data', (data) => this.#forward(pair, from, to, data))
+      from.on('end', () => to.end())
+      from.on('close', () => {
+        clearTimeout(pair.timer)
+        this.#pairs.delete(pair)
+        to.destroy()
+      })
+      if (this.#isSilent) from.pause()
+    }
+  }
+
+  #forward(pair, from, to, data) {
+    if (this.#idleMs > 0) {
+      clearTimeout(pair.timer)
+      pair.timer = setTimeout(() => pair.near.destroy() && pair.far.destroy(), this.#idleMs)
+    }
+    if (this.#chunkBytes === 0 || data.length <= this.#chunkBytes) {
+      if (!to.write(data)) {
+        from.pause()
+        to.once('drain', () => this.#isSilent || from.resume())
+      }
+      return
+    }
+    // A little each turn of the clock.
+    from.pause()
+    let at = 0
+    const more = () => {
+      if (to.destroyed) return
+      to.write(data.subarray(at, at + this.#chunkBytes))
+      at += this.#chunkBytes
+      if (at < data.length && this.#chunkBytes > 0) setTimeout(more, 1)
+      else {
+        if (at < data.length) to.write(data.subarray(at))
+        if (!this.#isSilent) from.resume()
+      }
+    }
+    more()
+  }
+
+  get connections() {
+    return this.#pairs.size
+  }
+
+  /** Closes every connection as a peer does that ends. */
+  cut() {
+    for (const { near, far } of this.#pairs) near.destroy() && far.destroy()
+  }
+
+  reset() {
+    for (const { near, far } of this.#pairs) {
+      near.resetAndDestroy()
+      far.resetAndDestroy()
+    }
+  }
+
+  /** From now on nothing passes, and nobody is told; speak() lets it pass again. */
+  fallSilent() {
+    this.#isSilent = true
+    for (const { near, far } of this.#pairs) near.pause() && far.pause()
+  }
+
+  speak() {
+    this.#isSilent = false
+    for (const { near, far } of this.#pairs) near.resume() && far.resume()
+  }
+
+  refuse(isRefusing = true) {
+    this.#isRefusing = isRefusing
+  }
+
+  /** So many bytes each millisecond, about; 0: without a limit. */
+  slowDown(bytes) {
+    this.#chunkBytes = bytes
+  }
+
+  /** Drops connections on which nothing has passed for so long, as firewalls do. */
+  dropIdle(ms) {
+    this.#idleMs = ms
+  }
+
+  heal() {
+    this.slowDown(0)
+    this.refuse(false)
+    this.dropIdle(0)
+    this.speak()
+  }
+}
