@@ -18,7 +18,7 @@ const SERVER_ARGS = ['--checkpoint-interval', '300ms']
 const BRIDGE_ARGS = ['--checkpoint-interval', '300ms', '--catalog-interval', '500ms']
 
 export class World {
-  static async create(name, seed, { bridgeArgs = [], cluster = {} } = {}) {
+  static async create(name, seed, { bridgeArgs = [], cluster = {}, traffic = {} } = {}) {
     const world = new World()
     world.seed = seed
     world.random = new Random(seed)
@@ -34,8 +34,9 @@ export class World {
     world.disks = { server: new Disk(world.server.dataDir), bridge: new Disk(world.bridge.stateDir) }
     await world.server.stop()
     world.history = null
+    world.happened = []
     world.oracle = new Oracle(world.stack.db)
-    world.traffic = new Traffic(await world.stack.connect(), new Random(seed + 1))
+    world.traffic = new Traffic(await world.stack.connect(), new Random(seed + 1), traffic)
     for (let i = 0; i < 60; i++) await world.traffic.transaction()
     return world
   }
@@ -87,6 +88,11 @@ export class World {
     if (this.daemon(name).isRunning()) await this.daemon(name).kill()
   }
 
+  /** SIGSTOP, and SIGCONT. */
+  signal(name, signal) {
+    if (this.daemon(name).isRunning()) this.daemon(name).child.process.kill(signal)
+  }
+
   /** What is not synced may be gone: the daemon has to be dead. */
   losePower(name) {
     this.disk(name).losePower(this.random)
@@ -130,7 +136,7 @@ export class World {
   }
 
   describe() {
-    return `seed: WEIR_SEED=${this.seed}\nbridge:\n${this.bridge.log(40)}\nserver:\n${this.server.log(25)}`
+    return `seed: WEIR_SEED=${this.seed}\nhappened:\n${this.happened.join('\n')}\nbridge:\n${this.bridge.log(40)}\nserver:\n${this.server.log(25)}`
   }
 
   async close() {
