@@ -600,17 +600,24 @@ __attribute__((constructor)) static void start(void)
     if (from && realpath(from, root))
         root_len = strlen(root);
     if (to && root_len) {
-        char path[PATH_MAX + 16];
+        char path[PATH_MAX + 16], made[PATH_MAX + 16];
         snprintf(durable, sizeof durable, "%s", to);
         snprintf(path, sizeof path, "%s/names", durable);
-        bool is_new = access(path, F_OK) != 0;
+        snprintf(made, sizeof made, "%s/names.made", durable);
         mkdir(durable, 0700);
-        names_fd = append_to("names");
-        ids_fd = append_to("ids");
-        if (is_new)
-            take_in(".");
-        else
+        if (access(path, F_OK) == 0) {
+            names_fd = append_to("names");
+            ids_fd = append_to("ids");
             go_on_with();
+        } else { /* all of it or, when this process is killed now, nothing */
+            names_fd = append_to("names.made");
+            ids_fd = append_to("ids");
+            if (ftruncate(names_fd, 0) < 0 || ftruncate(ids_fd, 0) < 0)
+                give_up(durable);
+            take_in(".");
+            if (rename(made, path) < 0)
+                give_up(made);
+        }
     }
     if (fail)
         read_failing(fail);

@@ -27,6 +27,7 @@ export class Disk {
 
   /** The daemon is dead, and the machine with it: the folder becomes one that may have been left. */
   losePower(random) {
+    if (!existsSync(join(this.durable, 'names'))) return // nothing has been written since it was made durable
     const names = this.#namesLeft(random)
     const lost = `${this.root}.lost`
     renameSync(this.root, lost)
