@@ -1,6 +1,6 @@
 // Short tokens that say who somebody is: to weir serve, and to this backend's own writes.
 
-import { createSecretKey, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { SignJWT, jwtVerify } from 'jose'
 
@@ -9,7 +9,7 @@ export class Tokens {
     const tokens = new Tokens()
     // As weir serve reads it: without the end of its line.
     const secret = secretFile ? (await readFile(secretFile)).toString('latin1').replace(/\s+$/, '') : randomBytes(32).toString('hex')
-    tokens.key = createSecretKey(Buffer.from(secret, 'latin1'))
+    tokens.key = Buffer.from(secret, 'latin1')
     tokens.lifetimeS = lifetimeS
     return tokens
   }
