@@ -11,12 +11,13 @@
 enum { CONNECT_TIMEOUT_S = 15, MESSAGE_LINE_SIZE = 600 };
 
 /* Values depend on these; a role's or a database's own settings must not reach them. row_security
- * off turns a policy that would hide rows from us without a word into an error. */
+ * off turns a policy that would hide rows from us without a word into an error. And what is asked of
+ * the catalogs would be compiled by JIT each time, which takes longer than the answer. */
 static const char pinned_settings[] =
     "SET datestyle = 'ISO'; SET intervalstyle = 'postgres'; SET timezone = 'UTC';"
     "SET extra_float_digits = 3; SET bytea_output = 'hex'; SET search_path = pg_catalog;"
     "SET standard_conforming_strings = on; SET row_security = off; SET statement_timeout = 0;"
-    "SET idle_in_transaction_session_timeout = 0";
+    "SET idle_in_transaction_session_timeout = 0; SET jit = off";
 
 /* wal2json 2.5 on PostgreSQL 15 says nothing while it decodes a large filtered transaction, and the
  * server would take that for a dead client: raise its timeout (never lower it), and let TCP find
@@ -122,6 +123,12 @@ static bool parse_conninfo(const char *conninfo, bool is_replication, struct key
                         "postgresql://USER:PASSWORD@HOST:5432/DB, and in a URI's password @ as "
                         "%%40, : as %%3A, / as %%2F");
     }
+    /* A peer that is gone without a word is found within a minute; the system's own defaults take two
+     * hours. What the connection string says comes later, and wins. */
+    add_keyword(keywords, "keepalives_idle", "30");
+    add_keyword(keywords, "keepalives_interval", "10");
+    add_keyword(keywords, "keepalives_count", "3");
+    add_keyword(keywords, "tcp_user_timeout", "60000");
     for (PQconninfoOption *option = keywords->parsed; option->keyword; option++) {
         if (!option->val || !option->val[0])
             continue;
