@@ -15,7 +15,7 @@ import { Proxy } from './proxy.js'
 
 const ALL_STREAMS = SUBJECTS.map(userStream)
 const SERVER_ARGS = ['--checkpoint-interval', '300ms']
-const BRIDGE_ARGS = ['--checkpoint-interval', '300ms', '--catalog-interval', '500ms']
+const BRIDGE_ARGS = [...(process.env.WEIR_DEBUG ? ['--log-level', 'debug'] : []), '--checkpoint-interval', '300ms', '--catalog-interval', '500ms']
 
 export class World {
   static async create(name, seed, { bridgeArgs = [], cluster = {}, traffic = {} } = {}) {
@@ -115,14 +115,14 @@ export class World {
   /** Waits for everything to have arrived and compares each event of each stream. */
   async verify() {
     await this.revive()
-    await this.stack.settle({ deadlineMs: 90_000 })
+    await this.stack.settle({ deadlineMs: 240_000 })
     return this.history.verify(this.server.url, ALL_STREAMS)
   }
 
   /** Only what the streams come to, and that every event fits: where tables changed or were read again. */
   async verifyEnds() {
     await this.revive()
-    await this.stack.settle({ deadlineMs: 90_000 })
+    await this.stack.settle({ deadlineMs: 240_000 })
     return verifyFolds(this.server.url, await this.oracle.state(), ALL_STREAMS)
   }
 
@@ -131,7 +131,7 @@ export class World {
     const daemon = this.daemon(name)
     for (let i = 0; i < tries && daemon.isRunning(); i++) await work(i)
     // Some steps come with time alone, or when what was there before has gone.
-    await until(`${name} to die of ${daemon.environment.WEIR_FAULT}`, () => !daemon.isRunning(), { deadlineMs: 20_000 })
+    await until(`${name} to die of ${daemon.environment.WEIR_FAULT}`, () => !daemon.isRunning(), { deadlineMs: 60_000 })
     return daemon.child.exited()
   }
 
