@@ -242,7 +242,7 @@ static enum bridge_end bring_up(struct resync *resync, struct err *err)
     fault_step(FAULT_RESYNC_DIFFERENCE);
     if (!commit(resync, err))
         return BRIDGE_FAILED;
-    log_event(LOG_INFO, "resynced", LOG_U("rows read", resync->rows), LOG_LSN("lsn", resync->lsn));
+    log_event(LOG_INFO, "resynced", LOG_U("rows_read", resync->rows), LOG_LSN("lsn", resync->lsn));
     adopt(resync);
     return bridge_send_outgoing(bridge, err);
 }

@@ -7,4 +7,5 @@ extern const struct command command_serve;
 extern const struct command command_bridge;
 extern const struct command command_install;
 extern const struct command command_doctor;
+extern const struct command command_status;
 extern const struct command command_token;

@@ -11,6 +11,7 @@ static const struct command *const commands[] = {
     &command_bridge,
     &command_install,
     &command_doctor,
+    &command_status,
     &command_token,
 };
 
