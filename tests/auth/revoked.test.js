@@ -114,7 +114,8 @@ test('after a lost slot, what was revoked meanwhile is', async () => {
   await revoke('ana')
   await becomes('ana to be refused', ana, 401)
   await bridge.stop()
-  await db.query(`SELECT pg_drop_replication_slot('weir')`)
+  // The walsender takes a moment to notice.
+  await until('the slot to be dropped', async () => (await db.query(`SELECT pg_drop_replication_slot('weir')`)).rows)
   await db.query(`DELETE FROM weir.revoked; INSERT INTO weir.revoked (subject) VALUES ('bo')`)
   bridge.start()
   await becomes('bo to be refused', bo, 401, 'bo')

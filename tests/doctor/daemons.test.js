@@ -33,6 +33,12 @@ after(() => workspace.close())
 
 const own = () => ['--state', bridge.stateDir, '--streams', server.streamsUrl]
 let written = 0
+/** Ends the bridge, and waits for its walsender to notice. */
+async function stop() {
+  await bridge.stop()
+  await until('the slot to be free', async () => (await one.db.query(`SELECT FROM pg_replication_slots WHERE slot_name = 'weir' AND NOT active`)).rows.length)
+}
+
 async function write() {
   await one.db.query(`INSERT INTO todos VALUES (${++written}, 'ana')`)
   await until('the row', async () => (await readStream(server.url, 'user/ana/data', '-1').catch(() => ({ events: [] }))).events.length >= written)
@@ -44,11 +50,11 @@ test('while it runs, and when it has stopped, all is well', async () => {
   const running = await one.doctor(...own())
   assert.equal(running.code, 0, JSON.stringify(running.faults))
   assert.ok(running.findings.some(({ message }) => /^a bridge is running on the state folder/.test(message)))
-  await bridge.stop()
+  await stop()
   cpSync(bridge.stateDir, path('older'), { recursive: true })
   bridge.start()
   await write()
-  await bridge.stop()
+  await stop()
   const stopped = await one.doctor(...own())
   assert.equal(stopped.code, 0, JSON.stringify(stopped.faults))
   assert.ok(stopped.findings.some(({ message }) => /^the state folder .* is that of slot weir$/.test(message)))
