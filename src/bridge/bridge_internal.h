@@ -59,7 +59,7 @@ struct bridge {
     bool wants_resync;             /* that, or the catalog has changed, or: */
     const struct relation *misfit; /* a change did not fit this table */
     unsigned resyncs;              /* for misfits, since a transaction was last applied */
-    uint64_t last_catalog_ms;
+    uint64_t next_catalog_ms;
     char catalog_complaint[ERR_MESSAGE_SIZE]; /* said already */
 
     uint64_t dirty_since_ms;      /* 0: nothing applied since the last checkpoint */

@@ -15,6 +15,7 @@ enum {
     TICK_MS = 250,
     IDLE_CHECKPOINT_MS = 1000,    /* nothing came for so long: a good moment for a checkpoint */
     FLUSH_AHEAD_MS = 500,
+    CATALOG_SHARE = 5, /* looking at the catalog takes no more than a fifth of the time */
     CHECKPOINT_WAL_BYTES = 512 * 1024 * 1024,
 };
 
@@ -182,13 +183,8 @@ static enum bridge_end checkpoint_if_due(struct bridge *bridge, struct err *err)
 
 /* Looks whether tables have been added, dropped or altered. What cannot be followed is said once
  * and left as it was: a new table that has no key shows nothing, and the others go on. */
-static enum bridge_end check_catalog_if_due(struct bridge *bridge, struct err *err)
+static enum bridge_end check_catalog(struct bridge *bridge, struct err *err)
 {
-    uint64_t now = clock_monotonic_ms();
-    if (bridge->in_transaction || !has_caught_up(bridge) ||
-        now - bridge->last_catalog_ms < bridge->settings->catalog_interval)
-        return BRIDGE_DONE;
-    bridge->last_catalog_ms = now;
     struct pg_connection *connection = rule_table_connection(&bridge->rule_table, err);
     struct catalog *catalog =
         connection ? catalog_load(connection, bridge->settings->publication, CATALOG_LENIENT, err)
@@ -210,6 +206,20 @@ static enum bridge_end check_catalog_if_due(struct bridge *bridge, struct err *e
         return BRIDGE_DONE;
     err_set(err, "the published tables or their columns have changed");
     return BRIDGE_RESYNC;
+}
+
+/* Nothing is read from the slot meanwhile, so with a Postgres that answers slowly the looks must
+ * not follow one upon the other: the bridge would do nothing else. */
+static enum bridge_end check_catalog_if_due(struct bridge *bridge, struct err *err)
+{
+    uint64_t started = clock_monotonic_ms();
+    if (bridge->in_transaction || !has_caught_up(bridge) || started < bridge->next_catalog_ms)
+        return BRIDGE_DONE;
+    enum bridge_end end = check_catalog(bridge, err);
+    uint64_t now = clock_monotonic_ms(), pause = (now - started) * (CATALOG_SHARE - 1);
+    uint64_t interval = bridge->settings->catalog_interval;
+    bridge->next_catalog_ms = now + (pause > interval ? pause : interval);
+    return end;
 }
 
 static enum bridge_end step(struct bridge *bridge, struct err *err)
@@ -338,7 +348,7 @@ enum bridge_end bridge_follow(struct bridge *bridge, struct err *err)
               LOG_LSN("lsn", bridge->replica_lsn));
     bridge->in_transaction = false;
     bridge->last_message_ms = clock_monotonic_ms();
-    bridge->last_catalog_ms = 0;
+    bridge->next_catalog_ms = 0;
     bridge_show(bridge, "following");
     return follow(bridge, err);
 }

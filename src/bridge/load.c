@@ -71,9 +71,11 @@ static enum bridge_end prepare(struct load *load, struct err *err)
     if (end != BRIDGE_DONE)
         return end;
     /* Refuses what cannot be followed, before a slot is made. */
-    if (!snapshot_lock(load->connection, bridge->settings->publication, CATALOG_STRICT,
-                       &load->catalog, err))
+    struct catalog *catalog =
+        catalog_load(load->connection, bridge->settings->publication, CATALOG_STRICT, err);
+    if (!catalog)
         return pg_is_broken(load->connection) ? BRIDGE_RETRY : BRIDGE_FAILED;
+    catalog_free(catalog);
     if (!replica_wipe(bridge->replica, err) ||
         !meta_set_phase(bridge->replica, PHASE_LOADING, err) ||
         !replica_commit(bridge->replica, err))
@@ -145,7 +147,8 @@ static enum bridge_end run(struct load *load, struct err *err)
         end = create_slot(load, &slot, err);
     if (end != BRIDGE_DONE)
         return end;
-    if (!snapshot_enter(load->connection, slot.snapshot, load->bridge->settings->publication,
+    const struct bridge_settings *settings = load->bridge->settings;
+    if (!snapshot_enter(load->connection, settings->db, slot.snapshot, settings->publication,
                         &load->catalog, err))
         return BRIDGE_RETRY;
     end = load_tables(load, err);

@@ -76,9 +76,9 @@ static enum bridge_end take_snapshot(struct resync *resync, struct err *err)
         return reach == PG_UNREACHABLE ? BRIDGE_RETRY : BRIDGE_FAILED;
     /* What cannot be followed is for people to mend, and then it goes on. */
     const char *publication = bridge->settings->publication;
-    if (!snapshot_lock(resync->connection, publication, CATALOG_LENIENT, &resync->catalog, err) ||
-        !make_slot(resync, &slot, err) ||
-        !snapshot_enter(resync->connection, slot.snapshot, publication, &resync->catalog, err))
+    if (!make_slot(resync, &slot, err) ||
+        !snapshot_enter(resync->connection, bridge->settings->db, slot.snapshot, publication,
+                        &resync->catalog, err))
         return BRIDGE_RETRY;
     fault_step(FAULT_RESYNC_SNAPSHOT);
     resync->lsn = slot.consistent_lsn;

@@ -117,41 +117,79 @@ enum bridge_end table_read(struct table_reader *reader, struct pg_connection *co
     return BRIDGE_FAILED;
 }
 
-bool snapshot_lock(struct pg_connection *connection, const char *publication,
-                   enum catalog_strictness strictness, struct catalog **catalog, struct err *err)
+/* As the names are the snapshot's, and the locks are on what has them now: who calls compares. The
+ * wait is shorter than deadlock_timeout, so that in a deadlock it is never somebody else who ends. */
+static bool lock_tables(struct pg_connection *connection, const struct relation_set *relations,
+                        struct err *err)
 {
-    *catalog = catalog_load(connection, publication, strictness, err);
-    if (!*catalog)
-        return false;
     struct arena arena = ARENA_INIT;
     struct buffer sql = BUFFER_INIT;
-    buffer_add_str(&sql, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; LOCK TABLE");
-    for (size_t i = 0; i < (*catalog)->relations.count; i++) {
-        const struct relation *relation = (*catalog)->relations.relations[i];
+    buffer_add_str(&sql, "SET LOCAL lock_timeout = '500ms'; LOCK TABLE");
+    for (size_t i = 0; i < relations->count; i++) {
+        const struct relation *relation = relations->relations[i];
         buffer_printf(&sql, "%s %s%s.", i ? "," : "", relation->is_partitioned ? "" : "ONLY ",
                       pg_quote_identifier(&arena, relation->schema.data));
         buffer_add_str(&sql, pg_quote_identifier(&arena, relation->name.data));
     }
-    buffer_add_str(&sql, " IN ACCESS SHARE MODE");
+    buffer_add_str(&sql, " IN ACCESS SHARE MODE; SET LOCAL lock_timeout = 0");
     bool ok = pg_execute(connection, err, buffer_str(&sql));
     buffer_release(&sql);
     arena_release(&arena);
     return ok;
 }
 
-bool snapshot_enter(struct pg_connection *connection, const char *snapshot,
+/* Whether the tables still have the files that the snapshot knows of: TRUNCATE and what rewrites a
+ * table give it another one, in which the snapshot sees nothing. */
+static bool check_files(struct pg_connection *connection, const struct relation_set *relations,
+                        struct err *err)
+{
+    static const char sql[] =
+        "WITH named AS (SELECT unnest($1::oid[]) AS oid), tables AS (SELECT oid FROM named UNION"
+        " SELECT t.relid FROM named, pg_partition_tree(named.oid) t)"
+        " SELECT format('%I.%I', c.relnamespace::regnamespace, c.relname) FROM pg_class c"
+        "  WHERE c.oid IN (SELECT oid FROM tables) AND c.relfilenode <> 0"
+        "    AND pg_relation_filenode(c.oid) IS DISTINCT FROM c.relfilenode LIMIT 1";
+    struct buffer oids = BUFFER_INIT;
+    for (size_t i = 0; i < relations->count; i++)
+        buffer_printf(&oids, "%c%u", i ? ',' : '{', relations->relations[i]->oid);
+    buffer_add_char(&oids, '}');
+    const char *parameters[] = {buffer_str(&oids)};
+    struct pg_rows *rewritten = pg_query(connection, err, sql, 1, parameters);
+    bool ok = rewritten && (pg_rows_count(rewritten) == 0 ||
+                            err_set(err, "table %s was rewritten while a snapshot was taken",
+                                    pg_rows_str(rewritten, 0, 0)));
+    pg_rows_free(rewritten);
+    buffer_release(&oids);
+    return ok;
+}
+
+/* Whether the catalog outside of the snapshot is the same. */
+static bool check_catalog(const char *db, const char *publication, const struct catalog *catalog,
+                          struct err *err)
+{
+    struct pg_connection *connection = NULL;
+    if (pg_try_connect(db, &connection, err) != PG_CONNECTED)
+        return false;
+    struct catalog *now = catalog_load(connection, publication, CATALOG_LENIENT, err);
+    pg_close(connection);
+    bool ok = now && (catalog_equals(now, catalog) ||
+                      err_set(err, "the published tables changed while a snapshot was taken"));
+    catalog_free(now);
+    return ok;
+}
+
+bool snapshot_enter(struct pg_connection *connection, const char *db, const char *snapshot,
                     const char *publication, struct catalog **catalog, struct err *err)
 {
     struct arena arena = ARENA_INIT;
-    const char *sql = arena_printf(&arena, "SET TRANSACTION SNAPSHOT %s",
+    const char *sql = arena_printf(&arena,
+                                   "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
+                                   " SET TRANSACTION SNAPSHOT %s",
                                    pg_quote_literal(&arena, snapshot));
     bool ok = pg_execute(connection, err, sql);
     arena_release(&arena);
-    struct catalog *seen = ok ? catalog_load(connection, publication, CATALOG_LENIENT, err) : NULL;
-    if (!seen)
-        return false;
-    bool is_same = catalog_equals(seen, *catalog);
-    catalog_free(*catalog);
-    *catalog = seen;
-    return is_same || err_set(err, "the published tables changed while a snapshot was taken");
+    *catalog = ok ? catalog_load(connection, publication, CATALOG_LENIENT, err) : NULL;
+    return *catalog && lock_tables(connection, &(*catalog)->relations, err) &&
+           check_catalog(db, publication, *catalog, err) &&
+           check_files(connection, &(*catalog)->relations, err);
 }
