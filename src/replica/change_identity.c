@@ -129,7 +129,7 @@ static bool find_stored(struct change_set *set, struct replica *replica,
 {
     size_t count = identity->count < INDEX_COLUMNS_MAX ? identity->count : INDEX_COLUMNS_MAX;
     const struct replica_index *index =
-        replica_ensure_index(replica, relation, identity->columns, count, err);
+        replica_ensure_index(replica, relation, INDEX_OF_VALUES, identity->columns, count, err);
     if (!index)
         return false;
     struct buffer prefix = BUFFER_INIT;

@@ -2,11 +2,13 @@
 #include "change_spill.h"
 
 #include "weir/base/check.h"
+#include "weir/replica/elements.h"
 
 enum { FIRST_BUCKETS = 64 };
 
 /* The new rows of one relation by the components of some columns; chained hash table. */
 struct change_index {
+    enum index_kind kind;
     uint16_t columns[INDEX_COLUMNS_MAX];
     size_t column_count;
     struct change_index *next;
@@ -248,11 +250,32 @@ static struct change_index_bucket *index_slot(struct change_set *set, struct cha
     return slot;
 }
 
+static void add_match(struct change_set *set, struct change_index *index, struct slice components,
+                      struct change_entry *entry)
+{
+    struct change_index_bucket *slot = index_slot(set, index, components, true);
+    struct change_match *match = arena_alloc(&set->arena, sizeof *match);
+    *match = (struct change_match){entry, slot->first};
+    slot->first = match;
+}
+
+static void index_elements(struct change_set *set, struct change_index *index,
+                           const struct hash_key *hash, struct change_entry *entry)
+{
+    uint16_t column = index->columns[0];
+    struct element_set elements =
+        element_set_of(hash, entry->relation->columns[column].type,
+                       row_column(entry->relation, entry->new_row, column), &set->arena);
+    for (size_t i = 0; i < elements.count; i++)
+        add_match(set, index, elements.items[i], entry);
+}
+
 static struct change_index *build_index(struct change_set *set, struct replica *replica,
-                                        struct changed_relation *changed, const uint16_t *columns,
-                                        size_t column_count)
+                                        struct changed_relation *changed, enum index_kind kind,
+                                        const uint16_t *columns, size_t column_count)
 {
     struct change_index *index = arena_calloc(&set->arena, 1, sizeof *index);
+    index->kind = kind;
     memcpy(index->columns, columns, column_count * sizeof *columns);
     index->column_count = column_count;
     index->bucket_count = FIRST_BUCKETS;
@@ -263,13 +286,14 @@ static struct change_index *build_index(struct change_set *set, struct replica *
     for (struct change_entry *entry = changed->first; entry; entry = entry->next_of_relation) {
         if (!row_exists(entry->new_row))
             continue;
+        if (kind == INDEX_OF_ELEMENTS) {
+            index_elements(set, index, replica_hash_key(replica), entry);
+            continue;
+        }
         struct slice components =
             components_of(&scratch, &set->arena, replica_hash_key(replica), changed->relation,
                           entry->new_row, columns, column_count);
-        struct change_index_bucket *slot = index_slot(set, index, components, true);
-        struct change_match *match = arena_alloc(&set->arena, sizeof *match);
-        *match = (struct change_match){entry, slot->first};
-        slot->first = match;
+        add_match(set, index, components, entry);
     }
     buffer_release(&scratch);
     index->next = changed->indexes;
@@ -279,19 +303,19 @@ static struct change_index *build_index(struct change_set *set, struct replica *
 
 const struct change_match *change_set_match(struct change_set *set, struct replica *replica,
                                             const struct relation *relation,
-                                            const uint16_t *columns, size_t column_count,
-                                            struct slice components)
+                                            enum index_kind kind, const uint16_t *columns,
+                                            size_t column_count, struct slice components)
 {
     check(column_count <= INDEX_COLUMNS_MAX);
     struct changed_relation *changed = changed_relation_of(set, relation);
     if (!changed)
         return NULL;
     struct change_index *index = changed->indexes;
-    while (index && (index->column_count != column_count ||
+    while (index && (index->kind != kind || index->column_count != column_count ||
                      memcmp(index->columns, columns, column_count * sizeof *columns) != 0))
         index = index->next;
     if (!index)
-        index = build_index(set, replica, changed, columns, column_count);
+        index = build_index(set, replica, changed, kind, columns, column_count);
     struct change_index_bucket *slot = index_slot(set, index, components, false);
     return slot ? slot->first : NULL;
 }

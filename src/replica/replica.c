@@ -3,6 +3,7 @@
 #include "weir/base/check.h"
 #include "weir/base/fault.h"
 #include "weir/base/file.h"
+#include "weir/replica/elements.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,7 +23,7 @@ enum {
     ROW_PREFIX_SIZE = 8,
     INDEX_PREFIX_SIZE = 4,
     CURSOR_POOL_MAX = 64,
-    INDEX_RECORD_SIZE = 4 + 8 + 2 + 2 * INDEX_COLUMNS_MAX,
+    INDEX_RECORD_SIZE = 4 + 8 + 2 + 2 + 2 * INDEX_COLUMNS_MAX,
 };
 
 static const char format_version[] = "weir replica 5";
@@ -255,11 +256,12 @@ static bool load_indexes(struct replica *replica, struct err *err)
     for (size_t at = 0; at < all.len; at += INDEX_RECORD_SIZE) {
         struct replica_index index = {.id = load_u32(all.data + at),
                                       .storage_id = load_u64(all.data + at + 4),
-                                      .column_count = load_u16(all.data + at + 12)};
-        if (index.column_count > INDEX_COLUMNS_MAX)
+                                      .kind = (enum index_kind)load_u16(all.data + at + 12),
+                                      .column_count = load_u16(all.data + at + 14)};
+        if (index.kind > INDEX_OF_ELEMENTS || index.column_count > INDEX_COLUMNS_MAX)
             return err_set(err, "replica %s: the index definitions are damaged",
                            replica->directory);
-        memcpy(index.columns, all.data + at + 14, sizeof index.columns);
+        memcpy(index.columns, all.data + at + 16, sizeof index.columns);
         add_index(replica, &index);
     }
     replica->committed_index_count = replica->index_count;
@@ -273,6 +275,7 @@ static bool save_indexes(struct replica *replica, struct err *err)
         const struct replica_index *index = replica->indexes[i];
         buffer_add_u32(&all, index->id);
         buffer_add_u64(&all, index->storage_id);
+        buffer_add_u16(&all, (uint16_t)index->kind);
         buffer_add_u16(&all, index->column_count);
         buffer_add(&all, index->columns, sizeof index->columns);
     }
@@ -497,6 +500,67 @@ static int index_insert(struct replica *replica, const struct replica_index *ind
     return mdb_put(replica->txn, replica->index, &entry, &nothing, 0);
 }
 
+static int put_element(struct replica *replica, const struct replica_index *index,
+                       struct slice key, struct slice element, bool is_new)
+{
+    struct buffer *full_key = &replica->full_key;
+    buffer_clear(full_key);
+    buffer_add_u32(full_key, __builtin_bswap32(index->id));
+    buffer_add_slice(full_key, element);
+    buffer_add_slice(full_key, key);
+    MDB_val entry = val_of(buffer_slice(full_key)), nothing = {0, NULL};
+    if (is_new)
+        return mdb_put(replica->txn, replica->index, &entry, &nothing, 0);
+    int code = mdb_del(replica->txn, replica->index, &entry, NULL);
+    check(code != MDB_NOTFOUND);
+    return code;
+}
+
+static struct element_set elements_of(struct replica *replica, const struct replica_index *index,
+                                      const struct relation *relation, struct row row)
+{
+    uint16_t column = index->columns[0];
+    if (!row_exists(row))
+        return (struct element_set){NULL, 0};
+    return element_set_of(&replica->hash, relation->columns[column].type,
+                          row_column(relation, row, column), &replica->arena);
+}
+
+/* An array may be long, so only what one has and the other has not is written. */
+static int put_elements(struct replica *replica, const struct replica_index *index,
+                        const struct relation *relation, struct slice key, struct row old_row,
+                        struct row new_row)
+{
+    struct element_set old = elements_of(replica, index, relation, old_row);
+    struct element_set new = elements_of(replica, index, relation, new_row);
+    int code = 0;
+    for (size_t i = 0, j = 0; code == 0 && (i < old.count || j < new.count);) {
+        int order = i == old.count ? 1 : j == new.count ? -1 : slice_cmp(old.items[i], new.items[j]);
+        if (order < 0)
+            code = put_element(replica, index, key, old.items[i], false);
+        else if (order > 0)
+            code = put_element(replica, index, key, new.items[j], true);
+        i += order <= 0;
+        j += order >= 0;
+    }
+    arena_clear(&replica->arena);
+    return code;
+}
+
+static int put_index(struct replica *replica, const struct replica_index *index,
+                     const struct relation *relation, struct slice key, struct row old_row,
+                     struct row new_row)
+{
+    if (index->kind == INDEX_OF_ELEMENTS)
+        return put_elements(replica, index, relation, key, old_row, new_row);
+    int code = 0;
+    if (row_exists(old_row))
+        code = index_delete(replica, index, relation, key, old_row);
+    if (code == 0 && row_exists(new_row))
+        code = index_insert(replica, index, relation, key, new_row);
+    return code;
+}
+
 static int put_indexes(struct replica *replica, const struct relation *relation, struct slice key,
                        struct row old_row, struct row new_row)
 {
@@ -507,11 +571,7 @@ static int put_indexes(struct replica *replica, const struct relation *relation,
         bool both = row_exists(old_row) && row_exists(new_row);
         if (both && !index_columns_differ(index, relation, old_row, new_row))
             continue;
-        int code = 0;
-        if (row_exists(old_row))
-            code = index_delete(replica, index, relation, key, old_row);
-        if (code == 0 && row_exists(new_row))
-            code = index_insert(replica, index, relation, key, new_row);
+        int code = put_index(replica, index, relation, key, old_row, new_row);
         if (code)
             return code;
     }
@@ -549,15 +609,15 @@ static bool fill_index(struct replica *replica, const struct relation *relation,
     int code = 0;
     replica_range_begin(&range, replica, relation, NULL, SLICE_NONE);
     while (code == 0 && replica_range_next(&range, &key, &row))
-        code = index_insert(replica, index, relation, key, row);
+        code = put_index(replica, index, relation, key, ROW_NONE, row);
     replica_range_end(&range);
     return code == 0 || fail(replica, code, "cannot build an index", err);
 }
 
 const struct replica_index *replica_ensure_index(struct replica *replica,
                                                  const struct relation *relation,
-                                                 const uint16_t *columns, size_t column_count,
-                                                 struct err *err)
+                                                 enum index_kind kind, const uint16_t *columns,
+                                                 size_t column_count, struct err *err)
 {
     check(column_count > 0 && column_count <= INDEX_COLUMNS_MAX);
     uint32_t next_id = 1;
@@ -566,12 +626,14 @@ const struct replica_index *replica_ensure_index(struct replica *replica,
         if (index->id >= next_id)
             next_id = index->id + 1;
         /* An index that starts with the columns serves as well. */
-        if (index->storage_id == relation->storage_id && index->column_count >= column_count &&
+        if (index->storage_id == relation->storage_id && index->kind == kind &&
+            index->column_count >= column_count &&
             memcmp(index->columns, columns, column_count * sizeof *columns) == 0)
             return index;
     }
     struct replica_index index = {.id = next_id,
                                   .storage_id = relation->storage_id,
+                                  .kind = kind,
                                   .column_count = (uint16_t)column_count};
     memcpy(index.columns, columns, column_count * sizeof *columns);
     add_index(replica, &index);

@@ -46,7 +46,8 @@ void state_read_begin(struct state_read *read, const struct state *state,
         read->entry = changed ? changed->first : NULL;
     } else {
         read->match = change_set_match(state->changes, state->replica, access->relation,
-                                       access->columns, access->column_count, components);
+                                       index ? index->kind : INDEX_OF_VALUES, access->columns,
+                                       access->column_count, components);
     }
 }
 

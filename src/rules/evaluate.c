@@ -4,6 +4,7 @@
 #include "nested.h"
 
 #include "weir/base/check.h"
+#include "weir/replica/elements.h"
 #include "weir/replica/value.h"
 
 void evaluation_release(struct evaluation *evaluation)

@@ -1,28 +1,6 @@
 #include "nested.h"
 
-#include "weir/base/check.h"
 #include "weir/base/json.h"
-
-struct array_walk array_walk_of(struct slice array)
-{
-    return (struct array_walk){array.data, array.data + array.len};
-}
-
-bool array_walk_next(struct array_walk *walk, struct slice *element)
-{
-    if (walk->at == walk->end || (*walk->at != '[' && *walk->at != ',' && *walk->at != ']'))
-        return false;
-    while (walk->at < walk->end && (*walk->at == '[' || *walk->at == ',' || *walk->at == ']'))
-        walk->at++;
-    if (walk->at == walk->end)
-        return false;
-    struct json_scan scan = {walk->at, walk->end};
-    struct json_value value;
-    check(json_scan_value(&scan, &value));
-    *element = value.raw;
-    walk->at = value.raw.data + value.raw.len;
-    return true;
-}
 
 static bool find_member(struct slice json, struct slice name, struct slice *found)
 {

@@ -9,6 +9,7 @@ struct equality {
     enum value_kind kind;
     const struct operand *operand;
     const struct condition *atom; /* NULL: the subject */
+    bool is_of_elements;          /* the column is an array that has it among its elements */
 };
 
 struct equalities {
@@ -33,6 +34,11 @@ static uint32_t operand_slots(const struct operand *operand)
     for (size_t i = 0; i < operand->part_count; i++)
         slots |= operand_slots(operand->parts[i]);
     return slots;
+}
+
+static bool is_known(const struct operand *operand, uint32_t bound)
+{
+    return !(operand_slots(operand) & ~bound);
 }
 
 static uint32_t atom_slots(const struct condition *atom)
@@ -71,7 +77,8 @@ static bool add_equality(struct equalities *found, const struct operand *column,
     if (found->count == room || !is_searchable(column))
         return false;
     enum value_kind kind = column->is_text_cast ? VALUE_TEXT : column->type->kind;
-    found->items[found->count++] = (struct equality){column->column, kind, operand, atom};
+    found->items[found->count++] = (struct equality){
+        .column = column->column, .kind = kind, .operand = operand, .atom = atom};
     found->row_count += operand->kind != OPERAND_CONSTANT;
     return true;
 }
@@ -82,6 +89,50 @@ static bool is_column_of(const struct operand *operand, const struct source *sou
 }
 
 static const struct operand subject_operand = {.kind = OPERAND_SUBJECT, .type = &text_type};
+
+static const struct equality *equality_on(const struct equalities *found, uint16_t column)
+{
+    for (size_t i = 0; i < found->count; i++) {
+        if (found->items[i].column == column)
+            return &found->items[i];
+    }
+    return NULL;
+}
+
+/* How many columns at the head of the primary key are given; key columns are searched only where
+ * equal keys have equal texts. */
+static size_t given_key_columns(const struct relation *relation, const struct equalities *found)
+{
+    size_t count = 0;
+    if (!key_has_ranges(relation))
+        return 0;
+    while (count < relation->key_count && equality_on(found, relation->key[count]) &&
+           !equality_on(found, relation->key[count])->is_of_elements)
+        count++;
+    return count;
+}
+
+/* An array is looked up by one of its elements, where there is none of the rows before to look it up
+ * by: constants only narrow. */
+static void find_element(const struct conjunct *conjunct, const struct source *source,
+                         uint32_t bound, struct equalities *found)
+{
+    for (size_t i = 0; !found->row_count && i < conjunct->atom_count; i++) {
+        const struct condition *atom = conjunct->atoms[i];
+        if (atom->kind != CONDITION_ANY || !is_column_of(atom->right, source) ||
+            !is_known(atom->left, bound))
+            continue;
+        bool is_constant = atom->left->kind == OPERAND_CONSTANT;
+        if (is_constant && found->count)
+            continue;
+        found->items[0] = (struct equality){.column = atom->right->column,
+                                            .operand = atom->left,
+                                            .atom = atom,
+                                            .is_of_elements = true};
+        found->count = 1;
+        found->row_count = !is_constant;
+    }
+}
 
 static void find_equalities(const struct conjunct *conjunct, const struct source *source,
                             uint32_t bound, bool has_subject, struct equalities *found)
@@ -94,27 +145,20 @@ static void find_equalities(const struct conjunct *conjunct, const struct source
         const struct condition *atom = conjunct->atoms[i];
         if (atom->kind != CONDITION_COMPARE || atom->op != COMPARE_EQ)
             continue;
-        if (is_column_of(atom->left, source) && !(operand_slots(atom->right) & ~bound))
+        if (is_column_of(atom->left, source) && is_known(atom->right, bound))
             add_equality(found, atom->left, atom->right, atom);
-        else if (is_column_of(atom->right, source) && !(operand_slots(atom->left) & ~bound))
+        else if (is_column_of(atom->right, source) && is_known(atom->left, bound))
             add_equality(found, atom->right, atom->left, atom);
     }
     /* Then the elements of one array: several look-ups, but better than none. */
     for (size_t i = 0; i < conjunct->atom_count && !found->has_elements; i++) {
         const struct condition *atom = conjunct->atoms[i];
         if (atom->kind == CONDITION_ANY && is_column_of(atom->left, source) &&
-            !(operand_slots(atom->right) & ~bound))
+            is_known(atom->right, bound))
             found->has_elements = add_equality(found, atom->left, atom->right, atom);
     }
-}
-
-static const struct equality *equality_on(const struct equalities *found, uint16_t column)
-{
-    for (size_t i = 0; i < found->count; i++) {
-        if (found->items[i].column == column)
-            return &found->items[i];
-    }
-    return NULL;
+    if (given_key_columns(source->relation, found) < source->relation->key_count)
+        find_element(conjunct, source, bound, found);
 }
 
 static void use_equality(struct plan_step *step, const struct equality *equality)
@@ -123,20 +167,8 @@ static void use_equality(struct plan_step *step, const struct equality *equality
     step->access.columns[at] = equality->column;
     step->components[at] = equality->operand;
     step->component_kinds[at] = equality->kind;
-    if (equality->atom && equality->atom->kind == CONDITION_ANY)
+    if (equality->atom && equality->atom->kind == CONDITION_ANY && !equality->is_of_elements)
         step->elements = equality->operand;
-}
-
-/* How many columns at the head of the primary key are given; key columns are searched only where
- * equal keys have equal texts. */
-static size_t given_key_columns(const struct relation *relation, const struct equalities *found)
-{
-    size_t count = 0;
-    if (!key_has_ranges(relation))
-        return 0;
-    while (count < relation->key_count && equality_on(found, relation->key[count]))
-        count++;
-    return count;
 }
 
 static void use_key(struct plan_step *step, const struct equalities *found, size_t column_count)
@@ -164,8 +196,9 @@ static bool use_index(struct plan_context *context, struct plan_step *step,
     for (size_t i = 0; i < count; i++)
         use_equality(step, &found->items[i]);
     step->access.kind = ACCESS_INDEX;
-    step->access.index = replica_ensure_index(context->replica, relation, step->access.columns,
-                                              count, context->err);
+    enum index_kind kind = found->items[0].is_of_elements ? INDEX_OF_ELEMENTS : INDEX_OF_VALUES;
+    step->access.index = replica_ensure_index(context->replica, relation, kind,
+                                              step->access.columns, count, context->err);
     return step->access.index != NULL;
 }
 

@@ -1,9 +1,8 @@
 #include "plan_index.h"
 
-#include "nested.h"
-
 #include "weir/base/check.h"
 #include "weir/base/hash.h"
+#include "weir/replica/elements.h"
 #include "weir/replica/value.h"
 
 #include <stdlib.h>

@@ -34,19 +34,21 @@ struct fixture {
     struct arena arena;
     uint64_t random;
     struct model now, committed;
-    const struct replica_index *by_g, *by_n_g;
+    const struct replica_index *by_g, *by_n_g, *by_l;
 };
 
 static void open_replica(struct fixture *fixture)
 {
-    static const uint16_t g[] = {COLUMN_G}, n_g[] = {COLUMN_N, COLUMN_G};
+    static const uint16_t g[] = {COLUMN_G}, n_g[] = {COLUMN_N, COLUMN_G}, l[] = {COLUMN_L};
     struct replica_settings settings = {.directory = fixture->directory, .size_limit = 64 << 20};
     struct err err;
     fixture->replica = replica_open(&settings, &err);
     cr_assert(fixture->replica, "%s", err.message);
-    fixture->by_g = replica_ensure_index(fixture->replica, &test_relation, g, 1, &err);
-    fixture->by_n_g = replica_ensure_index(fixture->replica, &test_relation, n_g, 2, &err);
-    cr_assert(fixture->by_g && fixture->by_n_g);
+    struct replica *replica = fixture->replica;
+    fixture->by_g = replica_ensure_index(replica, &test_relation, INDEX_OF_VALUES, g, 1, &err);
+    fixture->by_n_g = replica_ensure_index(replica, &test_relation, INDEX_OF_VALUES, n_g, 2, &err);
+    fixture->by_l = replica_ensure_index(replica, &test_relation, INDEX_OF_ELEMENTS, l, 1, &err);
+    cr_assert(fixture->by_g && fixture->by_n_g && fixture->by_l);
 }
 
 static void begin(struct fixture *fixture)
@@ -210,6 +212,12 @@ static void check_reads(struct fixture *fixture, const struct state *state,
         ACCESS_INDEX, &test_relation, fixture->by_n_g, {COLUMN_N, COLUMN_G}, 2};
     expect_read(fixture, state, model, &access, buffer_slice(&key),
                 (struct expectation){has_n_and_g, n, g});
+
+    buffer_clear(&key);
+    add_value(fixture, &key, COLUMN_G, g_values[g]);
+    access = (struct access){ACCESS_INDEX, &test_relation, fixture->by_l, {COLUMN_L}, 1};
+    expect_read(fixture, state, model, &access, buffer_slice(&key),
+                (struct expectation){has_g, g, 0});
     buffer_release(&key);
 }
 
@@ -357,7 +365,8 @@ Test(replica_model, an_index_made_later_holds_what_is_there)
     for (int i = 0; i < 100; i++)
         put_one(&fixture);
     const struct replica_index *index =
-        replica_ensure_index(fixture.replica, &test_relation, columns, 1, &err);
+        replica_ensure_index(fixture.replica, &test_relation, INDEX_OF_VALUES, columns, 1,
+                             &err);
     cr_assert(index);
     struct state state = {.replica = fixture.replica};
     struct access access = {ACCESS_INDEX, &test_relation, index, {COLUMN_N}, 1};

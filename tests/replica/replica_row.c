@@ -12,7 +12,8 @@ Test(replica_row, gives_back_each_column_and_the_object)
     struct arena arena = ARENA_INIT;
     struct row row = test_row(&arena, "7", "\"x\\\"y\"", "null", "1.50");
     cr_assert(slice_eq_str(row_json(&test_relation, row),
-                           "{\"a\":7,\"b\":\"x\\\"y\",\"g\":null,\"n\":1.50}"));
+                           "{\"a\":7,\"b\":\"x\\\"y\",\"g\":null,\"n\":1.50,"
+                           "\"l\":[[null,null],[\"1.50\",null]]}"));
     cr_assert(slice_eq_str(row_column(&test_relation, row, COLUMN_A), "7"));
     cr_assert(slice_eq_str(row_column(&test_relation, row, COLUMN_B), "\"x\\\"y\""));
     cr_assert(slice_eq_str(row_column(&test_relation, row, COLUMN_G), "null"));

@@ -9,6 +9,9 @@ const struct value_type numeric_type = {
 const struct value_type char_type = {
     .oid = 1042, .base_oid = 1042, .kind = VALUE_CHAR, .name = "character"};
 
+static const struct value_type array_type = {
+    .oid = 1009, .base_oid = 1009, .kind = VALUE_ARRAY, .element = &plain_text_type, .name = "text[]"};
+
 #define COLUMN(text, its_type)                                                                     \
     {.name = {text, sizeof(text) - 1},                                                             \
      .json_name = {"\"" text "\"", sizeof(text) + 1},                                              \
@@ -17,7 +20,7 @@ const struct value_type char_type = {
 
 static const struct column columns[COLUMNS] = {
     COLUMN("a", int_type), COLUMN("b", plain_text_type), COLUMN("g", plain_text_type),
-    COLUMN("n", numeric_type)};
+    COLUMN("n", numeric_type), COLUMN("l", array_type)};
 static const uint16_t key_columns[] = {COLUMN_A, COLUMN_B};
 
 const struct relation test_relation = {.oid = 4711,
@@ -31,12 +34,14 @@ const struct relation test_relation = {.oid = 4711,
 
 struct row test_row(struct arena *arena, const char *a, const char *b, const char *g, const char *n)
 {
+    struct buffer list = BUFFER_INIT, record = BUFFER_INIT;
+    buffer_printf(&list, "[[%s,null],[\"%s\",%s]]", g, n, g);
     struct slice values[COLUMNS] = {slice_from_str(a), slice_from_str(b), slice_from_str(g),
-                                    slice_from_str(n)};
-    struct buffer record = BUFFER_INIT;
+                                    slice_from_str(n), buffer_slice(&list)};
     row_build(&record, &test_relation, values);
     struct row row = {arena_copy(arena, buffer_slice(&record))};
     buffer_release(&record);
+    buffer_release(&list);
     return row;
 }
 

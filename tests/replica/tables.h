@@ -1,9 +1,10 @@
-/* A table for the tests of this folder: (a int, b text) the key, g text, n numeric. */
+/* A table for the tests of this folder: (a int, b text) the key, g text, n numeric, l text[]:
+ * {g, NULL, n as text, g}. */
 #pragma once
 
 #include "weir/replica/key.h"
 
-enum { COLUMN_A, COLUMN_B, COLUMN_G, COLUMN_N, COLUMNS };
+enum { COLUMN_A, COLUMN_B, COLUMN_G, COLUMN_N, COLUMN_L, COLUMNS };
 
 extern const struct relation test_relation;
 extern const struct value_type int_type, plain_text_type, numeric_type, char_type;

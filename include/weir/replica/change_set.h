@@ -123,8 +123,8 @@ const struct changed_relation *change_set_of(const struct change_set *set,
 bool change_set_apply(struct change_set *set, struct replica *replica, struct err *err)
     WEIR_MUST_CHECK;
 
-/* For weir/replica/state.h: the entries whose new row has these components in these columns, as a
- * chain that ends in NULL. Not of a spilled set. */
+/* For weir/replica/state.h: the entries whose new row has these components in these columns, or this
+ * one among the elements of its array, as a chain that ends in NULL. Not of a spilled set. */
 struct change_match {
     struct change_entry *entry;
     struct change_match *next;
@@ -132,5 +132,5 @@ struct change_match {
 
 const struct change_match *change_set_match(struct change_set *set, struct replica *replica,
                                             const struct relation *relation,
-                                            const uint16_t *columns, size_t column_count,
-                                            struct slice components);
+                                            enum index_kind kind, const uint16_t *columns,
+                                            size_t column_count, struct slice components);

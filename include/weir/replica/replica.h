@@ -74,18 +74,23 @@ struct slice replica_meta(struct replica *replica, const char *name);
 bool replica_set_meta(struct replica *replica, const char *name, struct slice value,
                       struct err *err) WEIR_MUST_CHECK;
 
-/* An index on up to INDEX_COLUMNS_MAX columns of a relation, in that order. Made and filled when it
- * does not exist. Pointers stay valid until the replica is wiped or closed. */
+/* An index on up to INDEX_COLUMNS_MAX columns of a relation, in that order; or on the elements of one
+ * array column, with an entry for each of them that is not NULL. Made and filled when it does not
+ * exist. Pointers stay valid until the replica is wiped or closed. */
+enum index_kind { INDEX_OF_VALUES, INDEX_OF_ELEMENTS };
+
 struct replica_index {
     uint32_t id;
     uint64_t storage_id; /* of the relation */
+    enum index_kind kind;
     uint16_t columns[INDEX_COLUMNS_MAX];
     uint16_t column_count;
 };
 
 const struct replica_index *replica_ensure_index(struct replica *replica,
                                                  const struct relation *relation,
-                                                 const uint16_t *columns, size_t column_count,
+                                                 enum index_kind kind, const uint16_t *columns,
+                                                 size_t column_count,
                                                  struct err *err) WEIR_MUST_CHECK;
 
 /* Forgets the indexes of relations that are not in the set. Their rows must be gone. */

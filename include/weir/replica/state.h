@@ -22,7 +22,7 @@ enum access_kind {
     ACCESS_ALL,       /* every row */
     ACCESS_KEY,       /* the whole primary key is given: at most one row */
     ACCESS_KEY_RANGE, /* the first columns of the primary key are given */
-    ACCESS_INDEX,     /* the columns of an index, or the first of them, are given */
+    ACCESS_INDEX,     /* the columns of an index, or the first of them, are given; or an element */
 };
 
 struct access {
