@@ -46,7 +46,10 @@ static const char tables_sql[] =
 
 static const char columns_sql[] =
     "SELECT a.attrelid, a.attnum, a.attname, a.atttypid, a.attnotnull,"
-    "       coalesce(co.collisdeterministic, true)"
+    "       coalesce(nullif(co.collname, 'default'), ''), coalesce(co.collisdeterministic, true),"
+    "       CASE WHEN co.collname = 'default' THEN $3::bool"
+    "            ELSE coalesce(co.collprovider = 'b' OR co.collprovider = 'c'"
+    "                          AND co.collcollate IN ('C', 'POSIX'), false) END"
     "  FROM pg_publication p"
     "  JOIN pg_attribute a ON a.attrelid = ANY ($2::oid[])"
     "  LEFT JOIN pg_publication_rel pr ON pr.prpubid = p.oid AND pr.prrelid = a.attrelid"
@@ -78,6 +81,10 @@ static const char types_sql[] =
     "            THEN t.typelem ELSE 0 END,"
     "       t.typdelim, format_type(t.oid, NULL)"
     "  FROM needed JOIN pg_type t ON t.oid = needed.oid ORDER BY t.oid";
+
+static const char labels_sql[] =
+    "SELECT enumtypid, enumlabel FROM pg_enum WHERE enumtypid = ANY ($1::oid[])"
+    " ORDER BY enumtypid, enumsortorder";
 
 static const char fields_sql[] =
     "SELECT t.oid, a.attname, a.atttypid FROM pg_type t"
@@ -343,6 +350,8 @@ static void resolve_domains(struct loading *loading, const struct pg_rows *rows)
         type->element = under->element;
         type->fields = under->fields;
         type->field_count = under->field_count;
+        type->labels = under->labels;
+        type->label_count = under->label_count;
     }
 }
 
@@ -366,6 +375,23 @@ static bool load_fields(struct loading *loading, const char *oids, struct err *e
         }
         type->fields = fields;
         type->field_count = i - start;
+    }
+    pg_rows_free(rows);
+    return true;
+}
+
+static bool load_labels(struct loading *loading, const char *oids, struct err *err)
+{
+    struct pg_rows *rows = pg_query(loading->connection, err, labels_sql, 1, &oids);
+    if (!rows)
+        return false;
+    struct slice *labels =
+        arena_calloc(loading->arena, pg_rows_count(rows) + 1, sizeof *labels);
+    for (size_t i = 0; i < pg_rows_count(rows); i++) {
+        struct value_type *type = find_type(loading, oid_at(rows, i, 0));
+        labels[i] = copy_at(loading->arena, rows, i, 1);
+        if (!type->label_count++)
+            type->labels = &labels[i];
     }
     pg_rows_free(rows);
     return true;
@@ -402,7 +428,8 @@ static bool load_types(struct loading *loading, const struct pg_rows *columns, s
         loading->types[i].element = find_type(loading, element);
         check(loading->types[i].element != NULL);
     }
-    bool ok = load_fields(loading, oid_array(loading->arena, oids, count), err);
+    parameter = oid_array(loading->arena, oids, count);
+    bool ok = load_fields(loading, parameter, err) && load_labels(loading, parameter, err);
     if (ok)
         resolve_domains(loading, rows);
     pg_rows_free(rows);
@@ -448,7 +475,9 @@ static bool set_columns(struct loading *loading, size_t at, const struct pg_rows
         column->type = find_type(loading, oid_at(columns, i, 3));
         check(column->type != NULL);
         column->is_not_null = bool_at(columns, i, 4);
-        column->is_deterministic = bool_at(columns, i, 5);
+        column->collation.name = copy_at(loading->arena, columns, i, 5);
+        column->collation.is_deterministic = bool_at(columns, i, 6);
+        column->collation.is_bytewise = bool_at(columns, i, 7);
     }
     relation->columns = all;
     return set_key(loading, relation, attnums, loading->keys[at], err);
@@ -461,8 +490,9 @@ static bool load_columns(struct loading *loading, struct err *err)
     for (size_t i = 0; i < relations->count; i++)
         oids[i] = relations->relations[i]->oid;
     const char *parameters[] = {loading->publication,
-                                oid_array(loading->arena, oids, relations->count)};
-    struct pg_rows *columns = pg_query(loading->connection, err, columns_sql, 2, parameters);
+                                oid_array(loading->arena, oids, relations->count),
+                                relations->is_bytewise ? "t" : "f"};
+    struct pg_rows *columns = pg_query(loading->connection, err, columns_sql, 3, parameters);
     bool ok = columns && load_types(loading, columns, err);
     for (size_t i = 0; ok && i < relations->count; i++)
         ok = set_columns(loading, i, columns, err);
@@ -502,15 +532,21 @@ static bool load_leaves(struct loading *loading, struct err *err)
 
 static bool load_publication(struct loading *loading, struct err *err)
 {
+    /* And the database's collation: "C", and the builtin ones of Postgres 17, go by the bytes. */
     const char *sql = "SELECT pubinsert::int + 2 * pubupdate::int + 4 * pubdelete::int"
-                      "       + 8 * pubtruncate::int"
-                      "  FROM pg_publication WHERE pubname = $1";
+                      "       + 8 * pubtruncate::int,"
+                      "       d.datlocprovider = 'b' OR d.datlocprovider = 'c'"
+                      "         AND d.datcollate IN ('C', 'POSIX')"
+                      "  FROM pg_publication, pg_database d"
+                      " WHERE pubname = $1 AND d.datname = current_database()";
     struct pg_rows *rows = pg_query(loading->connection, err, sql, 1, &loading->publication);
     if (!rows)
         return false;
     bool exists = pg_rows_count(rows) == 1;
     if (exists)
         loading->published = (uint8_t)atoi(pg_rows_str(rows, 0, 0));
+    if (exists)
+        loading->catalog->relations.is_bytewise = bool_at(rows, 0, 1);
     pg_rows_free(rows);
     if (exists)
         return true;

@@ -1,13 +1,15 @@
 /* The catalog as bytes and back, and which of its relations are the same.
  *
- *   catalog   4 count, relations
+ *   catalog   1 bytewise, 4 count, relations
  *   relation  8 storage id, 4 oid, text schema, text name, 4 count, columns,
  *             4 count, 2 column of the primary key each, 1 has a column list, 1 published
  *             operations, text row filter, 1 partitioned, 4 count, (text schema, text name) of
  *             each leaf
- *   column    text name, 1 not null, 1 deterministic, type
+ *   column    text name, 1 not null, collation, type
+ *   collation text name, 1 deterministic, 1 bytewise
  *   type      4 oid, 4 base oid, 1 kind, 1 domain, 1 delimiter, text name, 1 has an element,
- *             type of the element, 4 count, (text JSON name, type) of each field
+ *             type of the element, 4 count, (text JSON name, type) of each field, 4 count, text
+ *             of each label
  *   text      4 length, bytes
  */
 #include "catalog_bytes.h"
@@ -43,6 +45,9 @@ static void save_type(struct buffer *out, const struct value_type *type)
         save_text(out, type->fields[i].json_name);
         save_type(out, type->fields[i].type);
     }
+    buffer_add_u32(out, (uint32_t)type->label_count);
+    for (size_t i = 0; i < type->label_count; i++)
+        save_text(out, type->labels[i]);
 }
 
 static void save_key(struct buffer *out, const uint16_t *columns, size_t count)
@@ -62,7 +67,9 @@ void relation_save(struct buffer *out, const struct relation *relation)
         const struct column *column = &relation->columns[i];
         save_text(out, column->name);
         buffer_add_char(out, (char)column->is_not_null);
-        buffer_add_char(out, (char)column->is_deterministic);
+        save_text(out, column->collation.name);
+        buffer_add_char(out, (char)column->collation.is_deterministic);
+        buffer_add_char(out, (char)column->collation.is_bytewise);
         save_type(out, column->type);
     }
     save_key(out, relation->key, relation->key_count);
@@ -88,6 +95,7 @@ void relation_identify(struct relation *relation)
 
 void catalog_save(const struct catalog *catalog, struct buffer *out)
 {
+    buffer_add_char(out, (char)catalog->relations.is_bytewise);
     buffer_add_u32(out, (uint32_t)catalog->relations.count);
     for (size_t i = 0; i < catalog->relations.count; i++) {
         buffer_add_u64(out, catalog->relations.relations[i]->storage_id);
@@ -136,6 +144,11 @@ static const struct value_type *restore_type(struct restoring *from)
         fields[i].type = restore_type(from);
     }
     type->fields = fields;
+    type->label_count = restore_count(from, 4);
+    struct slice *labels = arena_calloc(from->arena, type->label_count + 1, sizeof *labels);
+    for (size_t i = 0; i < type->label_count; i++)
+        labels[i] = restore_text(from);
+    type->labels = labels;
     from->depth--;
     return type;
 }
@@ -178,7 +191,9 @@ static struct relation *restore_relation(struct restoring *from)
         columns[i].name = restore_text(from);
         columns[i].json_name = json_name_of(from->arena, columns[i].name);
         columns[i].is_not_null = read_u8(&from->reader) != 0;
-        columns[i].is_deterministic = read_u8(&from->reader) != 0;
+        columns[i].collation.name = restore_text(from);
+        columns[i].collation.is_deterministic = read_u8(&from->reader) != 0;
+        columns[i].collation.is_bytewise = read_u8(&from->reader) != 0;
         columns[i].type = restore_type(from);
     }
     relation->columns = columns;
@@ -203,6 +218,7 @@ struct catalog *catalog_restore(struct slice bytes, struct err *err)
     struct catalog *catalog = calloc(1, sizeof *catalog);
     check(catalog != NULL);
     struct restoring from = {.reader = reader_of(bytes), .arena = &catalog->arena};
+    catalog->relations.is_bytewise = read_u8(&from.reader) != 0;
     size_t count = restore_count(&from, 20);
     catalog->relations.relations = arena_calloc(from.arena, count + 1, sizeof(void *));
     catalog->row_estimates = arena_calloc(from.arena, count + 1, sizeof(double));

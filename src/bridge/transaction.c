@@ -2,6 +2,7 @@
 
 #include "weir/base/check.h"
 #include "weir/events/convert.h"
+#include "weir/replica/value.h"
 
 #include <stdlib.h>
 
@@ -104,11 +105,22 @@ static int find_column(struct transaction *transaction, const struct relation *r
     return relation_find_column(relation, json_text(token, &transaction->scratch));
 }
 
+/* A label that was added, or a new name of one, comes before it is known that the type has changed.
+ * Rules may go by its order. */
+static bool knows_label(struct transaction *transaction, const struct value_type *type,
+                        const struct json_value *token)
+{
+    return type->kind != VALUE_ENUM || token->kind != JSON_STRING ||
+           value_enum_place(type, json_text(token->raw, &transaction->scratch)) < type->label_count;
+}
+
 static bool convert(struct transaction *transaction, const struct relation *relation,
                     size_t column, const struct json_value *token, struct slice *value,
                     size_t *in_values, struct err *err)
 {
     size_t start = transaction->values.len;
+    if (!knows_label(transaction, relation->columns[column].type, token))
+        return out_of_step(relation, "an enum has a label that is not known", err);
     if (!convert_token(&transaction->values, relation->columns[column].type, token,
                        &transaction->scratch, value, err))
         return err_prefix(err, "column %.*s of %.*s.%.*s",

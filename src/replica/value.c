@@ -131,6 +131,9 @@ bool value_is_ordered(const struct value_type *type)
     case VALUE_TIMESTAMPTZ:
     case VALUE_UUID:
     case VALUE_BYTEA:
+    case VALUE_TEXT:
+    case VALUE_CHAR:
+    case VALUE_ENUM:
         return true;
     default:
         return false;
@@ -180,9 +183,23 @@ static int time_cmp(struct slice a, struct slice b)
     return slice_cmp(slice_of(a.data, cut_a), slice_of(b.data, cut_b));
 }
 
-int value_key_cmp(enum value_kind kind, struct slice a, struct slice b)
+size_t value_enum_place(const struct value_type *type, struct slice label)
 {
-    switch (kind) {
+    size_t place = 0;
+    while (place < type->label_count && !slice_eq(type->labels[place], label))
+        place++;
+    return place;
+}
+
+static int enum_cmp(const struct value_type *type, struct slice a, struct slice b)
+{
+    size_t x = value_enum_place(type, a), y = value_enum_place(type, b);
+    return (x > y) - (x < y);
+}
+
+int value_key_cmp(const struct value_type *type, struct slice a, struct slice b)
+{
+    switch (type->kind) {
     case VALUE_INTEGER:
     case VALUE_NUMERIC:
     case VALUE_FLOAT:
@@ -191,6 +208,8 @@ int value_key_cmp(enum value_kind kind, struct slice a, struct slice b)
     case VALUE_TIMESTAMP:
     case VALUE_TIMESTAMPTZ:
         return time_cmp(a, b);
+    case VALUE_ENUM:
+        return enum_cmp(type, a, b);
     default:
         return slice_cmp(a, b); /* false < true; lower-case hexadecimal digits */
     }

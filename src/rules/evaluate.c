@@ -68,12 +68,6 @@ static bool operand_text(struct evaluation *evaluation, const struct operand *op
     return false;
 }
 
-static enum value_kind compared_kind(const struct operand *operand)
-{
-    return operand->kind == OPERAND_COLUMN && operand->is_text_cast ? VALUE_TEXT
-                                                                     : operand->type->kind;
-}
-
 /* A coerced constant's text is its key already. */
 bool evaluation_key(struct evaluation *evaluation, const struct operand *operand,
                     struct slice *key)
@@ -81,7 +75,7 @@ bool evaluation_key(struct evaluation *evaluation, const struct operand *operand
     if (!operand_text(evaluation, operand, key))
         return false;
     if (operand->kind != OPERAND_CONSTANT)
-        *key = value_key_of_text(compared_kind(operand), *key, &evaluation->scratch);
+        *key = value_key_of_text(compared_type(operand)->kind, *key, &evaluation->scratch);
     return true;
 }
 
@@ -91,20 +85,20 @@ static bool compare_holds(struct evaluation *evaluation, const struct condition 
     if (!evaluation_key(evaluation, condition->left, &left) ||
         !evaluation_key(evaluation, condition->right, &right))
         return false;
-    enum value_kind kind = compared_kind(condition->left);
+    const struct value_type *type = compared_type(condition->left);
     switch (condition->op) {
     case COMPARE_EQ:
         return slice_eq(left, right);
     case COMPARE_NE:
         return !slice_eq(left, right);
     case COMPARE_LT:
-        return value_key_cmp(kind, left, right) < 0;
+        return value_key_cmp(type, left, right) < 0;
     case COMPARE_LE:
-        return value_key_cmp(kind, left, right) <= 0;
+        return value_key_cmp(type, left, right) <= 0;
     case COMPARE_GT:
-        return value_key_cmp(kind, left, right) > 0;
+        return value_key_cmp(type, left, right) > 0;
     case COMPARE_GE:
-        return value_key_cmp(kind, left, right) >= 0;
+        return value_key_cmp(type, left, right) >= 0;
     }
     return false;
 }

@@ -3,23 +3,6 @@
 
 #include "weir/replica/value.h"
 
-/* Whether equal text values of all columns in it have the same bytes. */
-static bool check_deterministic(struct parse_context *context, const struct operand *operand)
-{
-    if (operand->kind == OPERAND_COLUMN &&
-        !operand->source->relation->columns[operand->column].is_deterministic) {
-        err_set(context->err, "comparing column %.*s is not supported: its collation is not "
-                              "deterministic",
-                SLICE_ARG(operand->source->relation->columns[operand->column].name));
-        return false;
-    }
-    for (size_t i = 0; i < operand->part_count; i++) {
-        if (!check_deterministic(context, operand->parts[i]))
-            return false;
-    }
-    return true;
-}
-
 bool check_comparable(struct parse_context *context, const struct operand *operand,
                       enum compare_op op)
 {
@@ -30,7 +13,7 @@ bool check_comparable(struct parse_context *context, const struct operand *opera
                 is_equality ? "comparing values" : "< or > on values", type->name);
         return false;
     }
-    return check_deterministic(context, operand);
+    return true;
 }
 
 enum { OID_TEXT = 25 };
@@ -52,6 +35,19 @@ static bool check_types_match(struct parse_context *context, const struct value_
                    b->name);
 }
 
+/* A constant of an enum may be newer than what is known of the type. */
+static bool check_labels(struct parse_context *context, const struct operand *left,
+                         const struct operand *right)
+{
+    const struct operand *constant = left->kind == OPERAND_CONSTANT ? left : right;
+    if (constant->kind != OPERAND_CONSTANT || constant->is_null ||
+        constant->type->kind != VALUE_ENUM ||
+        value_enum_place(constant->type, constant->text) < constant->type->label_count)
+        return true;
+    return err_set(context->err, "the enum %s has a label that is not known yet",
+                   constant->type->name);
+}
+
 struct condition *compare(struct parse_context *context, enum compare_op op,
                           const struct operand *left, const struct operand *right)
 {
@@ -65,6 +61,10 @@ struct condition *compare(struct parse_context *context, enum compare_op op,
     if (!left || !right || !check_comparable(context, left, op) ||
         !check_comparable(context, right, op) ||
         !check_types_match(context, compared_type(left), compared_type(right)))
+        return NULL;
+    bool is_equality = op == COMPARE_EQ || op == COMPARE_NE;
+    if (is_equality ? !check_deterministic(context, left, right)
+                    : !check_order(context, left, right) || !check_labels(context, left, right))
         return NULL;
     struct condition *condition = new_condition(context, CONDITION_COMPARE);
     condition->op = op;
@@ -114,7 +114,7 @@ static struct condition *parse_in_list(struct parse_context *context, const stru
 {
     if (left->kind == OPERAND_CONSTANT)
         return parse_refuse(context, "a constant on the left of a list");
-    if (!check_comparable(context, left, COMPARE_EQ))
+    if (!check_comparable(context, left, COMPARE_EQ) || !check_deterministic(context, left, NULL))
         return NULL;
     struct condition *condition = new_condition(context, kind);
     condition->left = left;
@@ -164,7 +164,8 @@ static struct condition *parse_any(struct parse_context *context,
     const struct value_type *element = array->type->element;
     if (left->kind == OPERAND_CONSTANT && !(left = constant_coerce(context, left, element)))
         return NULL;
-    if (!check_comparable(context, left, COMPARE_EQ) || !check_deterministic(context, array) ||
+    if (!check_comparable(context, left, COMPARE_EQ) ||
+        !check_deterministic(context, left, array) ||
         !check_types_match(context, compared_type(left), element))
         return NULL;
     struct condition *condition =

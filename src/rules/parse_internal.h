@@ -28,8 +28,20 @@ struct operand *column_operand(struct parse_context *context, const struct sourc
                                int column);
 bool is_operator(const PgQuery__AExpr *expression, const char *name);
 
-/* The type as which an operand is compared: text where it was cast to it. */
-const struct value_type *compared_type(const struct operand *operand);
+/* parse_collation.c */
+
+/* `operand COLLATE "C"`. */
+const struct operand *parse_collation(struct parse_context *context,
+                                      const PgQuery__CollateClause *clause,
+                                      const struct scope *scope);
+
+/* Whether texts that are equal by the collations of these have the same bytes; right may be NULL. */
+bool check_deterministic(struct parse_context *context, const struct operand *left,
+                         const struct operand *right);
+
+/* Whether < goes by the bytes; of others than texts it does not matter. */
+bool check_order(struct parse_context *context, const struct operand *left,
+                 const struct operand *right);
 
 /* parse_constant.c */
 const struct operand *parse_constant(struct parse_context *context,

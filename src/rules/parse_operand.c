@@ -235,6 +235,8 @@ const struct operand *parse_operand(struct parse_context *context, const Node *n
         return parse_constant(context, node->a_const);
     case PG_QUERY__NODE__NODE_TYPE_CAST:
         return parse_cast(context, node->type_cast, scope);
+    case PG_QUERY__NODE__NODE_COLLATE_CLAUSE:
+        return parse_collation(context, node->collate_clause, scope);
     case PG_QUERY__NODE__NODE_A_EXPR:
         if (is_operator(node->a_expr, "||"))
             return parse_concat(context, node->a_expr, scope);

@@ -38,6 +38,7 @@ struct operand {
     struct slice text;    /* CONSTANT: as text; once coerced, the equality key */
     enum { LITERAL_STRING, LITERAL_NUMBER, LITERAL_BOOL } literal;
     bool is_text_cast;    /* COLUMN: `::text` was written */
+    bool is_bytewise;     /* COLLATE "C" was written */
     const struct operand **parts; /* CONCAT, JSON */
     size_t part_count;
     const struct json_step_to *path; /* JSON */
@@ -109,6 +110,9 @@ struct conjunct_list {
     struct conjunct **items;
     size_t count;
 };
+
+/* The type as which an operand is compared: text where it was cast to it. */
+const struct value_type *compared_type(const struct operand *operand);
 
 struct parse_context {
     struct arena *arena;

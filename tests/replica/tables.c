@@ -16,7 +16,7 @@ static const struct value_type array_type = {
     {.name = {text, sizeof(text) - 1},                                                             \
      .json_name = {"\"" text "\"", sizeof(text) + 1},                                              \
      .type = &(its_type),                                                                          \
-     .is_deterministic = true}
+     .collation = {.is_deterministic = true}}
 
 static const struct column columns[COLUMNS] = {
     COLUMN("a", int_type), COLUMN("b", plain_text_type), COLUMN("g", plain_text_type),

@@ -9,7 +9,8 @@
 #include <stdio.h>
 
 static const char setup_sql[] =
-    "CREATE TYPE public.mood AS ENUM ('ok', 'sad');"
+    "CREATE TYPE public.mood AS ENUM ('sad', 'middling', 'ok');"
+    "CREATE COLLATION public.english (provider = icu, locale = 'en');"
     "CREATE COLLATION public.loose (provider = icu, locale = 'und-u-ks-level2',"
     "                               deterministic = false);"
     "CREATE DOMAIN public.cents AS numeric(10, 2);"
@@ -17,7 +18,8 @@ static const char setup_sql[] =
     "CREATE TABLE app.docs (id int PRIMARY KEY, owner text, big bigint, n numeric, c char(4),"
     " v varchar(9), r real, f float8, b bool, d date, t timestamp, tz timestamptz, u uuid,"
     " m public.mood, x bytea, j jsonb, old json, tags text[], ids int[], addr inet,"
-    " loose text COLLATE public.loose, price public.cents, note public.cents);"
+    " loose text COLLATE public.loose, price public.cents, note public.cents,"
+    " english text COLLATE public.english);"
     "CREATE TABLE app.members (doc int, member text, role text, id int, PRIMARY KEY (doc, member));"
     "CREATE TABLE app.hidden (id int PRIMARY KEY, member text);"
     "CREATE TABLE public.hidden (id int PRIMARY KEY, member text);"
@@ -25,12 +27,12 @@ static const char setup_sql[] =
     "INSERT INTO app.docs VALUES"
     " (1, 'ana', 1, 1.50, 'ab', 'ab', 0.1, 0.1, true, '2026-01-01', '2026-01-01', '2026-01-01',"
     "  '00000000-0000-0000-0000-00000000000a', 'ok', '\\x00ff', '{\"a\": \"ana\", \"n\": 1.50}',"
-    "  '{}', '{ana,bo}', '{1,NULL}', '10.0.0.1', 'ANA', 1.23, NULL),"
+    "  '{}', '{ana,bo}', '{1,NULL}', '10.0.0.1', 'ANA', 1.23, NULL, 'B'),"
     " (2, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,"
-    "  NULL, NULL, NULL, NULL, NULL, NULL, NULL),"
+    "  NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),"
     " (3, 'bo', 7, 7, 'ab ', 'ab ', 7, 7, false, 'infinity', '2026-01-01 10:00', '-infinity',"
     "  '00000000-0000-0000-0000-00000000000b', 'sad', '', '\"ana\"', '[1]', '{}', '{}', '::1', 'x',"
-    "  2, 7);"
+    "  2, 7, 'a');"
     "INSERT INTO app.members VALUES (1, 'ana', 'owner', 7), (1, 'bo', 'banned', 8),"
     " (3, 'cy', NULL, 9);"
     "INSERT INTO public.hidden VALUES (1, 'cy');"
@@ -143,10 +145,25 @@ static const struct language_case cases[] = {
     {"SELECT 'x' WHERE docs.m = 'ok'::public.mood OR docs.m = 'sad'", NULL},
     {"SELECT 'x' WHERE docs.u < '00000000-0000-0000-0000-00000000000B'", NULL},
     {"SELECT 'x' WHERE docs.x > '\\x00' OR docs.x = ''", NULL},
-    {"SELECT 'x' WHERE docs.owner < 'b'", "< or > on values of text"},
-    {"SELECT 'x' WHERE docs.m < 'sad'", "< or > on values of public.mood"},
-    {"SELECT 'x' WHERE docs.loose = 'ana'", "its collation is not deterministic"},
-    {"SELECT 'x' WHERE docs.loose || '' = 'ana'", "its collation is not deterministic"},
+    /* The cluster's collation is "C". */
+    {"SELECT 'x' WHERE docs.owner < 'b'", NULL},
+    {"SELECT 'x' WHERE docs.owner BETWEEN 'an' AND docs.v OR docs.c > 'ab  ' OR docs.c < docs.owner", NULL},
+    {"SELECT 'x' WHERE docs.english < 'b'", "< or > on texts by collation english"},
+    {"SELECT 'x' WHERE docs.owner >= docs.english", "< or > on texts by collation english"},
+    {"SELECT 'x' WHERE docs.english || docs.owner < 'x'", "< or > on texts by collation english"},
+    {"SELECT 'x' WHERE docs.english COLLATE \"C\" < 'b' OR docs.owner > docs.english COLLATE \"POSIX\"", NULL},
+    {"SELECT 'x' WHERE docs.english COLLATE \"C\" || docs.owner < 'x'", NULL},
+    {"SELECT 'x' WHERE docs.english = 'B' OR docs.english COLLATE \"C\" IN ('a', 'b')", NULL},
+    {"SELECT 'x' WHERE docs.owner COLLATE public.english < 'b'", "COLLATE \"english\""},
+    {"SELECT 'x' WHERE docs.j ->> 'a' < 'b' OR docs.id::text < '2'", NULL},
+    {"SELECT 'x' WHERE docs.m < 'sad'", NULL},
+    {"SELECT 'x' WHERE docs.m BETWEEN 'ok' AND 'middling' OR 'sad' < docs.m", NULL},
+    {"SELECT 'x' WHERE docs.m NOT BETWEEN 'middling' AND 'sad'", NULL},
+    {"SELECT 'x' WHERE docs.loose = 'ana'", "by collation loose is not supported: it is not deterministic"},
+    {"SELECT 'x' WHERE docs.loose || '' = 'ana'", "by collation loose is not supported: it is not deterministic"},
+    {"SELECT 'x' WHERE docs.loose IN ('ana')", "by collation loose is not supported"},
+    {"SELECT 'x' WHERE docs.owner = docs.loose", "by collation loose is not supported"},
+    {"SELECT 'x' WHERE docs.loose COLLATE \"C\" = 'ana' OR docs.loose COLLATE \"C\" = 'ANA'", NULL},
     {"SELECT 'x' WHERE docs.j = '{}'", "comparing values of jsonb"},
     {"SELECT 'x' WHERE docs.addr = '10.0.0.1'", "comparing values of inet"},
     {"SELECT 'x' WHERE docs.owner LIKE 'a%'", "LIKE"},

@@ -42,7 +42,15 @@ struct value_type {
     const struct value_type *element; /* VALUE_ARRAY */
     const struct value_field *fields; /* VALUE_COMPOSITE, dropped ones left out */
     size_t field_count;
+    const struct slice *labels; /* VALUE_ENUM, in their order */
+    size_t label_count;
     const char *name; /* format_type(), for messages and casts */
+};
+
+struct collation {
+    struct slice name;     /* empty: the database's own */
+    bool is_deterministic; /* equal means the same bytes: not so under some of ICU's */
+    bool is_bytewise;      /* the order is that of the bytes, as in "C" */
 };
 
 struct column {
@@ -50,7 +58,7 @@ struct column {
     struct slice json_name; /* quoted token */
     const struct value_type *type;
     bool is_not_null;
-    bool is_deterministic; /* equal means the same bytes: not so under some ICU collations */
+    struct collation collation; /* of texts, and domains and arrays of them */
 };
 
 struct table_name {
@@ -97,6 +105,7 @@ int relation_find_column(const struct relation *relation, struct slice name);
 struct relation_set {
     struct relation **relations;
     size_t count;
+    bool is_bytewise; /* the order of texts in the database's own collation is that of their bytes */
 };
 
 /* By exact schema and name; NULL when it is not published. */

@@ -32,5 +32,9 @@ bool value_kinds_match(const struct value_type *a, const struct value_type *b);
 /* Whether `<` and its like are supported for the type. */
 bool value_is_ordered(const struct value_type *type);
 
-/* The order of two keys of an ordered type: negative, 0, positive. */
-int value_key_cmp(enum value_kind kind, struct slice a, struct slice b);
+/* The order of two keys of an ordered type: negative, 0, positive. Of texts that of their bytes, as
+ * under collation "C"; of enums that of their labels. */
+int value_key_cmp(const struct value_type *type, struct slice a, struct slice b);
+
+/* The place of an enum's label among those of its type; their number where there is no such. */
+size_t value_enum_place(const struct value_type *type, struct slice label);
