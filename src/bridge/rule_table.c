@@ -23,18 +23,16 @@ struct pg_connection *rule_table_connection(struct rule_table *table, struct err
     return table->connection;
 }
 
-/* The literal as a value of the type, in the text form that rows have. */
-static bool canonical_literal(void *context, const struct value_type *type, struct slice literal,
-                              struct buffer *out, struct err *err)
+/* sql: with the literal as its parameter, of type text. */
+static bool ask_literal(struct rule_table *table, const char *sql, struct slice literal,
+                        struct buffer *out, struct err *err)
 {
-    struct rule_table *table = context;
     struct pg_connection *connection = rule_table_connection(table, err);
     if (!connection) {
         table->lost_connection = true;
         return false;
     }
     struct arena arena = ARENA_INIT;
-    const char *sql = arena_printf(&arena, "SELECT ($1::text::%s)::text", type->name);
     const char *parameter = arena_copy(&arena, literal).data;
     struct pg_rows *rows = pg_query(connection, err, sql, 1, &parameter);
     if (rows)
@@ -44,6 +42,27 @@ static bool canonical_literal(void *context, const struct value_type *type, stru
     pg_rows_free(rows);
     arena_release(&arena);
     return rows != NULL;
+}
+
+/* The literal as a value of the type, in the text form that rows have. */
+static bool canonical_literal(void *context, const struct value_type *type, struct slice literal,
+                              struct buffer *out, struct err *err)
+{
+    struct arena arena = ARENA_INIT;
+    const char *sql = arena_printf(&arena, "SELECT ($1::text::%s)::text", type->name);
+    bool ok = ask_literal(context, sql, literal, out, err);
+    arena_release(&arena);
+    return ok;
+}
+
+static bool literal_elements(void *context, const struct value_type *type, struct slice literal,
+                             struct buffer *out, struct err *err)
+{
+    struct arena arena = ARENA_INIT;
+    const char *sql = arena_printf(&arena, "SELECT to_json($1::text::%s[])::text", type->name);
+    bool ok = ask_literal(context, sql, literal, out, err);
+    arena_release(&arena);
+    return ok;
 }
 
 static struct slice text_column(const struct rule_table *table, struct row row, const char *name,
@@ -100,7 +119,7 @@ static int by_name(const void *a, const void *b)
 
 struct rule_literals rule_table_literals(struct rule_table *table)
 {
-    return (struct rule_literals){canonical_literal, table};
+    return (struct rule_literals){canonical_literal, literal_elements, table};
 }
 
 bool rule_table_compile(struct rule_table *table, const struct state *state,

@@ -64,7 +64,10 @@ static bool operand_text(struct evaluation *evaluation, const struct operand *op
     case OPERAND_SUBJECT:
         *text = evaluation->subject;
         return true;
+    case OPERAND_COALESCE:
+        break;
     }
+    check(false && "an operand of a plan");
     return false;
 }
 
@@ -79,14 +82,10 @@ bool evaluation_key(struct evaluation *evaluation, const struct operand *operand
     return true;
 }
 
-static bool compare_holds(struct evaluation *evaluation, const struct condition *condition)
+bool compare_op_holds(enum compare_op op, const struct value_type *type, struct slice left,
+                      struct slice right)
 {
-    struct slice left, right;
-    if (!evaluation_key(evaluation, condition->left, &left) ||
-        !evaluation_key(evaluation, condition->right, &right))
-        return false;
-    const struct value_type *type = compared_type(condition->left);
-    switch (condition->op) {
+    switch (op) {
     case COMPARE_EQ:
         return slice_eq(left, right);
     case COMPARE_NE:
@@ -101,6 +100,14 @@ static bool compare_holds(struct evaluation *evaluation, const struct condition 
         return value_key_cmp(type, left, right) >= 0;
     }
     return false;
+}
+
+static bool compare_holds(struct evaluation *evaluation, const struct condition *condition)
+{
+    struct slice left, right;
+    return evaluation_key(evaluation, condition->left, &left) &&
+           evaluation_key(evaluation, condition->right, &right) &&
+           compare_op_holds(condition->op, compared_type(condition->left), left, right);
 }
 
 static bool list_holds(struct evaluation *evaluation, const struct condition *condition)
@@ -157,6 +164,12 @@ static bool atom_holds(struct evaluation *evaluation, const struct condition *at
     case CONDITION_ANY:
     case CONDITION_NOT_ANY:
         return any_holds(evaluation, atom);
+    case CONDITION_LIKE:
+    case CONDITION_NOT_LIKE: {
+        struct slice text;
+        return operand_text(evaluation, atom->left, &text) &&
+               like_matches(text, atom->right->text) == (atom->kind == CONDITION_LIKE);
+    }
     case CONDITION_IS_NULL:
         return operand_is_null(evaluation, atom->left);
     case CONDITION_NOT_NULL:

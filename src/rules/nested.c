@@ -76,3 +76,47 @@ bool json_path_text(struct slice json, const struct json_step_to *path, size_t p
     }
     return true;
 }
+
+static size_t character_len(struct slice text)
+{
+    size_t len = 1;
+    while (len < text.len && ((unsigned char)text.data[len] & 0xc0) == 0x80)
+        len++;
+    return len;
+}
+
+static struct slice behind(struct slice text, size_t len)
+{
+    return slice_of(text.data + len, text.len - len);
+}
+
+/* One that does not match goes back to the last %, which then takes one
+ * character more. */
+bool like_matches(struct slice text, struct slice pattern)
+{
+    struct slice any_text = SLICE_NONE, any_pattern = SLICE_NONE;
+    bool has_any = false;
+    while (text.len || pattern.len) {
+        char c = pattern.len ? pattern.data[0] : '\0';
+        if (pattern.len && c == '%') {
+            pattern = any_pattern = behind(pattern, 1);
+            any_text = text;
+            has_any = true;
+            continue;
+        }
+        bool is_escaped = pattern.len > 1 && c == '\\';
+        if (text.len && pattern.len && c == '_') {
+            text = behind(text, character_len(text));
+            pattern = behind(pattern, 1);
+        } else if (text.len && pattern.len && pattern.data[is_escaped] == text.data[0]) {
+            text = behind(text, 1);
+            pattern = behind(pattern, 1 + is_escaped);
+        } else if (has_any && any_text.len) {
+            any_text = text = behind(any_text, character_len(any_text));
+            pattern = any_pattern;
+        } else {
+            return false;
+        }
+    }
+    return true;
+}

@@ -1,4 +1,4 @@
-/* Looking into jsonb, as rows store it. Pure. */
+/* Looking into jsonb, as rows store it, and into texts. Pure. */
 #pragma once
 
 #include "query.h"
@@ -7,3 +7,7 @@
  * json or in the arena. */
 bool json_path_text(struct slice json, const struct json_step_to *path, size_t path_len,
                     struct slice *text, struct arena *arena);
+
+/* Whether a UTF-8 text is LIKE the pattern: % for any characters, _ for one, \ before one that is
+ * meant as it is. */
+bool like_matches(struct slice text, struct slice pattern);

@@ -275,6 +275,13 @@ static bool expand(struct parse_context *context, const struct condition *condit
                         derived(context, condition, is_any ? CONDITION_ANY : CONDITION_NOT_ANY),
                         out);
     }
+    case CONDITION_LIKE:
+    case CONDITION_NOT_LIKE: {
+        bool is_like = (condition->kind == CONDITION_LIKE) != is_negated;
+        return one_atom(context,
+                        derived(context, condition, is_like ? CONDITION_LIKE : CONDITION_NOT_LIKE),
+                        out);
+    }
     case CONDITION_EXISTS:
     case CONDITION_IN_QUERY:
         return expand_query(context, condition, is_negated, out);

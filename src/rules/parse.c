@@ -232,7 +232,7 @@ static const struct operand *parse_value(struct parse_context *context, const Se
 {
     if (select->n_target_list != 1)
         return parse_refuse(context, "selecting anything but one column");
-    return parse_operand(context, select->target_list[0]->res_target->val, scope);
+    return parse_operand_or_coalesce(context, select->target_list[0]->res_target->val, scope);
 }
 
 static bool refuse_filter(struct parse_context *context, const struct relation *relation)
@@ -303,6 +303,37 @@ static struct select *parse_select(struct parse_context *context, const SelectSt
     return select;
 }
 
+static void add_select(struct parse_context *context, struct query *query, struct select *select)
+{
+    struct select **selects =
+        arena_alloc(context->arena, (query->select_count + 1) * sizeof *selects);
+    if (query->select_count)
+        memcpy(selects, query->selects, query->select_count * sizeof *selects);
+    selects[query->select_count++] = select;
+    query->selects = selects;
+}
+
+/* One SELECT for each part of the COALESCE that it is of. */
+static void add_coalesce_selects(struct parse_context *context, struct query *query,
+                                 const struct select *select)
+{
+    const struct operand *coalesce = select->value;
+    for (size_t i = 0; i < coalesce->part_count; i++) {
+        struct condition *taken = coalesce_part_is_taken(context, coalesce, i);
+        if (!taken)
+            return;
+        const struct operand *part = coalesce->parts[i];
+        if (part->kind == OPERAND_CONSTANT && part->is_null && i + 1 < coalesce->part_count)
+            continue;
+        struct select *branch = arena_alloc(context->arena, sizeof *branch);
+        *branch = *select;
+        branch->value = part;
+        branch->where = taken;
+        add_child(context, taken, select->where);
+        add_select(context, query, branch);
+    }
+}
+
 /* Appends the SELECTs of a UNION tree to query. */
 static bool parse_selects(struct parse_context *context, const SelectStmt *statement,
                           const struct scope *outer, bool needs_value, struct query *query)
@@ -317,12 +348,10 @@ static bool parse_selects(struct parse_context *context, const SelectStmt *state
     struct select *select = parse_select(context, statement, outer, needs_value);
     if (!select)
         return false;
-    struct select **selects =
-        arena_alloc(context->arena, (query->select_count + 1) * sizeof *selects);
-    if (query->select_count)
-        memcpy(selects, query->selects, query->select_count * sizeof *selects);
-    selects[query->select_count++] = select;
-    query->selects = selects;
+    if (select->value && select->value->kind == OPERAND_COALESCE)
+        add_coalesce_selects(context, query, select);
+    else
+        add_select(context, query, select);
     return true;
 }
 

@@ -89,46 +89,143 @@ static bool parse_compare_op(const char *name, enum compare_op *op)
     return false;
 }
 
-/* In ARRAY[...] a string is text; in a list it takes the type of the left side. */
-static const struct operand *parse_list_item(struct parse_context *context, const Node *node,
-                                             const struct operand *left, bool is_array,
-                                             const struct scope *scope)
+/* Either side of a comparison may be a COALESCE. */
+struct sides {
+    enum compare_op op;
+    const struct operand *other;
+    bool is_right; /* the part stands on the right */
+};
+
+static struct condition *compare_parts(struct parse_context *context, enum compare_op op,
+                                       const struct operand *left, const struct operand *right,
+                                       bool in_coalesce);
+
+static struct condition *compare_part(struct parse_context *context, const struct operand *part,
+                                      void *argument)
 {
-    const struct value_type *type = compared_type(left);
-    const struct operand *item = parse_operand(context, node, scope);
-    if (!item)
-        return NULL;
-    if (item->kind != OPERAND_CONSTANT)
-        return parse_refuse(context, "anything but constants in an IN list");
-    bool is_typed = item->type && item->type->kind != type->kind;
-    if (type->kind == VALUE_CHAR && (is_typed || (is_array && !item->is_null && constant_is_bare(item))))
-        return parse_refuse(context, "a list that a character column is compared with as text");
-    if (!(item = constant_coerce(context, item, type)))
-        return NULL;
-    return check_types_match(context, type, item->type) ? item : NULL;
+    const struct sides *sides = argument;
+    return sides->is_right ? compare_parts(context, sides->op, sides->other, part, true)
+                           : compare_parts(context, sides->op, part, sides->other, true);
 }
 
-static struct condition *parse_in_list(struct parse_context *context, const struct operand *left,
-                                       Node **items, size_t count, enum condition_kind kind,
-                                       bool is_array, const struct scope *scope)
+static struct condition *compare_parts(struct parse_context *context, enum compare_op op,
+                                       const struct operand *left, const struct operand *right,
+                                       bool in_coalesce)
+{
+    if (left->kind == OPERAND_COALESCE)
+        return coalesce_distribute(context, left, compare_part,
+                                   &(struct sides){op, right, false});
+    if (right->kind == OPERAND_COALESCE)
+        return coalesce_distribute(context, right, compare_part, &(struct sides){op, left, true});
+    if (in_coalesce && left->kind == OPERAND_CONSTANT && right->kind == OPERAND_CONSTANT)
+        return compare_constants(context, op, left, right);
+    return compare(context, op, left, right);
+}
+
+struct condition *compare_any(struct parse_context *context, enum compare_op op,
+                              const struct operand *left, const struct operand *right)
+{
+    return compare_parts(context, op, left, right, false);
+}
+
+/* Lists */
+
+struct list {
+    const struct operand **items;
+    size_t count;
+    bool is_array; /* ARRAY[...] and not (...) */
+};
+
+static bool parse_items(struct parse_context *context, Node **nodes, size_t count,
+                        const struct scope *scope, struct list *list)
+{
+    list->items = arena_calloc(context->arena, count + 1, sizeof *list->items);
+    for (size_t i = 0; i < count; i++) {
+        const struct operand *item = parse_operand_or_coalesce(context, nodes[i], scope);
+        if (!item)
+            return false;
+        list->items[list->count++] = item;
+    }
+    return true;
+}
+
+/* In ARRAY[...] a string is text; in a list it takes the type of the left side. */
+static const struct operand *list_constant(struct parse_context *context,
+                                           const struct operand *left,
+                                           const struct operand *constant, bool is_array)
+{
+    const struct value_type *type = compared_type(left);
+    bool is_typed = constant->type && constant->type->kind != type->kind;
+    bool is_text = is_array && !constant->is_null && constant_is_bare(constant);
+    if (type->kind == VALUE_CHAR && (is_typed || is_text))
+        return parse_refuse(context, "a list that a character column is compared with as text");
+    constant = constant_coerce(context, constant, type);
+    return constant && check_types_match(context, type, constant->type) ? constant : NULL;
+}
+
+/* The constants of the list as one condition, the others as a comparison each: `left = one of them`. */
+static struct condition *is_in_list(struct parse_context *context, const struct operand *left,
+                                    const struct list *list)
+{
+    struct condition *in = new_condition(context, CONDITION_IN);
+    struct condition *any = new_condition(context, CONDITION_OR);
+    in->left = left;
+    in->list = arena_calloc(context->arena, list->count + 1, sizeof *in->list);
+    for (size_t i = 0; i < list->count; i++) {
+        const struct operand *item = list->items[i];
+        if (item->kind == OPERAND_CONSTANT && left->kind != OPERAND_CONSTANT) {
+            if (!(item = list_constant(context, left, item, list->is_array)))
+                return NULL;
+            if (item->is_null)
+                in->list_has_null = true;
+            else
+                in->list[in->list_count++] = item;
+            continue;
+        }
+        if (list->is_array && compared_type(left)->kind == VALUE_CHAR)
+            return parse_refuse(context, "a list that a character column is compared with as text");
+        struct condition *equal = compare_parts(context, COMPARE_EQ, left, item, true);
+        if (!equal)
+            return NULL;
+        add_child(context, any, equal);
+    }
+    if (!in->list_count && !in->list_has_null)
+        return any;
+    if (!any->child_count)
+        return in;
+    add_child(context, any, in);
+    return any;
+}
+
+static bool check_in_list(struct parse_context *context, const struct operand *left)
+{
+    return check_comparable(context, left, COMPARE_EQ) &&
+           check_deterministic(context, left, NULL);
+}
+
+static struct condition *part_is_in_list(struct parse_context *context, const struct operand *part,
+                                         void *argument)
+{
+    if (part->kind != OPERAND_CONSTANT && !check_in_list(context, part))
+        return NULL;
+    return is_in_list(context, part, argument);
+}
+
+static struct condition *in_list(struct parse_context *context, const struct operand *left,
+                                 const struct list *list, bool is_negated)
 {
     if (left->kind == OPERAND_CONSTANT)
         return parse_refuse(context, "a constant on the left of a list");
-    if (!check_comparable(context, left, COMPARE_EQ) || !check_deterministic(context, left, NULL))
-        return NULL;
-    struct condition *condition = new_condition(context, kind);
-    condition->left = left;
-    condition->list = arena_calloc(context->arena, count + 1, sizeof *condition->list);
-    for (size_t i = 0; i < count; i++) {
-        const struct operand *item = parse_list_item(context, items[i], left, is_array, scope);
-        if (!item)
-            return NULL;
-        if (item->is_null)
-            condition->list_has_null = true;
-        else
-            condition->list[condition->list_count++] = item;
-    }
-    return condition;
+    struct condition *in =
+        left->kind == OPERAND_COALESCE
+            ? coalesce_distribute(context, left, part_is_in_list, (void *)(uintptr_t)list)
+            : part_is_in_list(context, left, (void *)(uintptr_t)list);
+    if (!in || !is_negated)
+        return in;
+    if (in->kind != CONDITION_IN)
+        return negated(context, in);
+    in->kind = CONDITION_NOT_IN;
+    return in;
 }
 
 /* ARRAY[...], perhaps cast to text[], as Postgres prints a list that varchar is compared with. */
@@ -140,18 +237,53 @@ static const PgQuery__AArrayExpr *array_of_constants(const Node *node)
     return node->node_case == PG_QUERY__NODE__NODE_A_ARRAY_EXPR ? node->a_array_expr : NULL;
 }
 
+/* `'{a,b}'`, or `'{a,b}'::text[]`. */
+static bool is_array_literal(const Node *node)
+{
+    if (node->node_case == PG_QUERY__NODE__NODE_TYPE_CAST)
+        node = node->type_cast->arg;
+    return node->node_case == PG_QUERY__NODE__NODE_A_CONST && !node->a_const->isnull &&
+           node->a_const->val_case == PG_QUERY__A__CONST__VAL_SVAL;
+}
+
+/* Without a cast it is an array of the left side's type. */
+static bool parse_literal_list(struct parse_context *context, const Node *node,
+                               const struct operand *left, struct list *list)
+{
+    const struct value_type *type = left->kind == OPERAND_CONSTANT ? NULL : compared_type(left);
+    if (node->node_case == PG_QUERY__NODE__NODE_TYPE_CAST) {
+        type = array_type_element(node->type_cast->type_name);
+        node = node->type_cast->arg;
+    }
+    if (!type || !value_is_comparable(type)) {
+        parse_refuse(context, "an array literal of this type");
+        return false;
+    }
+    return constant_elements(context, slice_from_str(node->a_const->sval->sval), type,
+                             &list->items, &list->count);
+}
+
 /* `x = ANY (ARRAY['a', 'b'])`, `x = ANY (column)`; negated, `x <> ALL (...)` of the same. */
 static struct condition *parse_any(struct parse_context *context,
                                    const PgQuery__AExpr *expression, const struct scope *scope,
                                    bool is_negated)
 {
-    const struct operand *left = parse_operand(context, expression->lexpr, scope);
+    const struct operand *left =
+        parse_operand_or_coalesce(context, expression->lexpr, scope);
     if (!left)
         return NULL;
-    const PgQuery__AArrayExpr *list = array_of_constants(expression->rexpr);
-    if (list)
-        return parse_in_list(context, left, list->elements, list->n_elements,
-                             is_negated ? CONDITION_NOT_IN : CONDITION_IN, true, scope);
+    struct list list = {.is_array = true};
+    const PgQuery__AArrayExpr *array_of = array_of_constants(expression->rexpr);
+    if (array_of)
+        return parse_items(context, array_of->elements, array_of->n_elements, scope, &list)
+                   ? in_list(context, left, &list, is_negated)
+                   : NULL;
+    if (left->kind == OPERAND_COALESCE)
+        return parse_refuse(context, "COALESCE with ANY or ALL of a column");
+    if (is_array_literal(expression->rexpr))
+        return parse_literal_list(context, expression->rexpr, left, &list)
+                   ? in_list(context, left, &list, is_negated)
+                   : NULL;
     if (expression->rexpr->node_case != PG_QUERY__NODE__NODE_COLUMN_REF)
         return parse_refuse(context, is_negated
                                          ? "ALL of anything but an array column or ARRAY[...]"
@@ -180,21 +312,18 @@ static struct condition *parse_between(struct parse_context *context,
                                        const struct scope *scope, bool is_negated)
 {
     const PgQuery__List *bounds = expression->rexpr->list;
-    const struct operand *value = parse_operand(context, expression->lexpr, scope);
-    const struct operand *low = value ? parse_operand(context, bounds->items[0], scope) : NULL;
-    const struct operand *high = low ? parse_operand(context, bounds->items[1], scope) : NULL;
-    struct condition *above = high ? compare(context, COMPARE_GE, value, low) : NULL;
-    struct condition *below = above ? compare(context, COMPARE_LE, value, high) : NULL;
+    const struct operand *value =
+        parse_operand_or_coalesce(context, expression->lexpr, scope);
+    const struct operand *low = value ? parse_operand_or_coalesce(context, bounds->items[0], scope) : NULL;
+    const struct operand *high = low ? parse_operand_or_coalesce(context, bounds->items[1], scope) : NULL;
+    struct condition *above = high ? compare_any(context, COMPARE_GE, value, low) : NULL;
+    struct condition *below = above ? compare_any(context, COMPARE_LE, value, high) : NULL;
     if (!below)
         return NULL;
     struct condition *both = new_condition(context, CONDITION_AND);
     add_child(context, both, above);
     add_child(context, both, below);
-    if (!is_negated)
-        return both;
-    struct condition *negated = new_condition(context, CONDITION_NOT);
-    add_child(context, negated, both);
-    return negated;
+    return is_negated ? negated(context, both) : both;
 }
 
 static struct condition *null_test(struct parse_context *context, enum condition_kind kind,
@@ -223,11 +352,39 @@ static struct condition *parse_distinct(struct parse_context *context,
     add_child(context, same, equal);
     add_child(context, same, both_null);
     struct condition *is_same = condition_is_true(context, same);
-    if (!is_distinct)
-        return is_same;
-    struct condition *differs = new_condition(context, CONDITION_NOT);
-    add_child(context, differs, is_same);
-    return differs;
+    return is_distinct ? negated(context, is_same) : is_same;
+}
+
+/* The pattern is matched by characters, whatever the collation, if that is deterministic. */
+static struct condition *parse_like(struct parse_context *context,
+                                    const PgQuery__AExpr *expression, const struct scope *scope,
+                                    bool is_negated)
+{
+    const struct operand *left = parse_operand(context, expression->lexpr, scope);
+    const struct operand *pattern =
+        left ? parse_operand(context, expression->rexpr, scope) : NULL;
+    if (!pattern)
+        return NULL;
+    bool is_text = pattern->kind == OPERAND_CONSTANT && !pattern->is_null &&
+                   pattern->literal == LITERAL_STRING &&
+                   (constant_is_bare(pattern) || pattern->type->kind == VALUE_TEXT);
+    if (!is_text || pattern->named_cast)
+        return parse_refuse(context, "LIKE with anything but a constant pattern");
+    if (left->kind == OPERAND_CONSTANT || compared_type(left)->kind != VALUE_TEXT)
+        return parse_refuse(context, "LIKE of anything but text");
+    size_t backslashes = 0;
+    while (backslashes < pattern->text.len &&
+           pattern->text.data[pattern->text.len - 1 - backslashes] == '\\')
+        backslashes++;
+    if (backslashes % 2)
+        return parse_refuse(context, "a LIKE pattern that ends in a single backslash");
+    if (!check_deterministic(context, left, NULL))
+        return NULL;
+    struct condition *like =
+        new_condition(context, is_negated ? CONDITION_NOT_LIKE : CONDITION_LIKE);
+    like->left = left;
+    like->right = constant_as_text(context, pattern);
+    return like;
 }
 
 struct condition *parse_expression(struct parse_context *context,
@@ -241,17 +398,20 @@ struct condition *parse_expression(struct parse_context *context,
             err_set(context->err, "the operator %s is not supported in an audience", name);
             return NULL;
         }
-        const struct operand *left = parse_operand(context, expression->lexpr, scope);
+        const struct operand *left =
+            parse_operand_or_coalesce(context, expression->lexpr, scope);
         const struct operand *right =
-            left ? parse_operand(context, expression->rexpr, scope) : NULL;
-        return right ? compare(context, op, left, right) : NULL;
+            left ? parse_operand_or_coalesce(context, expression->rexpr, scope) : NULL;
+        return right ? compare_any(context, op, left, right) : NULL;
     }
     case PG_QUERY__A__EXPR__KIND__AEXPR_IN: {
-        const struct operand *left = parse_operand(context, expression->lexpr, scope);
-        const PgQuery__List *list = expression->rexpr->list;
-        enum condition_kind kind = strcmp(name, "<>") == 0 ? CONDITION_NOT_IN : CONDITION_IN;
-        return left ? parse_in_list(context, left, list->items, list->n_items, kind, false, scope)
-                    : NULL;
+        const struct operand *left =
+            parse_operand_or_coalesce(context, expression->lexpr, scope);
+        const PgQuery__List *items = expression->rexpr->list;
+        struct list list = {0};
+        return left && parse_items(context, items->items, items->n_items, scope, &list)
+                   ? in_list(context, left, &list, strcmp(name, "<>") == 0)
+                   : NULL;
     }
     case PG_QUERY__A__EXPR__KIND__AEXPR_OP_ANY:
         if (strcmp(name, "=") != 0)
@@ -266,8 +426,9 @@ struct condition *parse_expression(struct parse_context *context,
     case PG_QUERY__A__EXPR__KIND__AEXPR_NOT_BETWEEN:
         return parse_between(context, expression, scope, true);
     case PG_QUERY__A__EXPR__KIND__AEXPR_LIKE:
+        return parse_like(context, expression, scope, name[0] == '!');
     case PG_QUERY__A__EXPR__KIND__AEXPR_ILIKE:
-        return parse_refuse(context, "LIKE");
+        return parse_refuse(context, "ILIKE");
     case PG_QUERY__A__EXPR__KIND__AEXPR_DISTINCT:
         return parse_distinct(context, expression, scope, true);
     case PG_QUERY__A__EXPR__KIND__AEXPR_NOT_DISTINCT:

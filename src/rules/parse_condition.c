@@ -32,8 +32,10 @@ struct condition *condition_is_true(struct parse_context *context, struct condit
     return exists;
 }
 
-static struct condition *negated(struct parse_context *context, struct condition *condition)
+struct condition *negated(struct parse_context *context, struct condition *condition)
 {
+    if (!condition)
+        return NULL;
     struct condition *negation = new_condition(context, CONDITION_NOT);
     add_child(context, negation, condition);
     return negation;
@@ -116,10 +118,16 @@ static struct condition *parse_sublink(struct parse_context *context,
     return is_all ? negated(context, condition) : condition;
 }
 
-static struct condition *parse_truth(struct parse_context *context, const struct operand *operand)
+static struct condition *parse_truth(struct parse_context *context, const struct operand *operand,
+                                     void *ignored)
 {
+    (void)ignored;
+    if (operand->kind == OPERAND_COALESCE)
+        return coalesce_distribute(context, operand, parse_truth, NULL);
     if (operand->kind == OPERAND_CONSTANT) {
-        if (operand->is_null || operand->literal != LITERAL_BOOL)
+        bool is_bool = operand->literal == LITERAL_BOOL ||
+                       (operand->type && operand->type->kind == VALUE_BOOL);
+        if (operand->is_null || !is_bool)
             return parse_refuse(context, "a constant other than true and false as a condition");
         bool holds = slice_eq_str(operand->text, "true");
         return new_condition(context, holds ? CONDITION_TRUE : CONDITION_FALSE);
@@ -136,17 +144,19 @@ static struct condition *parse_truth(struct parse_context *context, const struct
 static struct condition *parse_null_test(struct parse_context *context,
                                          const PgQuery__NullTest *test, const struct scope *scope)
 {
-    const struct operand *operand = parse_operand(context, test->arg, scope);
+    const struct operand *operand = parse_operand_or_coalesce(context, test->arg, scope);
     if (!operand)
         return NULL;
+    bool is_null = test->nulltesttype == PG_QUERY__NULL_TEST_TYPE__IS_NULL;
+    enum condition_kind kind = is_null ? CONDITION_IS_NULL : CONDITION_NOT_NULL;
+    if (operand->kind == OPERAND_COALESCE)
+        return coalesce_null_test(context, operand, kind);
     if (operand->kind == OPERAND_CONSTANT)
         return parse_refuse(context, "IS NULL on a constant");
     /* A row of NULLs is NULL to SQL, and a JSON null is not; the replica cannot tell either. */
     if (operand->type->kind == VALUE_COMPOSITE || operand->type->kind == VALUE_JSON)
         return parse_refuse(context, "IS NULL on a composite or JSON column");
-    bool is_null = test->nulltesttype == PG_QUERY__NULL_TEST_TYPE__IS_NULL;
-    struct condition *condition =
-        new_condition(context, is_null ? CONDITION_IS_NULL : CONDITION_NOT_NULL);
+    struct condition *condition = new_condition(context, kind);
     condition->left = operand;
     return condition;
 }
@@ -195,8 +205,8 @@ struct condition *parse_condition(struct parse_context *context, const Node *nod
     case PG_QUERY__NODE__NODE_BOOLEAN_TEST:
         return parse_bool_test(context, node->boolean_test, scope);
     default: {
-        const struct operand *operand = parse_operand(context, node, scope);
-        return operand ? parse_truth(context, operand) : NULL;
+        const struct operand *operand = parse_operand_or_coalesce(context, node, scope);
+        return operand ? parse_truth(context, operand, NULL) : NULL;
     }
     }
 }

@@ -1,6 +1,7 @@
 /* Constants: which type Postgres takes them for, and what they are as values of it. */
 #include "parse_internal.h"
 
+#include "weir/replica/elements.h"
 #include "weir/replica/value.h"
 
 #include <stdlib.h>
@@ -219,6 +220,44 @@ const struct operand *constant_coerce(struct parse_context *context,
     }
     coerced->text = value_key_of_text(coerced->type->kind, coerced->text, context->arena);
     return coerced;
+}
+
+const struct value_type *array_type_element(const PgQuery__TypeName *type)
+{
+    return type->n_array_bounds == 1 && !type->n_typmods ? builtin_by_name(type) : NULL;
+}
+
+bool constant_elements(struct parse_context *context, struct slice literal,
+                       const struct value_type *type, const struct operand ***items,
+                       size_t *count)
+{
+    const struct value_type *builtin = builtin_by_oid(type->base_oid);
+    if (!context->literals || !context->literals->elements) {
+        parse_refuse(context, "an array literal");
+        return false;
+    }
+    if (names_the_present(type, literal)) {
+        parse_refuse(context, "a date or time that moves, such as today,");
+        return false;
+    }
+    struct buffer json = BUFFER_INIT;
+    bool ok = context->literals->elements(context->literals->context, builtin ? builtin : type,
+                                          literal, &json, context->err);
+    struct slice all = arena_copy(context->arena, buffer_slice(&json)), element;
+    buffer_release(&json);
+    struct array_walk walk = array_walk_of(all);
+    *items = arena_calloc(context->arena, all.len + 1, sizeof **items);
+    *count = 0;
+    while (ok && array_walk_next(&walk, &element)) {
+        struct operand *constant = arena_calloc(context->arena, 1, sizeof *constant);
+        constant->kind = OPERAND_CONSTANT;
+        constant->type = type;
+        constant->is_null = value_is_null(element);
+        if (!constant->is_null)
+            constant->text = value_text(type, element, context->arena);
+        (*items)[(*count)++] = constant;
+    }
+    return ok;
 }
 
 /* A cast that rounds, cuts or goes from one type to another is left to Postgres. */

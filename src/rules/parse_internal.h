@@ -28,6 +28,27 @@ struct operand *column_operand(struct parse_context *context, const struct sourc
                                int column);
 bool is_operator(const PgQuery__AExpr *expression, const char *name);
 
+/* parse_coalesce.c */
+
+/* Where COALESCE may stand; anywhere else it is refused. */
+const struct operand *parse_operand_or_coalesce(struct parse_context *context, const Node *node,
+                                                const struct scope *scope);
+
+/* The parts before it are NULL, and it is not, or it is the last. NULL where it never comes to it. */
+struct condition *coalesce_part_is_taken(struct parse_context *context,
+                                         const struct operand *coalesce, size_t at);
+
+/* fn's condition of whichever part is taken; bare constants come with the type of the others. */
+typedef struct condition *coalesce_part_fn(struct parse_context *context,
+                                           const struct operand *part, void *argument);
+struct condition *coalesce_distribute(struct parse_context *context,
+                                      const struct operand *coalesce, coalesce_part_fn *fn,
+                                      void *argument);
+struct condition *coalesce_null_test(struct parse_context *context, const struct operand *coalesce,
+                                     enum condition_kind kind);
+struct condition *compare_constants(struct parse_context *context, enum compare_op op,
+                                    const struct operand *left, const struct operand *right);
+
 /* parse_collation.c */
 
 /* `operand COLLATE "C"`. */
@@ -52,6 +73,14 @@ const struct operand *parse_constant_cast(struct parse_context *context,
 bool type_name_is_text(const PgQuery__TypeName *type);
 bool type_name_is_text_array(const PgQuery__TypeName *type);
 
+/* The elements' type of a builtin array type by its name; else NULL. */
+const struct value_type *array_type_element(const PgQuery__TypeName *type);
+
+/* The elements of an array literal, as constants of the type. */
+bool constant_elements(struct parse_context *context, struct slice literal,
+                       const struct value_type *type, const struct operand ***items,
+                       size_t *count) WEIR_MUST_CHECK;
+
 /* A constant whose type is not known yet: a bare string, number, truth value or NULL. */
 bool constant_is_bare(const struct operand *operand);
 
@@ -74,12 +103,19 @@ struct condition *parse_condition(struct parse_context *context, const Node *nod
 struct condition *new_condition(struct parse_context *context, enum condition_kind kind);
 void add_child(struct parse_context *context, struct condition *parent, struct condition *child);
 
+/* NULL for NULL. */
+struct condition *negated(struct parse_context *context, struct condition *condition);
+
 /* `(condition) IS TRUE`: false where the condition is unknown, also under a NOT. */
 struct condition *condition_is_true(struct parse_context *context, struct condition *condition);
 
 /* parse_compare.c */
 struct condition *parse_expression(struct parse_context *context,
                                    const PgQuery__AExpr *expression, const struct scope *scope);
+
+/* Either side may be a COALESCE. */
+struct condition *compare_any(struct parse_context *context, enum compare_op op,
+                              const struct operand *left, const struct operand *right);
 struct condition *compare(struct parse_context *context, enum compare_op op,
                           const struct operand *left, const struct operand *right);
 bool check_comparable(struct parse_context *context, const struct operand *operand,

@@ -25,6 +25,7 @@ enum operand_kind {
     OPERAND_CONSTANT,
     OPERAND_CONCAT,  /* text of all parts; NULL if any is */
     OPERAND_JSON,    /* text at a path in the jsonb column that is its only part */
+    OPERAND_COALESCE, /* the first part that is not NULL; of the parser only */
     OPERAND_SUBJECT, /* the subject that a check asks about; made by the planner only */
 };
 
@@ -39,7 +40,7 @@ struct operand {
     enum { LITERAL_STRING, LITERAL_NUMBER, LITERAL_BOOL } literal;
     bool is_text_cast;    /* COLUMN: `::text` was written */
     bool is_bytewise;     /* COLLATE "C" was written */
-    const struct operand **parts; /* CONCAT, JSON */
+    const struct operand **parts; /* CONCAT, JSON, COALESCE */
     size_t part_count;
     const struct json_step_to *path; /* JSON */
     size_t path_len;
@@ -67,6 +68,8 @@ enum condition_kind {
     CONDITION_NOT_IN,   /* left is none of them and not NULL */
     CONDITION_ANY,      /* left is one of the elements of right, an array column */
     CONDITION_NOT_ANY,  /* left is none of them; that is unknown where left or one is NULL */
+    CONDITION_LIKE,     /* left matches the pattern right, a constant */
+    CONDITION_NOT_LIKE,
     CONDITION_EXISTS,   /* query */
     CONDITION_IN_QUERY, /* left is one of the query's values */
 };
@@ -99,7 +102,7 @@ struct query {
 struct conjunct {
     const struct source **sources; /* those of its own, without target and outer ones */
     size_t source_count;
-    const struct condition **atoms; /* COMPARE, IS_NULL, NOT_NULL, IN, NOT_IN, ANY, NOT_ANY */
+    const struct condition **atoms; /* COMPARE, IS_NULL, NOT_NULL, and IN, ANY, LIKE or NOT_ of them */
     size_t atom_count;
     struct conjunct **negations; /* none of these may have a row */
     size_t negation_count;
@@ -113,6 +116,10 @@ struct conjunct_list {
 
 /* The type as which an operand is compared: text where it was cast to it. */
 const struct value_type *compared_type(const struct operand *operand);
+
+/* Of two keys of the type. */
+bool compare_op_holds(enum compare_op op, const struct value_type *type, struct slice left,
+                      struct slice right);
 
 struct parse_context {
     struct arena *arena;

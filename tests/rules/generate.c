@@ -330,10 +330,106 @@ static void add_in_query(struct generator *generator, int depth)
     add(generator, ")");
 }
 
+/* A column of the same family, or a constant that is not NULL. */
+static void add_relative(struct generator *generator, struct reference of)
+{
+    for (int i = 0; i < 6; i++) {
+        struct reference other = any_column(generator, is_comparable);
+        if (other.column->type->family == of.column->type->family) {
+            add_reference(generator, other);
+            return;
+        }
+    }
+    add(generator, of.column->type->family == FAMILY_REAL
+                       ? "1" : random_value(of.column->type, generator->random, 0));
+}
+
+static void add_coalesce_of(struct generator *generator, struct reference first)
+{
+    add(generator, "COALESCE(");
+    add_reference(generator, first);
+    for (uint32_t i = 0; i < 2; i++) {
+        add(generator, ", ");
+        add_relative(generator, first);
+        if (percent(generator, 60))
+            break;
+    }
+    add(generator, ")");
+}
+
+static void add_coalesce(struct generator *generator)
+{
+    struct reference left = any_column(generator, is_comparable);
+    if (left.column->type->family == FAMILY_BOOL && percent(generator, 50)) {
+        add_coalesce_of(generator, left);
+        return;
+    }
+    bool is_left = percent(generator, 80);
+    if (is_left)
+        add_coalesce_of(generator, left);
+    else
+        add_reference(generator, left);
+    buffer_printf(generator->sql, " %s ", any_operator(generator, left.column->type->is_ordered));
+    if (!is_left || percent(generator, 20))
+        add_coalesce_of(generator, left);
+    else
+        add_relative(generator, left);
+}
+
+static void add_mixed_list(struct generator *generator)
+{
+    struct reference left = any_column(generator, is_comparable);
+    if (percent(generator, 20))
+        add_coalesce_of(generator, left);
+    else
+        add_reference(generator, left);
+    add(generator, percent(generator, 60) ? " IN (" : " NOT IN (");
+    for (uint32_t i = 0, count = 1 + below(generator, 3); i < count; i++) {
+        add(generator, i ? ", " : "");
+        add_relative(generator, left);
+    }
+    add(generator, ")");
+}
+
+static bool is_text(const struct type *type)
+{
+    return type->family == FAMILY_TEXT;
+}
+
+static void add_like(struct generator *generator)
+{
+    static const char *const patterns[] = {"'a%'", "'%b'", "'_'", "'a_'", "'%'", "''", "'%a%b%'",
+                                           "'\\a%'", "'_%_'"};
+    add_reference(generator, any_column(generator, is_text));
+    buffer_printf(generator->sql, "%s LIKE %s", percent(generator, 30) ? " NOT" : "",
+                  patterns[below(generator, 9)]);
+}
+
+static void add_array_literal(struct generator *generator)
+{
+    struct reference column = any_column(generator, is_comparable);
+    bool is_number = column.column->type->family == FAMILY_NUMBER;
+    if (!is_number && column.column->type->family != FAMILY_TEXT) {
+        add_mixed_list(generator);
+        return;
+    }
+    add_reference(generator, column);
+    add(generator, percent(generator, 60) ? " = ANY (" : " <> ALL (");
+    add(generator, is_number ? "'{1, 02, -1}')" : "'{{a,\"b\"},{\"a \",NULL}}')");
+}
+
 static void add_leaf(struct generator *generator, int depth)
 {
-    uint32_t what = below(generator, 100);
-    if (what < 6 && has_column(generator, is_array))
+    uint32_t what = below(generator, 120);
+    if (what >= 115 && has_column(generator, is_text))
+        add_like(generator);
+    else if (what >= 112)
+        add_array_literal(generator);
+    else if (what >= 107)
+        add_mixed_list(generator);
+    else if (what >= 100)
+        add_coalesce(generator);
+    else if (what < 6 && has_column(generator, is_array))
         add_any(generator);
     else if (what < 11 && has_column(generator, is_json))
         add_json(generator);
@@ -468,6 +564,8 @@ static void add_subject(struct generator *generator, bool as_text)
         add(generator, "'u/' || ");
         add_reference(generator, any_column(generator, is_concatenated));
         add(generator, percent(generator, 30) ? " || '.'" : "");
+    } else if (what == 4 && has_column(generator, is_text)) {
+        add_coalesce_of(generator, any_column(generator, is_text));
     } else {
         add_reference(generator, any_column(generator, is_castable));
         add(generator, as_text || percent(generator, 20) ? "::text" : "");

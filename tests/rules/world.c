@@ -230,12 +230,14 @@ struct rule_definition world_rule(const struct world *world, const char *table,
 }
 
 /* As the bridge asks: the session's search_path does not matter to built-in types. */
-static bool canonical(void *context, const struct value_type *type, struct slice literal,
-                      struct buffer *out, struct err *err)
+static bool ask(struct world *world, const char *form, const struct value_type *type,
+                struct slice literal, struct buffer *out, struct err *err)
 {
-    struct world *world = context;
     struct arena arena = ARENA_INIT;
-    const char *sql = arena_printf(&arena, "SELECT ($1::text::%s)::text", type->name);
+    struct buffer text = BUFFER_INIT;
+    buffer_printf(&text, "SELECT (%s::%s%s)::text", form, type->name, *form == 't' ? "[])" : "");
+    const char *sql = arena_copy(&arena, buffer_slice(&text)).data;
+    buffer_release(&text);
     const char *parameter = arena_copy(&arena, literal).data;
     struct pg_rows *rows = pg_query(world->connection, err, sql, 1, &parameter);
     if (rows)
@@ -245,10 +247,22 @@ static bool canonical(void *context, const struct value_type *type, struct slice
     return rows != NULL;
 }
 
+static bool canonical(void *context, const struct value_type *type, struct slice literal,
+                      struct buffer *out, struct err *err)
+{
+    return ask(context, "$1::text", type, literal, out, err);
+}
+
+static bool elements(void *context, const struct value_type *type, struct slice literal,
+                     struct buffer *out, struct err *err)
+{
+    return ask(context, "to_json($1::text", type, literal, out, err);
+}
+
 struct ruleset *world_compile(struct world *world, const struct rule_definition *definition,
                               size_t count)
 {
-    struct rule_literals literals = {canonical, world};
+    struct rule_literals literals = {canonical, elements, world};
     struct ruleset *rules;
     struct err err;
     if (!ruleset_compile(definition, count, &world->catalog->relations, world->replica, &literals,

@@ -28,6 +28,9 @@ struct rule_definition {
 struct rule_literals {
     bool (*canonical)(void *context, const struct value_type *type, struct slice literal,
                       struct buffer *out, struct err *err);
+    /* The elements of the literal of an array of the type, as to_json() gives them, without white space. */
+    bool (*elements)(void *context, const struct value_type *type, struct slice literal,
+                     struct buffer *out, struct err *err);
     void *context;
 };
 
