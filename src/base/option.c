@@ -263,3 +263,56 @@ void option_markdown(const struct command *command, FILE *out)
     }
     fputc('\n', out);
 }
+
+/* A backslash begins an escape, a leading dot or quote a request, and a bare - may become a dash. */
+void option_manual_text(const char *text, FILE *out)
+{
+    for (const char *c = text; *c; c++) {
+        bool begins = c == text || c[-1] == '\n';
+        if (begins && (*c == '.' || *c == '\''))
+            fputs("\\&", out);
+        if (*c == '\\')
+            fputs("\\e", out);
+        else if (*c == '-')
+            fputs("\\-", out);
+        else
+            fputc(*c, out);
+    }
+}
+
+static void print_manual_option(const struct option_spec *spec, FILE *out)
+{
+    char name[ENVIRONMENT_NAME_SIZE];
+    fputs(".TP\n\\fB\\-\\-", out);
+    option_manual_text(spec->name, out);
+    fputs("\\fR", out);
+    if (spec->placeholder) {
+        fputs(" \\fI", out);
+        option_manual_text(spec->placeholder, out);
+        fputs("\\fR", out);
+    }
+    fputc('\n', out);
+    option_manual_text(spec->help, out);
+    if (spec->required)
+        fputs(" (required)", out);
+    if (spec->default_value && *spec->default_value) {
+        fputs("; by default ", out);
+        option_manual_text(spec->default_value, out);
+    }
+    environment_name(spec->name, name);
+    fprintf(out, ". Environment: \\fB%s\\fR\n", name);
+}
+
+void option_manual(const struct command *command, FILE *out)
+{
+    fputs(".SH NAME\nweir-", out);
+    fprintf(out, "%s \\- ", command->name);
+    option_manual_text(command->summary, out);
+    fprintf(out, "\n.SH SYNOPSIS\n\\fBweir %s\\fR ", command->name);
+    option_manual_text(command->usage, out);
+    fputs("\n.SH OPTIONS\nWhat is given on the command line wins over the environment, and that over "
+          "the default.\n",
+          out);
+    for (const struct option_spec *spec = command->options; spec->name; spec++)
+        print_manual_option(spec, out);
+}

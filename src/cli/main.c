@@ -36,6 +36,50 @@ static void print_markdown(void)
         option_markdown(commands[i], stdout);
 }
 
+/* What every page ends with. */
+static void print_see_also(const char *name)
+{
+    puts(".SH SEE ALSO");
+    if (strcmp(name, "weir") != 0)
+        puts(".BR weir (1),");
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        if (strcmp(name, commands[i]->name) != 0)
+            printf(".BR weir\\-%s (1)%s\n", commands[i]->name, i + 1 < COMMAND_COUNT ? "," : "");
+    }
+    puts(".PP\nThe documentation is in /usr/share/doc/weir, or the folder docs of the sources.");
+}
+
+static void print_own_manual(void)
+{
+    puts(".SH NAME\nweir \\- live, per\\-user copies of the rows in Postgres that each user may see\n"
+         ".SH SYNOPSIS\n\\fBweir\\fR \\fICOMMAND\\fR [\\fIOPTION\\fR ...]\n.SH COMMANDS");
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        printf(".TP\n.BR weir\\-%s (1)\n", commands[i]->name);
+        option_manual_text(commands[i]->summary, stdout);
+        putchar('\n');
+    }
+}
+
+/* A manual page: of a command, or of "weir". */
+static int print_manual(const char *name)
+{
+    const struct command *command = NULL;
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        if (strcmp(name, commands[i]->name) == 0)
+            command = commands[i];
+    }
+    if (!command && strcmp(name, "weir") != 0)
+        return EXIT_USAGE;
+    printf(".TH WEIR%s%s 1 \"\" \"weir " WEIR_VERSION "\"\n.ad l\n.nh\n", command ? "\\-" : "",
+           command ? name : "");
+    if (command)
+        option_manual(command, stdout);
+    else
+        print_own_manual();
+    print_see_also(name);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "--help";
@@ -52,6 +96,8 @@ int main(int argc, char **argv)
         puts("weir " WEIR_VERSION);
         return 0;
     }
+    if (strcmp(name, "--manual") == 0)
+        return print_manual(argc > 2 ? argv[2] : "weir");
     if (strcmp(name, "--markdown") == 0) {
         print_markdown();
         return 0;

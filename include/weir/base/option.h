@@ -45,6 +45,10 @@ enum option_result option_parse(const struct command *command, int argc, char **
                                 void *settings, struct err *err) WEIR_MUST_CHECK;
 void option_help(const struct command *command, FILE *out);
 
+/* The command's manual page, in man(7)'s macros; for `weir` itself, options may be NULL. */
+void option_manual(const struct command *command, FILE *out);
+void option_manual_text(const char *text, FILE *out); /* escaped */
+
 /* The command's section of docs/configuration.md. */
 void option_markdown(const struct command *command, FILE *out);
 

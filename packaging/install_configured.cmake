@@ -1,0 +1,21 @@
+# Run by `cmake --install`: what holds paths of where it is installed to, which is known only now.
+if(CMAKE_INSTALL_PREFIX STREQUAL "/usr")
+  set(SYSCONFDIR /etc)
+else()
+  set(SYSCONFDIR ${CMAKE_INSTALL_PREFIX}/etc)
+endif()
+set(BINDIR ${CMAKE_INSTALL_PREFIX}/bin)
+set(DOCDIR ${CMAKE_INSTALL_PREFIX}/share/doc/weir)
+foreach(unit weir-serve weir-bridge)
+  set(target ${CMAKE_INSTALL_PREFIX}/lib/systemd/system/${unit}.service)
+  message(STATUS "Installing: $ENV{DESTDIR}${target}")
+  configure_file(${WEIR_SOURCE}/packaging/systemd/${unit}.service.in $ENV{DESTDIR}${target} @ONLY)
+  list(APPEND CMAKE_INSTALL_MANIFEST_FILES ${target})
+endforeach()
+# What was edited stays.
+foreach(file serve.env bridge.env)
+  if(NOT EXISTS $ENV{DESTDIR}${SYSCONFDIR}/weir/${file})
+    file(INSTALL DESTINATION ${SYSCONFDIR}/weir FILES ${WEIR_SOURCE}/packaging/${file}
+         PERMISSIONS OWNER_READ OWNER_WRITE GROUP_READ)
+  endif()
+endforeach()
