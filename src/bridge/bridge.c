@@ -68,6 +68,8 @@ static enum bridge_end prepare(struct bridge *bridge, struct err *err)
     rule_table_report(&bridge->rule_table, bridge->rules);
     transaction_init(&bridge->transaction, bridge->catalog, bridge->replica,
                      bridge->settings->transaction_memory);
+    casts_init(&bridge->casts, &bridge->rule_table);
+    bridge->transaction.casts = &bridge->casts.asking;
     return BRIDGE_DONE;
 }
 
@@ -192,6 +194,7 @@ static void close_bridge(struct bridge *bridge)
     change_decoder_free(bridge->decoder);
     if (bridge->transaction.catalog)
         transaction_release(&bridge->transaction);
+    casts_release(&bridge->casts);
     ruleset_free(bridge->rules);
     rule_table_release(&bridge->rule_table);
     catalog_free(bridge->catalog);

@@ -16,6 +16,7 @@ enum bridge_end {
     BRIDGE_RESYNC,  /* a table is not what the replica has of it; err says */
 };
 
+#include "casts.h"
 #include "catalog.h"
 #include "figures.h"
 #include "outbox.h"
@@ -39,6 +40,7 @@ struct bridge {
     struct difference *difference;
     struct catalog *catalog;
     struct rule_table rule_table;
+    struct casts casts;
     struct ruleset *rules;
     struct transaction transaction;
     struct change_decoder *decoder;

@@ -79,7 +79,10 @@ static const char types_sql[] =
     "SELECT t.oid, t.typtype, t.typbasetype,"
     "       CASE WHEN t.typlen = -1 AND t.typcategory = 'A' AND t.oid NOT IN (22, 30)"
     "            THEN t.typelem ELSE 0 END,"
-    "       t.typdelim, format_type(t.oid, NULL)"
+    "       t.typdelim, format_type(t.oid, NULL),"
+    /* As to_json() looks for it: not for types of Postgres's own. */
+    "       t.oid >= 16384 AND EXISTS (SELECT FROM pg_cast c WHERE c.castsource = t.oid"
+    "         AND c.casttarget = 'json'::regtype AND c.castmethod = 'f')"
     "  FROM needed JOIN pg_type t ON t.oid = needed.oid ORDER BY t.oid";
 
 static const char labels_sql[] =
@@ -419,6 +422,8 @@ static bool load_types(struct loading *loading, const struct pg_rows *columns, s
         type->kind = kind_of(type->oid, type_kind);
         type->delimiter = pg_rows_str(rows, i, 4)[0];
         type->name = arena_strdup(loading->arena, pg_rows_str(rows, i, 5));
+        if (bool_at(rows, i, 6) && type->kind != VALUE_COMPOSITE)
+            type->kind = VALUE_JSON_CAST;
     }
     for (size_t i = 0; i < count; i++) {
         uint32_t element = oid_at(rows, i, 3);

@@ -120,7 +120,10 @@ static enum bridge_end add_change(struct bridge *bridge, const struct change *ch
                                   struct err *err)
 {
     struct transaction *transaction = &bridge->transaction;
+    bridge->rule_table.lost_connection = false;
     if (!transaction_add(transaction, change, err)) {
+        if (bridge->rule_table.lost_connection)
+            return BRIDGE_RETRY;
         if (!transaction->misfit || !has_caught_up(bridge))
             return BRIDGE_FAILED;
         bridge->misfit = transaction->misfit;

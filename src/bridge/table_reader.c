@@ -43,7 +43,10 @@ static bool build_record(struct table_reader *reader, const struct relation *rel
     buffer_clear(&reader->values);
     for (size_t i = 0; i < relation->column_count; i++) {
         reader->offsets[i] = reader->values.len;
-        if (!convert_text(&reader->values, relation->columns[i].type, fields[i], err))
+        const struct value_type *type = relation->columns[i].type;
+        if (convert_asks(type) && fields[i].data)
+            convert_to_json(&reader->values, fields[i]);
+        else if (!convert_text(&reader->values, type, fields[i], NULL, err))
             return err_prefix(err, "column %.*s of %.*s.%.*s",
                               SLICE_ARG(relation->columns[i].name), SLICE_ARG(relation->schema),
                               SLICE_ARG(relation->name));
@@ -76,8 +79,9 @@ static void write_copy_sql(struct table_reader *reader, const struct relation *r
 {
     buffer_add_str(sql, "COPY (SELECT ");
     for (size_t i = 0; i < relation->column_count; i++) {
-        buffer_add_str(sql, i ? ", " : "");
-        buffer_add_str(sql, pg_quote_identifier(&reader->arena, relation->columns[i].name.data));
+        const char *name = pg_quote_identifier(&reader->arena, relation->columns[i].name.data);
+        bool asks = convert_asks(relation->columns[i].type);
+        buffer_printf(sql, asks ? "%sto_json(%s)" : "%s%s", i ? ", " : "", name);
     }
     /* Rows of tables that inherit are those tables' own; partitions are the table. */
     buffer_printf(sql, " FROM %s%s.", relation->is_partitioned ? "" : "ONLY ",

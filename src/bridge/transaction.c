@@ -122,7 +122,7 @@ static bool convert(struct transaction *transaction, const struct relation *rela
     if (!knows_label(transaction, relation->columns[column].type, token))
         return out_of_step(relation, "an enum has a label that is not known", err);
     if (!convert_token(&transaction->values, relation->columns[column].type, token,
-                       &transaction->scratch, value, err))
+                       &transaction->scratch, value, transaction->casts, err))
         return err_prefix(err, "column %.*s of %.*s.%.*s",
                           SLICE_ARG(relation->columns[column].name), SLICE_ARG(relation->schema),
                           SLICE_ARG(relation->name));

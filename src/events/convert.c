@@ -99,7 +99,8 @@ static bool read_element(const char **at, const char *end, char delimiter, struc
 }
 
 static bool add_array(struct buffer *out, const struct value_type *element, const char **at,
-                      const char *end, struct buffer *scratch, struct err *err)
+                      const char *end, struct buffer *scratch, const struct json_casts *casts,
+                      struct err *err)
 {
     if (*at >= end || *(*at)++ != '{')
         return malformed(element, err);
@@ -112,7 +113,7 @@ static bool add_array(struct buffer *out, const struct value_type *element, cons
     for (;;) {
         bool is_null;
         if (*at < end && **at == '{') {
-            if (!add_array(out, element, at, end, scratch, err))
+            if (!add_array(out, element, at, end, scratch, casts, err))
                 return false;
         } else {
             if (!read_element(at, end, element->delimiter, scratch, &is_null))
@@ -120,7 +121,7 @@ static bool add_array(struct buffer *out, const struct value_type *element, cons
             struct slice text = buffer_slice(scratch);
             if (!is_null && !text.data)
                 text = SLICE("");
-            if (!convert_text(out, element, is_null ? SLICE_NONE : text, err))
+            if (!convert_text(out, element, is_null ? SLICE_NONE : text, casts, err))
                 return false;
         }
         if (*at >= end)
@@ -137,7 +138,7 @@ static bool add_array(struct buffer *out, const struct value_type *element, cons
 }
 
 static bool convert_array(struct buffer *out, const struct value_type *type, struct slice text,
-                          struct err *err)
+                          const struct json_casts *casts, struct err *err)
 {
     const char *at = text.data, *end = text.data + text.len;
     if (text.len && *at == '[') {
@@ -147,7 +148,7 @@ static bool convert_array(struct buffer *out, const struct value_type *type, str
         at = equals + 1;
     }
     struct buffer scratch = BUFFER_INIT;
-    bool ok = add_array(out, type->element, &at, end, &scratch, err) &&
+    bool ok = add_array(out, type->element, &at, end, &scratch, casts, err) &&
               (at == end || malformed(type, err));
     buffer_release(&scratch);
     return ok;
@@ -182,7 +183,8 @@ static bool read_field(const char **at, const char *end, struct buffer *scratch,
 }
 
 static bool convert_composite(struct buffer *out, const struct value_type *type,
-                              struct slice text, struct err *err)
+                              struct slice text, const struct json_casts *casts,
+                              struct err *err)
 {
     const char *at = text.data, *end = text.data + text.len;
     struct buffer scratch = BUFFER_INIT;
@@ -200,7 +202,7 @@ static bool convert_composite(struct buffer *out, const struct value_type *type,
         buffer_add_slice(out, type->fields[i].json_name);
         buffer_add_char(out, ':');
         struct slice field = scratch.data ? buffer_slice(&scratch) : SLICE("");
-        if (!convert_text(out, type->fields[i].type, is_null ? SLICE_NONE : field, err)) {
+        if (!convert_text(out, type->fields[i].type, is_null ? SLICE_NONE : field, casts, err)) {
             buffer_release(&scratch);
             return false;
         }
@@ -210,8 +212,37 @@ static bool convert_composite(struct buffer *out, const struct value_type *type,
     return ok || malformed(type, err);
 }
 
+static bool ask_cast(struct buffer *out, const struct value_type *type, struct slice text,
+                     const struct json_casts *casts, struct err *err)
+{
+    struct buffer json = BUFFER_INIT;
+    if (!casts)
+        return err_set(err, "a value of type %s would have to be asked for", type->name);
+    bool ok = casts->ask(casts->context, type, text, &json, err);
+    if (ok)
+        convert_to_json(out, buffer_slice(&json));
+    buffer_release(&json);
+    return ok;
+}
+
+void convert_to_json(struct buffer *out, struct slice json)
+{
+    convert_json(out, json);
+}
+
+bool convert_asks(const struct value_type *type)
+{
+    if (type->kind == VALUE_ARRAY)
+        return convert_asks(type->element);
+    for (size_t i = 0; type->kind == VALUE_COMPOSITE && i < type->field_count; i++) {
+        if (convert_asks(type->fields[i].type))
+            return true;
+    }
+    return type->kind == VALUE_JSON_CAST;
+}
+
 bool convert_text(struct buffer *out, const struct value_type *type, struct slice text,
-                  struct err *err)
+                  const struct json_casts *casts, struct err *err)
 {
     if (!text.data) {
         buffer_add_str(out, "null");
@@ -237,9 +268,11 @@ bool convert_text(struct buffer *out, const struct value_type *type, struct slic
             buffer_add_slice(out, text);
         return true;
     case VALUE_ARRAY:
-        return convert_array(out, type, text, err);
+        return convert_array(out, type, text, casts, err);
     case VALUE_COMPOSITE:
-        return convert_composite(out, type, text, err);
+        return convert_composite(out, type, text, casts, err);
+    case VALUE_JSON_CAST:
+        return ask_cast(out, type, text, casts, err);
     default:
         if (type->base_oid == OID_INT2VECTOR || type->base_oid == OID_OIDVECTOR)
             convert_vector(out, text, type->base_oid == OID_OIDVECTOR);
@@ -280,7 +313,7 @@ static bool converts_as_is(const struct value_type *type, const struct json_valu
 
 bool convert_token(struct buffer *out, const struct value_type *type,
                    const struct json_value *token, struct buffer *scratch, struct slice *json,
-                   struct err *err)
+                   const struct json_casts *casts, struct err *err)
 {
     if (converts_as_is(type, token)) {
         *json = token->raw;
@@ -298,7 +331,7 @@ bool convert_token(struct buffer *out, const struct value_type *type,
         buffer_add_slice(out, text); /* hexadecimal digits */
         buffer_add_char(out, '"');
     } else {
-        ok = convert_text(out, type, text, err);
+        ok = convert_text(out, type, text, casts, err);
     }
     *json = slice_of(out->data + start, out->len - start);
     return ok;

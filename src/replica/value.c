@@ -47,6 +47,7 @@ struct slice value_text(const struct value_type *type, struct slice json, struct
     check(!value_is_null(json));
     switch (type->kind) {
     case VALUE_JSON:
+    case VALUE_JSON_CAST:
     case VALUE_ARRAY:
     case VALUE_COMPOSITE:
         return json;
@@ -92,8 +93,16 @@ struct slice value_key(const struct value_type *type, struct slice json, struct 
 
 bool value_is_comparable(const struct value_type *type)
 {
-    return type->kind != VALUE_JSON && type->kind != VALUE_ARRAY &&
-           type->kind != VALUE_COMPOSITE && type->kind != VALUE_OTHER;
+    switch (type->kind) {
+    case VALUE_JSON:
+    case VALUE_JSON_CAST:
+    case VALUE_ARRAY:
+    case VALUE_COMPOSITE:
+    case VALUE_OTHER:
+        return false;
+    default:
+        return true;
+    }
 }
 
 static bool is_exact_number(enum value_kind kind)

@@ -135,6 +135,12 @@ static const struct type_case cases[] = {
     {"tags", "('{}'), ('{a,NULL,\"b c\"}')", "ARRAY[" RANDOM_TEXT "]"},
     {"amount", "(1.50), ('NaN')", "random()::numeric(10, 2)"},
     {"whole", "(ROW(1, ROW(2, 'b')))", "ROW(g, NULL)"},
+    {"hstore", "(''), ('a=>1, \"b c\"=>NULL, \"\\\"\"=>\"x, y\"')",
+     "hstore(ARRAY['k', 'g'], ARRAY[" RANDOM_TEXT ", g::text])"},
+    {"citext", "(''), ('Ab\"c')", RANDOM_TEXT "::citext"},
+    {"ltree", "(''), ('Top.Science.x_1')", "text2ltree('a.b' || g)"},
+    {"cube", "('(1,2),(3,4)'), ('(0.5)')", "cube(random())"},
+    {"tint", "('red'), ('\"')", "'red'::tint"},
 };
 
 enum { RANDOM_ROWS = 40 };
@@ -153,10 +159,16 @@ static const char setup_sql[] =
     "CREATE TYPE deep AS (o odd.\"Od,d \"\"T\", n numeric[], j jsonb, m mood, d date,"
     "                     t timestamptz, b bytea, w odd.\"Od,d \"\"T\");"
     "DROP DOMAIN whole; CREATE TYPE part AS (x int, o odd.\"Od,d \"\"T\");"
-    "CREATE DOMAIN whole AS part";
+    "CREATE DOMAIN whole AS part;"
+    "CREATE EXTENSION hstore; CREATE EXTENSION citext; CREATE EXTENSION ltree; CREATE EXTENSION cube;"
+    /* A type of the application's with a function that makes it json. */
+    "CREATE TYPE tint AS ENUM ('red', '\"');"
+    "CREATE FUNCTION tint_json(tint) RETURNS json IMMUTABLE LANGUAGE sql"
+    "  AS $$ SELECT json_build_object('is', $1::text, 'n', 1.50) $$;"
+    "CREATE CAST (tint AS json) WITH FUNCTION tint_json(tint)";
 
 struct run {
-    struct pg_connection *connection;
+    struct pg_connection *connection, *asking;
     struct catalog *catalog;
     size_t compared, lost_in_plugin, failures;
     size_t failures_of_type; /* only the first ones are printed */
@@ -263,6 +275,23 @@ static struct pg_rows *expected_rows(struct run *run, size_t index)
     return query(run, sql);
 }
 
+/* As the bridge asks. */
+static bool ask(void *context, const struct value_type *type, struct slice text,
+                struct buffer *json, struct err *err)
+{
+    struct buffer sql = BUFFER_INIT, copy = BUFFER_INIT;
+    buffer_add_slice(&copy, text);
+    const char *parameter = buffer_str(&copy);
+    buffer_printf(&sql, "SELECT to_json($1::%s)::text", type->name);
+    struct pg_rows *rows = pg_query(context, err, buffer_str(&sql), 1, &parameter);
+    if (rows)
+        buffer_add_slice(json, pg_rows_slice(rows, 0, 0));
+    pg_rows_free(rows);
+    buffer_release(&sql);
+    buffer_release(&copy);
+    return rows != NULL;
+}
+
 static void check_copy(struct run *run, size_t index)
 {
     const struct relation *relation = table_of(run, index);
@@ -272,6 +301,8 @@ static void check_copy(struct run *run, size_t index)
     struct err err;
     struct buffer out = BUFFER_INIT;
     char sql[96];
+    /* Another connection than the one that copies. */
+    struct json_casts casts = {ask, run->asking};
     snprintf(sql, sizeof sql, "COPY (SELECT * FROM public.t_%zu ORDER BY id) TO STDOUT", index);
     cr_assert(pg_copy_begin(run->connection, &err, sql), "%s", err.message);
     while (pg_copy_next(run->connection, &fields, &field_count, &err) == PG_COPY_ROW) {
@@ -279,7 +310,7 @@ static void check_copy(struct run *run, size_t index)
         for (size_t i = 0; i < field_count; i++) {
             const struct column *column = &relation->columns[i];
             buffer_clear(&out);
-            if (!convert_text(&out, column->type, fields[i], &err))
+            if (!convert_text(&out, column->type, fields[i], &casts, &err))
                 report_failure(run, index, column, &err);
             else
                 compare(run, index, column, "copy", buffer_slice(&out),
@@ -296,6 +327,7 @@ static void check_change(struct run *run, size_t index, const struct change *cha
                          struct slice expected)
 {
     const struct relation *relation = table_of(run, index);
+    struct json_casts casts = {ask, run->asking};
     struct buffer out = BUFFER_INIT, scratch = BUFFER_INIT;
     cr_assert_eq(change->column_count, relation->column_count);
     for (size_t i = 0; i < change->column_count; i++) {
@@ -304,7 +336,8 @@ static void check_change(struct run *run, size_t index, const struct change *cha
         struct err err;
         cr_assert(slice_eq(json_text(change->columns[i].name, &scratch), column->name));
         buffer_clear(&out);
-        if (!convert_token(&out, column->type, &change->columns[i].value, &scratch, &json, &err))
+        if (!convert_token(&out, column->type, &change->columns[i].value, &scratch, &json, &casts,
+                           &err))
             report_failure(run, index, column, &err);
         else
             compare(run, index, column, "wal2json", json, json_member(expected, column->name));
@@ -360,6 +393,8 @@ Test(events_values, are_what_to_jsonb_says)
     char sql[64];
     run.connection = pg_connect(getenv("WEIR_TEST_DB"), &err);
     cr_assert(run.connection, "%s", err.message);
+    run.asking = pg_connect(getenv("WEIR_TEST_DB"), &err);
+    cr_assert(run.asking, "%s", err.message);
     execute(&run, setup_sql);
     snprintf(sql, sizeof sql, "SELECT setseed(%f)", seed_of_run());
     execute(&run, sql);
@@ -387,6 +422,7 @@ Test(events_values, are_what_to_jsonb_says)
     cr_assert_eq(run.failures, 0, "%zu values differ", run.failures);
     cr_assert(run.lost_in_plugin < run.compared / 100);
     catalog_free(run.catalog);
+    pg_close(run.asking);
     pg_close(run.connection);
 }
 

@@ -147,7 +147,7 @@ static void collect_row(struct reading *reading, const struct slice *fields)
     const struct relation *relation = reading->relation;
     check(relation->column_count <= ANY_COLUMNS_MAX);
     for (size_t i = 0; i < relation->column_count; i++) {
-        if (!convert_text(&json, relation->columns[i].type, fields[i], &err))
+        if (!convert_text(&json, relation->columns[i].type, fields[i], NULL, &err))
             fail("convert", &err, "");
         ends[i] = json.len;
     }

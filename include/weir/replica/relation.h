@@ -23,7 +23,8 @@ enum value_kind {
     VALUE_JSON, /* json, jsonb */
     VALUE_ARRAY,
     VALUE_COMPOSITE,
-    VALUE_OTHER, /* prints as text; not compared */
+    VALUE_JSON_CAST, /* of an extension or the application, with a function that makes it json */
+    VALUE_OTHER,     /* prints as text; not compared */
 };
 
 struct value_type;

@@ -18,6 +18,8 @@ const TYPES = `
   CREATE DOMAIN document AS jsonb;
   CREATE DOMAIN place AS point3;
   CREATE DOMAIN deep AS positive;
+  CREATE EXTENSION hstore; CREATE EXTENSION citext; CREATE EXTENSION ltree; CREATE EXTENSION cube;
+  CREATE TYPE stored AS (n int, h hstore, d date);
   CREATE SCHEMA "odd schema";
   CREATE TYPE "odd schema"."odd type" AS ENUM ('a', 'B c');`
 
@@ -92,6 +94,12 @@ const VALUES = [
   ['int4multirange', ['{[1,3),[5,7)}']],
   ['tsvector', ["'a':1 'b c':2"]],
   ['tsquery', ["'a' & 'b'"]],
+  ['hstore', ['', 'a=>1, "b c"=>NULL, "\\""=>"x, y"']],
+  ['hstore[]', ['{"a=>1","b=>\\"2\\"",NULL}']],
+  ['stored', ['(1,"a=>1",2026-01-01)', '(,,)']],
+  ['citext', ['', 'Ab"c']],
+  ['ltree', ['Top.Science', '']],
+  ['cube', ['(1,2),(3,4)']],
   ['xml', ['<a b="c">d &amp; e</a>']],
 ]
 
