@@ -45,6 +45,7 @@ struct bridge {
     struct transaction transaction;
     struct change_decoder *decoder;
     struct replication *replication;
+    bool has_plain_numbers; /* the plugin cannot write numbers as strings, and so not NaN */
 
     uint64_t replica_lsn; /* durable in the replica: what may be confirmed */
     uint64_t applied_lsn; /* in the replica, perhaps not durable yet */

@@ -288,6 +288,14 @@ void bridge_slot_options(const char *tables, struct replication_option options[B
     memcpy(options, all, sizeof all);
 }
 
+static bool start_with(struct bridge *bridge, const struct replication_option *options,
+                       bool *is_slot_busy, struct err *err)
+{
+    size_t count = BRIDGE_SLOT_OPTIONS + !bridge->has_plain_numbers;
+    return replication_start(bridge->replication, bridge->settings->slot, bridge->replica_lsn,
+                             options, count, is_slot_busy, err);
+}
+
 static bool start(struct bridge *bridge, bool *is_slot_busy, struct err *err)
 {
     struct buffer tables = BUFFER_INIT;
@@ -298,10 +306,17 @@ static bool start(struct bridge *bridge, bool *is_slot_busy, struct err *err)
         for (size_t j = 0; j < relation->leaf_count; j++)
             add_table(&tables, relation->leaves[j].schema, relation->leaves[j].name);
     }
-    struct replication_option options[BRIDGE_SLOT_OPTIONS];
+    /* The last one is of wal2json 2.6; without it NaN and the infinities of numbers arrive as null.
+     * An option that is not known is an error, and the only way to find out. */
+    static const char numbers[] = "numeric-data-types-as-string";
+    struct replication_option options[BRIDGE_SLOT_OPTIONS + 1];
     bridge_slot_options(buffer_str(&tables), options);
-    bool ok = replication_start(bridge->replication, bridge->settings->slot, bridge->replica_lsn,
-                                options, BRIDGE_SLOT_OPTIONS, is_slot_busy, err);
+    options[BRIDGE_SLOT_OPTIONS] = (struct replication_option){numbers, "1"};
+    bool ok = start_with(bridge, options, is_slot_busy, err);
+    if (!ok && !bridge->has_plain_numbers && strstr(err->message, numbers)) {
+        bridge->has_plain_numbers = true;
+        ok = start_with(bridge, options, is_slot_busy, err);
+    }
     buffer_release(&tables);
     return ok;
 }
