@@ -69,7 +69,7 @@ static enum bridge_end prepare(struct bridge *bridge, struct err *err)
     transaction_init(&bridge->transaction, bridge->catalog, bridge->replica,
                      bridge->settings->transaction_memory);
     casts_init(&bridge->casts, &bridge->rule_table);
-    bridge->transaction.casts = &bridge->casts.asking;
+    bridge->transaction.casts = &bridge->casts;
     return BRIDGE_DONE;
 }
 

@@ -2,6 +2,7 @@
 
 #include "weir/base/hash.h"
 #include "weir/postgres/connection.h"
+#include "weir/replica/value.h"
 
 enum { BUCKETS = 4096, REMEMBERED_MAX = 8 * 1024 * 1024 };
 
@@ -20,22 +21,27 @@ static struct answer **bucket_of(struct casts *casts, uint32_t type_oid, struct 
     return &casts->buckets[(hash64(hash_process_key(), text) ^ type_oid) % BUCKETS];
 }
 
+/* NULL on failure. */
+static struct pg_rows *query(struct rule_table *table, const char *sql, size_t count,
+                             const char *const *parameters, struct err *err)
+{
+    struct pg_connection *connection = rule_table_connection(table, err);
+    struct pg_rows *rows =
+        connection ? pg_query(connection, err, sql, count, parameters) : NULL;
+    if (!rows)
+        table->lost_connection = !connection || pg_is_broken(connection);
+    return rows;
+}
+
 static bool ask_postgres(struct rule_table *table, const struct value_type *type,
                          const char *text, struct buffer *json, struct err *err)
 {
-    struct pg_connection *connection = rule_table_connection(table, err);
-    if (!connection) {
-        table->lost_connection = true;
-        return false;
-    }
     struct buffer sql = BUFFER_INIT;
     buffer_printf(&sql, "SELECT to_json($1::%s)::text", type->name);
-    struct pg_rows *rows = pg_query(connection, err, buffer_str(&sql), 1, &text);
+    struct pg_rows *rows = query(table, buffer_str(&sql), 1, &text, err);
     buffer_release(&sql);
     if (rows)
         buffer_add_slice(json, pg_rows_slice(rows, 0, 0));
-    else
-        table->lost_connection = pg_is_broken(connection);
     pg_rows_free(rows);
     return rows != NULL;
 }
@@ -69,4 +75,48 @@ void casts_init(struct casts *casts, struct rule_table *table)
 void casts_release(struct casts *casts)
 {
     arena_release(&casts->arena);
+}
+
+static const char *number_sql(struct arena *arena, const struct relation *relation, size_t column)
+{
+    struct buffer sql = BUFFER_INIT;
+    buffer_printf(&sql, "SELECT %s::text FROM ",
+                  pg_quote_identifier(arena, relation->columns[column].name.data));
+    buffer_printf(&sql, "%s%s.", relation->is_partitioned ? "" : "ONLY ",
+                  pg_quote_identifier(arena, relation->schema.data));
+    buffer_add_str(&sql, pg_quote_identifier(arena, relation->name.data));
+    for (size_t i = 0; i < relation->key_count; i++) {
+        const char *name = relation->columns[relation->key[i]].name.data;
+        buffer_printf(&sql, " %s %s = $%zu", i ? "AND" : "WHERE",
+                      pg_quote_identifier(arena, name), i + 1);
+    }
+    const char *copy = arena_copy(arena, buffer_slice(&sql)).data;
+    buffer_release(&sql);
+    return copy;
+}
+
+bool casts_ask_number(struct casts *casts, const struct relation *relation, size_t column,
+                      const struct slice *key, struct slice *json, struct err *err)
+{
+    struct arena arena = ARENA_INIT;
+    const char *parameters[RELATION_KEY_MAX];
+    for (size_t i = 0; i < relation->key_count; i++) {
+        const struct value_type *type = relation->columns[relation->key[i]].type;
+        parameters[i] = arena_copy(&arena, value_text(type, key[i], &arena)).data;
+    }
+    struct pg_rows *rows = query(casts->table, number_sql(&arena, relation, column),
+                                 relation->key_count, parameters, err);
+    *json = SLICE("\"NaN\"");
+    if (rows && pg_rows_count(rows) == 1) {
+        const char *text = pg_rows_str(rows, 0, 0);
+        if (pg_rows_is_null(rows, 0, 0))
+            *json = SLICE("null");
+        else if (strcmp(text, "Infinity") == 0)
+            *json = SLICE("\"Infinity\"");
+        else if (strcmp(text, "-Infinity") == 0)
+            *json = SLICE("\"-Infinity\"");
+    }
+    pg_rows_free(rows);
+    arena_release(&arena);
+    return rows != NULL;
 }

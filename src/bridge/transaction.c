@@ -122,7 +122,7 @@ static bool convert(struct transaction *transaction, const struct relation *rela
     if (!knows_label(transaction, relation->columns[column].type, token))
         return out_of_step(relation, "an enum has a label that is not known", err);
     if (!convert_token(&transaction->values, relation->columns[column].type, token,
-                       &transaction->scratch, value, transaction->casts, err))
+                       &transaction->scratch, value, &transaction->casts->asking, err))
         return err_prefix(err, "column %.*s of %.*s.%.*s",
                           SLICE_ARG(relation->columns[column].name), SLICE_ARG(relation->schema),
                           SLICE_ARG(relation->name));
@@ -170,15 +170,52 @@ static struct slice key_of(struct transaction *transaction, const struct relatio
     return buffer_slice(&transaction->key);
 }
 
-/* The key of the row in `columns`; false if a key column is absent from it. */
+static bool is_number(const struct column *column)
+{
+    return column->type->kind == VALUE_NUMERIC || column->type->kind == VALUE_FLOAT;
+}
+
+/* NaN and the infinities, which wal2json 2.5 writes as null; the key is in key_values. Where a column
+ * may be NULL, they cannot be told from it. */
+static bool mend_numbers(struct transaction *transaction, const struct relation *relation,
+                         struct err *err)
+{
+    for (size_t i = 0; i < relation->column_count; i++) {
+        const struct column *column = &relation->columns[i];
+        if (column->is_not_null && is_number(column) && value_is_null(transaction->columns[i]) &&
+            !casts_ask_number(transaction->casts, relation, i, transaction->key_values,
+                              &transaction->columns[i], err))
+            return false;
+    }
+    return true;
+}
+
+/* A key cannot be NULL, so this is NaN or infinite, and which row it is only its table knows. */
+static bool key_has_null(const struct transaction *transaction, const struct relation *relation)
+{
+    for (size_t i = 0; i < relation->key_count; i++) {
+        if (value_is_null(transaction->key_values[i]))
+            return true;
+    }
+    return false;
+}
+
+static bool refuse_null_key(const struct relation *relation, struct err *err)
+{
+    return out_of_step(relation, "a number in a primary key came as null", err);
+}
+
+/* The key of the row in `columns`. */
 static bool new_key(struct transaction *transaction, const struct relation *relation,
-                    struct slice *key)
+                    struct slice *key, struct err *err)
 {
     for (size_t i = 0; i < relation->key_count; i++) {
         transaction->key_values[i] = transaction->columns[relation->key[i]];
         if (!transaction->key_values[i].data)
-            return false;
+            return out_of_step(relation, "an update came without its primary key", err);
     }
+    if (key_has_null(transaction, relation))
+        return refuse_null_key(relation, err);
     *key = key_of(transaction, relation);
     return true;
 }
@@ -251,6 +288,8 @@ static bool touch_old(struct transaction *transaction, const struct relation *re
         if (!read_identity(transaction, relation, change, relation->key, relation->key_count,
                            values, err))
             return false;
+        if (key_has_null(transaction, relation))
+            return refuse_null_key(relation, err);
         *entry = touch(transaction, relation, key_of(transaction, relation));
         return true;
     }
@@ -316,7 +355,8 @@ static bool add_insert(struct transaction *transaction, const struct relation *r
         if (!transaction->columns[i].data)
             return columns_changed(relation, err);
     }
-    check(new_key(transaction, relation, &key));
+    if (!new_key(transaction, relation, &key, err) || !mend_numbers(transaction, relation, err))
+        return false;
     struct change_entry *entry = touch(transaction, relation, key);
     if (row_exists(entry->new_row) && sees_everything(relation))
         return out_of_step(relation, "a row was inserted that is there already", err);
@@ -332,8 +372,8 @@ static bool add_update(struct transaction *transaction, const struct relation *r
         !read_columns(transaction, relation, change, err))
         return false;
     if (!old_entry && change->identity_count == 0) {
-        if (!new_key(transaction, relation, &key))
-            return out_of_step(relation, "an update came without its primary key", err);
+        if (!new_key(transaction, relation, &key, err))
+            return false;
         old_entry = touch(transaction, relation, key);
     }
     if (!old_entry || !row_exists(old_entry->new_row))
@@ -345,8 +385,9 @@ static bool add_update(struct transaction *transaction, const struct relation *r
         if (!transaction->columns[i].data)
             transaction->columns[i] = row_column(relation, old_entry->new_row, i);
     }
+    if (!new_key(transaction, relation, &key, err) || !mend_numbers(transaction, relation, err))
+        return false;
     struct row row = build_row(transaction, relation);
-    check(new_key(transaction, relation, &key));
     struct change_entry *entry = old_entry;
     if (!slice_eq(old_entry->key, key)) {
         if (!put(transaction, old_entry, ROW_NONE, err))

@@ -6,9 +6,9 @@
  * table is not what it was: src/bridge/resync.c reads it again. */
 #pragma once
 
+#include "casts.h"
 #include "catalog.h"
 
-#include "weir/events/convert.h"
 #include "weir/replica/change_set.h"
 #include "weir/wal2json/decode.h"
 
@@ -18,7 +18,7 @@ struct transaction {
     const struct relation *except;       /* and so is this one */
     const struct relation *misfit;       /* of the change that did not fit; NULL: the replica failed */
     struct replica *replica;
-    const struct json_casts *casts;
+    struct casts *casts;
     struct change_set changes;
     size_t memory;     /* how much the changes may take */
     bool is_cut_short; /* the change has not wholly been added: spill the changes, and add it again */

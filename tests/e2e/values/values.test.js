@@ -5,7 +5,7 @@ import test from 'node:test'
 import { Oracle } from '../lib/oracle.js'
 import { Stack } from '../lib/stack.js'
 import { userStream } from '../lib/stream.js'
-import { History } from '../lib/verify.js'
+import { History, verifyFolds } from '../lib/verify.js'
 
 const TYPES = `
   CREATE TYPE mood AS ENUM ('glad', 'so so', 'sad "quoted"', 'comma,d', 'null');
@@ -112,6 +112,45 @@ function insertAll(index, first) {
   const rows = [`(${first}, NULL)`, ...literals.map((text, i) => `(${first + i + 1}, ${literal(text)}::${type})`)]
   return `INSERT INTO ${table(index)} (id, v) VALUES ${rows.join(', ')}`
 }
+
+// 2.5 writes null for these; a column that cannot be NULL is asked for, a key has the table read again.
+test('NaN and infinities of numbers that cannot be NULL', async () => {
+  const stack = await Stack.create('nan', {
+    schema: `CREATE TABLE numbers (a int, "b ""c" text, n numeric NOT NULL, f float8 NOT NULL, r real NOT NULL, long text, PRIMARY KEY (a, "b ""c"));
+      ALTER TABLE numbers ALTER long SET STORAGE EXTERNAL; CREATE TABLE keyed (id numeric PRIMARY KEY, v int)`,
+    tables: ['numbers', 'keyed'],
+    rules: [{ name: 'all', relation: 'numbers', audience: `SELECT 'reader'` }, { name: 'keyed', relation: 'keyed', audience: `SELECT 'reader'` }],
+  })
+  const { db } = stack
+  try {
+    const oracle = new Oracle(db)
+    await db.query(`INSERT INTO numbers VALUES (1, 'x', 'NaN', '-Infinity', 'Infinity', repeat('x', 3000))`)
+    stack.bridge.start()
+    await stack.settle()
+    const history = new History(await oracle.state())
+    const commit = async (sql) => {
+      const results = await db.query(`BEGIN; ${sql}; SELECT pg_current_xact_id()::xid::text AS txid; COMMIT`)
+      history.committed(results.at(-2).rows[0].txid, await oracle.state(), sql)
+      await stack.settle() // the rows are asked for as they are now
+    }
+    await commit(`INSERT INTO numbers VALUES (2, 'y"''', 'Infinity', 'NaN', '-Infinity'), (3, '', 1.50, 2, 3)`)
+    await commit(`UPDATE numbers SET a = 10, f = 'Infinity' WHERE a = 1`)
+    await commit(`UPDATE numbers SET n = 'NaN', r = 'NaN' WHERE a = 3`)
+    await commit(`UPDATE numbers SET n = 7 WHERE a = 3`)
+    await history.verify(stack.server.url, [userStream('reader')])
+    await db.query(`INSERT INTO keyed VALUES (1, 1), ('NaN', 2); UPDATE keyed SET v = 3 WHERE id = 'NaN'; DELETE FROM numbers WHERE n = 'NaN'`)
+    await stack.settle()
+    await verifyFolds(stack.server.url, await oracle.state(), [userStream('reader')])
+    await db.query(`DELETE FROM keyed WHERE id = 'NaN'`)
+    await stack.settle()
+    await verifyFolds(stack.server.url, await oracle.state(), [userStream('reader')])
+  } catch (error) {
+    error.message += `\nbridge:\n${stack.bridge.log()}`
+    throw error
+  } finally {
+    await stack.close()
+  }
+})
 
 test('values of every type are what to_jsonb says, from the snapshot and from the slot', async () => {
   const tables = VALUES.map(([type], index) => `CREATE TABLE ${table(index)} (id int PRIMARY KEY, v ${type}, w ${type})`)
