@@ -11,6 +11,7 @@
 enum {
     CONNECT_TIMEOUT_MS = 5000,
     ANSWER_MAX = 4 * 1024 * 1024, /* `skipped` may name every stream of a batch */
+    GET_MAX = 256 * 1024 * 1024,  /* a page of a stream holds one append at least */
     UPLOAD_BUFFER = 512 * 1024,
 };
 
@@ -19,6 +20,7 @@ struct http {
     char *authorization; /* header line, or NULL */
     const atomic_ullong *abort_at_ms;
     struct buffer answer;
+    size_t answer_max;
     char reason[CURL_ERROR_SIZE];
 };
 
@@ -37,7 +39,7 @@ static size_t take_answer(char *data, size_t size, size_t count, void *context)
 {
     struct http *http = context;
     size_t len = size * count;
-    if (http->answer.len + len > ANSWER_MAX)
+    if (http->answer.len + len > http->answer_max)
         return 0;
     buffer_add(&http->answer, data, len);
     return len;
@@ -127,10 +129,19 @@ static bool perform(struct http *http, const char *url, struct curl_slist *heade
     return true;
 }
 
+const char *http_answer_header(struct http *http, const char *name)
+{
+    struct curl_header *header;
+    return curl_easy_header(http->curl, name, 0, CURLH_HEADER, -1, &header) == CURLHE_OK
+               ? header->value
+               : "";
+}
+
 bool http_get(struct http *http, const char *url, uint64_t timeout_ms, long *status,
               struct slice *answer, struct err *err)
 {
     SET(CURLOPT_HTTPGET, 1L);
+    http->answer_max = GET_MAX;
     return perform(http, url, make_headers(http, "application/json"), timeout_ms, status, answer,
                    err);
 }
@@ -139,6 +150,7 @@ bool http_post(struct http *http, const char *url, const char *content_type, str
                uint64_t timeout_ms, long *status, struct slice *answer, struct err *err)
 {
     SET(CURLOPT_POST, 1L);
+    http->answer_max = ANSWER_MAX;
     SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len);
     SET(CURLOPT_POSTFIELDS, body.len ? body.data : "");
     bool ok = perform(http, url, make_headers(http, content_type), timeout_ms, status, answer, err);

@@ -4,6 +4,7 @@
 #include "weir/base/utf8.h"
 
 #include <jansson.h>
+#include <stdio.h>
 
 /* An "lsn" and "step" member; false when they are missing or malformed. */
 static bool read_progress(const json_t *object, struct progress *progress)
@@ -28,6 +29,8 @@ static enum answer_kind read_stored(const struct question *question, const json_
                       "http://127.0.0.1:4437/v1/stream");
         return ANSWER_FATAL;
     }
+    const char *source = json_string_value(json_object_get(object, "source"));
+    snprintf(answer->source, sizeof answer->source, "%s", source ? source : "");
     answer->epoch = question->is_claim ? (uint64_t)json_integer_value(epoch) : 0;
     answer->is_duplicate = json_is_true(json_object_get(object, "duplicate"));
     answer->skipped_count = json_array_size(json_object_get(object, "skipped"));

@@ -9,9 +9,12 @@ enum answer_kind {
     ANSWER_FATAL, /* err says what to do */
 };
 
+enum { SOURCE_SIZE = 301 };
+
 struct answer {
     struct progress progress;
     uint64_t epoch; /* of a claim */
+    char source[SOURCE_SIZE]; /* of a claim; "": the producer has not said */
     bool is_duplicate;
     size_t skipped_count; /* streams that were closed or deleted */
 };

@@ -29,7 +29,8 @@ static const char batch_type[] = "application/vnd.weir.batch";
 
 struct publisher {
     char *producer;
-    char *batch_url, *claim_url;
+    char *streams_url, *batch_url, *claim_url;
+    char source[SOURCE_SIZE]; /* as it was when last asked */
     int notify_fd;
     struct http *http; /* the thread's; while it has nothing to do, publisher_claim()'s */
     atomic_ullong abort_at_ms;
@@ -216,6 +217,8 @@ struct publisher *publisher_open(const struct publisher_settings *settings, int 
     check(publisher != NULL);
     publisher->producer = strdup(settings->producer);
     check(publisher->producer != NULL);
+    publisher->streams_url = strdup(settings->streams_url);
+    check(publisher->streams_url != NULL);
     publisher->batch_url = url_make(settings->streams_url, "/__weir/batch", NULL);
     publisher->claim_url =
         url_make(settings->streams_url, "/__weir/producers/", settings->producer);
@@ -251,25 +254,33 @@ void publisher_close(struct publisher *publisher)
     pthread_mutex_destroy(&publisher->lock);
     http_free(publisher->http);
     free(publisher->claim_url);
+    free(publisher->streams_url);
     free(publisher->batch_url);
     free(publisher->producer);
     free(publisher);
 }
 
-/* Asks about the producer. The thread has nothing to send, so http is ours until a batch is
- * submitted. */
-static enum publisher_claim ask(struct publisher *publisher, bool is_claim, struct answer *answer,
-                                struct err *err)
+/* The thread has nothing to send, so http is ours until a batch is submitted. */
+static void check_is_idle(struct publisher *publisher)
 {
+    pthread_mutex_lock(&publisher->lock);
+    check(batch_queue_is_empty(&publisher->queue));
+    pthread_mutex_unlock(&publisher->lock);
+}
+
+/* Asks about the producer; with a POST unless body.data is NULL. */
+static enum publisher_claim ask(struct publisher *publisher, struct slice body,
+                                struct answer *answer, struct err *err)
+{
+    bool is_claim = body.data != NULL;
     struct question question = {
         .url = publisher->claim_url, .producer = publisher->producer, .is_claim = true};
     long status;
     struct slice text;
-    pthread_mutex_lock(&publisher->lock);
-    check(batch_queue_is_empty(&publisher->queue));
-    pthread_mutex_unlock(&publisher->lock);
-    bool answered = is_claim ? http_post(publisher->http, question.url, "application/json",
-                                         SLICE_NONE, CLAIM_TIMEOUT_MS, &status, &text, err)
+    check_is_idle(publisher);
+    publisher->source[0] = '\0';
+    bool answered = is_claim ? http_post(publisher->http, question.url, "application/json", body,
+                                         CLAIM_TIMEOUT_MS, &status, &text, err)
                              : http_get(publisher->http, question.url, CLAIM_TIMEOUT_MS, &status,
                                         &text, err);
     if (!answered)
@@ -281,6 +292,7 @@ static enum publisher_claim ask(struct publisher *publisher, bool is_claim, stru
     }
     switch (answer_read(&question, status, text, answer, err)) {
     case ANSWER_STORED:
+        memcpy(publisher->source, answer->source, sizeof publisher->source);
         return PUBLISHER_CLAIMED;
     case ANSWER_RETRY:
         return PUBLISHER_UNREACHABLE;
@@ -294,21 +306,21 @@ enum publisher_claim publisher_look(struct publisher *publisher, struct progress
                                     struct err *err)
 {
     struct answer answer;
-    enum publisher_claim result = ask(publisher, false, &answer, err);
+    enum publisher_claim result = ask(publisher, SLICE_NONE, &answer, err);
     if (result == PUBLISHER_CLAIMED)
         *progress = answer.progress;
     return result;
 }
 
-enum publisher_claim publisher_claim(struct publisher *publisher, struct progress *progress,
-                                     struct err *err)
+static enum publisher_claim take_over(struct publisher *publisher, struct slice body,
+                                      struct progress *progress, struct err *err)
 {
     struct answer answer;
     if (fault_fails(FAULT_CLAIM_SEND)) {
         err_set_errno(err, errno, "%s", publisher->claim_url);
         return PUBLISHER_UNREACHABLE;
     }
-    enum publisher_claim result = ask(publisher, true, &answer, err);
+    enum publisher_claim result = ask(publisher, body, &answer, err);
     if (result != PUBLISHER_CLAIMED)
         return result;
     fault_step(FAULT_CLAIM_ANSWERED);
@@ -318,6 +330,49 @@ enum publisher_claim publisher_claim(struct publisher *publisher, struct progres
     pthread_mutex_unlock(&publisher->lock);
     *progress = answer.progress;
     return PUBLISHER_CLAIMED;
+}
+
+enum publisher_claim publisher_claim(struct publisher *publisher, struct progress *progress,
+                                     struct err *err)
+{
+    return take_over(publisher, SLICE(""), progress, err);
+}
+
+const char *publisher_source(const struct publisher *publisher)
+{
+    return publisher->source;
+}
+
+enum publisher_claim publisher_set_source(struct publisher *publisher, const char *source,
+                                          bool restarts, struct progress *progress,
+                                          struct err *err)
+{
+    struct buffer body = BUFFER_INIT;
+    buffer_printf(&body, "{\"source\":\"%s\",\"epoch\":%llu,\"restart\":%s}", source,
+                  (unsigned long long)publisher->epoch, restarts ? "true" : "false");
+    enum publisher_claim result = take_over(publisher, buffer_slice(&body), progress, err);
+    buffer_release(&body);
+    return result;
+}
+
+bool publisher_get(struct publisher *publisher, const char *below, long *status,
+                   struct slice *answer, struct err *err)
+{
+    char *url = url_make(publisher->streams_url, below, NULL);
+    check_is_idle(publisher);
+    bool ok = http_get(publisher->http, url, REQUEST_TIMEOUT_MS, status, answer, err);
+    free(url);
+    return ok;
+}
+
+const char *publisher_answer_header(struct publisher *publisher, const char *name)
+{
+    return http_answer_header(publisher->http, name);
+}
+
+const char *publisher_name(const struct publisher *publisher)
+{
+    return publisher->producer;
 }
 
 bool publisher_has_room(struct publisher *publisher)

@@ -1,11 +1,11 @@
-/* Weir's own requests below __weir: batches and their producers. docs/protocol-extensions.md. */
+/* Weir's own requests below __weir: which is which, and batches. docs/protocol-extensions.md. */
 #include "internal.h"
 #include "overview.h"
+#include "producer.h"
 #include "report.h"
 
 #include "weir/base/json.h"
 #include "weir/base/lsn.h"
-#include "weir/base/percent.h"
 
 #include <inttypes.h>
 
@@ -20,60 +20,6 @@ static void reply_built(struct request *request, unsigned status, struct buffer 
 {
     reply_json(request, status, buffer_slice(json));
     buffer_release(json);
-}
-
-/* ---- Producers ---- */
-
-static void reply_producer(struct request *request, const struct store_progress *progress)
-{
-    struct buffer json = BUFFER_INIT;
-    buffer_printf(&json, "{\"epoch\":%" PRIu64 ",", progress->epoch);
-    add_progress(&json, progress);
-    buffer_add_char(&json, '}');
-    reply_built(request, MHD_HTTP_OK, &json);
-}
-
-static void claim(struct request *request, struct slice name)
-{
-    struct store *store = request->server->store;
-    struct store_progress progress;
-    switch (store_claim(store, name, &progress)) {
-    case CLAIM_OK:
-        reply_producer(request, &progress);
-        break;
-    case CLAIM_TOO_MANY:
-        reply_text(request, MHD_HTTP_TOO_MANY_REQUESTS, "there are too many producers");
-        break;
-    case CLAIM_NO_ROOM:
-        reply_no_room(request);
-        break;
-    }
-    reply_after(request, store_staged(store));
-}
-
-/* What has been decided on may not be durable yet, so the answer waits. */
-static void show_producer(struct request *request, struct slice name)
-{
-    struct store *store = request->server->store;
-    struct store_progress progress;
-    if (store_producer(store, name, &progress))
-        reply_producer(request, &progress);
-    else
-        reply_text(request, MHD_HTTP_NOT_FOUND, "there is no such producer");
-    reply_after(request, store_staged(store));
-}
-
-static void route_producer(struct request *request, struct slice name)
-{
-    enum { NAME_MAX_BYTES = 200 };
-    if (name.len == 0 || name.len > NAME_MAX_BYTES || memchr(name.data, '/', name.len))
-        reply_text(request, MHD_HTTP_BAD_REQUEST, "the producer's name is empty or too long");
-    else if (request->method == METHOD_GET)
-        show_producer(request, name);
-    else if (request->method == METHOD_POST)
-        claim(request, name);
-    else
-        reply_text(request, MHD_HTTP_METHOD_NOT_ALLOWED, "a producer has GET and POST");
 }
 
 /* ---- Batches ---- */
@@ -106,16 +52,14 @@ static void reply_batch_error(struct request *request, enum batch_result result,
                               const struct batch_answer *answer)
 {
     struct buffer json = BUFFER_INIT;
-    if (result == BATCH_GAP) {
-        buffer_add_str(&json, "{\"error\":\"gap\",");
-        add_progress(&json, &answer->progress);
-        buffer_add_char(&json, '}');
-        reply_built(request, MHD_HTTP_CONFLICT, &json);
-    } else {
-        buffer_printf(&json, "{\"error\":\"fenced\",\"epoch\":%" PRIu64 "}",
-                      answer->progress.epoch);
-        reply_built(request, MHD_HTTP_FORBIDDEN, &json);
+    if (result != BATCH_GAP) {
+        reply_fenced(request, answer->progress.epoch);
+        return;
     }
+    buffer_add_str(&json, "{\"error\":\"gap\",");
+    add_progress(&json, &answer->progress);
+    buffer_add_char(&json, '}');
+    reply_built(request, MHD_HTTP_CONFLICT, &json);
 }
 
 static void append_batch(struct request *request)

@@ -34,6 +34,7 @@ static void apply_create(struct store *store, struct reader *reader)
         stream->tail = stream->durable_tail = stream->stored_tail = stream->fork.position;
         struct stream *source = store_stream(store, stream->fork.source_id);
         check(source != NULL);
+        stream->writer = WRITER_SEVERAL;
         source->fork_count++;
         store_note_touched(store, source);
     }
@@ -89,6 +90,14 @@ static void note_use(struct stream *stream, int64_t now_ms)
         stream->logged_use_ms = now_ms;
 }
 
+static void note_writer(struct stream *stream, uint64_t writer)
+{
+    if (stream->tail == 0 && stream->writer == WRITER_NONE)
+        stream->writer = writer;
+    else if (stream->writer != writer)
+        stream->writer = WRITER_SEVERAL;
+}
+
 static void apply_append(struct store *store, struct reader *reader)
 {
     struct stream *stream = named_stream(store, reader);
@@ -101,6 +110,8 @@ static void apply_append(struct store *store, struct reader *reader)
     uint32_t count = read_u32(reader);
     struct slice lens = read_bytes(reader, (size_t)count * 4);
     check(!reader->failed);
+    if (count)
+        note_writer(stream, WRITER_SEVERAL);
     for (uint32_t i = 0; i < count; i++) {
         uint32_t len = load_u32(lens.data + (size_t)i * 4);
         struct slice bytes = read_bytes(reader, len);
@@ -138,7 +149,7 @@ static void delete_stream(struct store *store, struct stream *stream)
 
 /* Payloads once, then appends that refer to them. */
 static void apply_batch_appends(struct store *store, struct reader *reader,
-                                const struct slice *payloads, int64_t now_ms)
+                                const struct slice *payloads, uint64_t writer, int64_t now_ms)
 {
     uint32_t append_count = read_u32(reader);
     for (uint32_t i = 0; i < append_count; i++) {
@@ -146,6 +157,7 @@ static void apply_batch_appends(struct store *store, struct reader *reader,
         uint32_t count = read_u32(reader);
         struct slice indexes = read_bytes(reader, (size_t)count * 4);
         check(!reader->failed);
+        note_writer(stream, writer);
         for (uint32_t j = 0; j < count; j++) {
             struct slice payload = payloads[load_u32(indexes.data + (size_t)j * 4)];
             add_message(store, stream, offset_in_frame(store, payload.data), (uint32_t)payload.len,
@@ -171,7 +183,7 @@ static void apply_batch(struct store *store, struct reader *reader)
     struct slice *payloads = arena_alloc(&store->scratch, (payload_count + 1) * sizeof *payloads);
     for (uint32_t i = 0; i < payload_count; i++)
         payloads[i] = read_bytes(reader, read_u32(reader));
-    apply_batch_appends(store, reader, payloads, now_ms);
+    apply_batch_appends(store, reader, payloads, store_writer(store, name), now_ms);
     check(!reader->failed);
     struct checkpoint_producer *producer = store_find_producer(store, name);
     check(producer != NULL);

@@ -31,6 +31,12 @@ struct checkpoint_producer *store_add_producer(struct store *store, struct slice
     return producer;
 }
 
+uint64_t store_writer(const struct store *store, struct slice producer)
+{
+    uint64_t number = catalog_name_number(store->catalog, producer);
+    return number == WRITER_NONE || number == WRITER_SEVERAL ? 1 : number;
+}
+
 bool store_producer(const struct store *store, struct slice name, struct store_progress *progress)
 {
     const struct checkpoint_producer *producer = store_find_producer(store, name);
@@ -54,6 +60,60 @@ enum claim_result store_claim(struct store *store, struct slice name,
     store_apply(store, from);
     fault_step(FAULT_CLAIM_DECIDED);
     check(store_producer(store, name, progress));
+    return CLAIM_OK;
+}
+
+/* The setting that holds a producer's source. */
+static struct slice source_key(struct store *store, struct slice name)
+{
+    char *key = arena_alloc(&store->scratch, sizeof "source/" + name.len);
+    memcpy(key, "source/", 7);
+    memcpy(key + 7, name.data, name.len);
+    return slice_of(key, 7 + name.len);
+}
+
+struct slice store_source(struct store *store, struct slice name)
+{
+    struct slice source = store_setting(store, source_key(store, name));
+    arena_clear(&store->scratch);
+    return source;
+}
+
+/* Progress is that of an empty batch that begins the new history. */
+static void encode_restart(struct store *store, const struct checkpoint_producer *producer)
+{
+    struct buffer *out = &store->open->bytes;
+    operation_begin(out, OPERATION_BATCH);
+    buffer_add_u64(out, (uint64_t)clock_wall_ms());
+    add_short(out, producer->name);
+    buffer_add_u64(out, producer->progress.epoch);
+    buffer_add_u64(out, 0);
+    buffer_add_u64(out, 0);
+    buffer_add_u32(out, 0);
+    buffer_add_u32(out, 0);
+}
+
+enum claim_result store_set_source(struct store *store, struct slice name, uint64_t epoch,
+                                   struct slice source, bool restarts,
+                                   struct store_progress *progress)
+{
+    const struct checkpoint_producer *producer = store_find_producer(store, name);
+    *progress = producer ? producer->progress : (struct store_progress){0};
+    if (!producer || producer->progress.epoch != epoch)
+        return CLAIM_FENCED;
+    /* Both operations come to be in one frame. */
+    if (!store_ensure(store, 2 * name.len + source.len + 256))
+        return CLAIM_NO_ROOM;
+    size_t from = store->open->bytes.len;
+    if (restarts)
+        encode_restart(store, producer);
+    operation_begin(&store->open->bytes, OPERATION_SET);
+    add_short(&store->open->bytes, source_key(store, name));
+    buffer_add_u32(&store->open->bytes, (uint32_t)source.len);
+    buffer_add_slice(&store->open->bytes, source);
+    store_apply(store, from);
+    arena_clear(&store->scratch);
+    *progress = store_find_producer(store, name)->progress;
     return CLAIM_OK;
 }
 

@@ -39,6 +39,11 @@ MDB_val catalog_value(const void *data, size_t len)
     return (MDB_val){.mv_size = len, .mv_data = (void *)(uintptr_t)data};
 }
 
+uint64_t catalog_name_number(const struct catalog *catalog, struct slice name)
+{
+    return hash64(&catalog->key, name);
+}
+
 struct hash128 catalog_path_hash(const struct catalog *catalog, struct slice path)
 {
     return hash128(&catalog->key, path);
@@ -237,18 +242,23 @@ void catalog_settings(struct catalog *catalog,
         die("settings", code);
 }
 
-void catalog_each_stream(struct catalog *catalog,
-                         void (*visit)(void *context, uint64_t id, struct slice record),
-                         void *context)
+uint64_t catalog_each_stream(struct catalog *catalog, uint64_t after, uint64_t limit,
+                             void (*visit)(void *context, uint64_t id, struct slice record),
+                             void *context)
 {
     MDB_cursor *cursor = open_cursor(catalog, DATABASE_STREAMS);
-    MDB_val key, value;
-    int code;
-    while ((code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0)
-        visit(context, load_u64(key.mv_data), slice_of(value.mv_data, value.mv_size));
+    uint64_t id = after + 1;
+    MDB_val key = catalog_value(&id, sizeof id), value;
+    int code = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+    for (uint64_t seen = 0; code == 0 && seen < limit; seen++) {
+        id = load_u64(key.mv_data);
+        visit(context, id, slice_of(value.mv_data, value.mv_size));
+        code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+    }
     mdb_cursor_close(cursor);
-    if (code != MDB_NOTFOUND)
+    if (code && code != MDB_NOTFOUND)
         die("streams", code);
+    return code ? UINT64_MAX : id;
 }
 
 /* The map is address space, not disk: the file grows with what is in it. Where a terabyte of it is

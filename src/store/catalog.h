@@ -20,6 +20,9 @@ uint64_t catalog_sequence(struct catalog *catalog);
 uint64_t catalog_last_id(struct catalog *catalog); /* the greatest stream id given out */
 uint64_t catalog_stream_count(struct catalog *catalog);
 
+/* A number that this folder has for a name, for good. */
+uint64_t catalog_name_number(const struct catalog *catalog, struct slice name);
+
 /* Loop thread. What they return is borrowed until catalog_read_end(). Not found is false. */
 bool catalog_find(struct catalog *catalog, struct slice path, uint64_t *id);
 bool catalog_stream(struct catalog *catalog, uint64_t id, struct slice *record);
@@ -50,9 +53,11 @@ void catalog_producers(struct catalog *catalog,
 void catalog_settings(struct catalog *catalog,
                       void (*visit)(void *context, struct slice key, struct slice value),
                       void *context);
-void catalog_each_stream(struct catalog *catalog,
-                         void (*visit)(void *context, uint64_t id, struct slice record),
-                         void *context);
+/* In the order of ids; up to limit of those with ids above `after`. Returns the last one's id,
+ * UINT64_MAX when there are no more. */
+uint64_t catalog_each_stream(struct catalog *catalog, uint64_t after, uint64_t limit,
+                             void (*visit)(void *context, uint64_t id, struct slice record),
+                             void *context);
 void catalog_read_end(struct catalog *catalog);
 
 /* Checkpoint thread. False with err leaves the catalog as it was. */

@@ -99,6 +99,9 @@ enum create_result store_create_unclear(struct store *store, const struct create
 struct checkpoint_producer *store_find_producer(const struct store *store, struct slice name);
 struct checkpoint_producer *store_add_producer(struct store *store, struct slice name);
 
+/* The number by which streams know a batch producer. */
+uint64_t store_writer(const struct store *store, struct slice producer);
+
 /* ---- reading: read.c ---- */
 
 /* As store_read(), up to `until` instead of the durable tail. */

@@ -63,6 +63,13 @@ void store_remember(struct store *store, struct slice key, struct slice value, b
     setting->is_dirty = setting->is_dirty || is_dirty;
 }
 
+struct slice store_setting(const struct store *store, struct slice key)
+{
+    size_t at = lower_bound(store, key);
+    bool is_there = at < store->setting_count && slice_eq(store->settings_kept[at].key, key);
+    return is_there ? store->settings_kept[at].value : SLICE_NONE;
+}
+
 bool store_set(struct store *store, struct slice key, struct slice value)
 {
     check(key.len > 0 && key.len <= STORE_KEY_MAX);

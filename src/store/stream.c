@@ -186,6 +186,7 @@ enum {
     RECORD_SOFT_DELETED = 8,
     RECORD_SEQ = 16,
     RECORD_FORK = 32,
+    RECORD_WRITER = 64,
     RECORD_VERSION = 1,
 };
 
@@ -195,7 +196,8 @@ static uint8_t record_flags(const struct stream *stream)
                      (stream->has_expires_at ? RECORD_EXPIRES_AT : 0) |
                      (stream->is_closed ? RECORD_CLOSED : 0) |
                      (stream->is_soft_deleted ? RECORD_SOFT_DELETED : 0) |
-                     (stream->seq ? RECORD_SEQ : 0) | (stream->fork.source_id ? RECORD_FORK : 0));
+                     (stream->seq ? RECORD_SEQ : 0) | (stream->fork.source_id ? RECORD_FORK : 0) |
+                     (stream->writer != WRITER_NONE ? RECORD_WRITER : 0));
 }
 
 static void add_short_string(struct buffer *out, const char *data, size_t len)
@@ -235,6 +237,8 @@ void stream_encode(const struct stream *stream, struct buffer *out)
         buffer_add_u64(out, producer->seq);
         buffer_add_char(out, producer->has_closed);
     }
+    if (stream->writer != WRITER_NONE)
+        buffer_add_u64(out, stream->writer);
 }
 
 static void decode_producers(struct stream *stream, struct reader *reader)
@@ -272,6 +276,8 @@ static void decode_rest(struct stream *stream, struct reader *reader, uint8_t fl
     if (flags & RECORD_SEQ)
         stream_set_seq(stream, read_bytes(reader, read_u16(reader)));
     decode_producers(stream, reader);
+    if (flags & RECORD_WRITER)
+        stream->writer = read_u64(reader);
 }
 
 struct stream *stream_decode(uint64_t id, struct slice record)

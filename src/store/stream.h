@@ -27,6 +27,10 @@ struct producer {
 
 enum { STREAM_PRODUCERS_MAX = 1000 };
 
+/* Instead of a batch producer's number. */
+static const uint64_t WRITER_NONE = 0;        /* no message yet, or written by an older version */
+static const uint64_t WRITER_SEVERAL = UINT64_MAX; /* or one that is no batch producer */
+
 struct fork_origin {
     uint64_t source_id; /* 0: not a fork */
     uint64_t position;  /* what lies before it is read from the source */
@@ -56,6 +60,7 @@ struct stream {
     int64_t logged_use_ms; /* last use as of the log */
     int64_t used_ms;       /* last use */
 
+    uint64_t writer; /* who wrote all of its messages: store_writer(), or WRITER_... */
     struct fork_origin fork;
     uint32_t fork_count; /* streams that read from this one */
     uint64_t tail;

@@ -174,7 +174,7 @@ void store_observe(struct store *store, bool is_on)
 
 struct walk {
     struct store *store;
-    void (*visit)(void *context, struct slice path, uint64_t tail);
+    void (*visit)(void *context, const struct stream *stream);
     void *context;
 };
 
@@ -186,21 +186,67 @@ static void visit_record(void *context, uint64_t id, struct slice record)
     struct stream *stream = stream_decode(id, record);
     check(stream != NULL);
     if (!stream->is_soft_deleted)
-        walk->visit(walk->context, stream_path(stream), stream->tail);
+        walk->visit(walk->context, stream);
     stream_free(stream);
+}
+
+/* Those that are in memory, and then those that are only in the catalog. */
+static uint64_t walk_streams(struct store *store, uint64_t after, uint64_t limit,
+                             void (*visit)(void *context, const struct stream *stream),
+                             void *context)
+{
+    struct walk walk = {store, visit, context};
+    uint64_t last = catalog_each_stream(store->catalog, after, limit, visit_record, &walk);
+    for (size_t i = 0; i < store->by_id.capacity; i++) {
+        const struct stream *stream = store->by_id.slots[i].stream;
+        if (stream && !stream_is_gone(stream) && stream->id > after && stream->id <= last)
+            visit(context, stream);
+    }
+    return last;
+}
+
+struct path_walk {
+    void (*visit)(void *context, struct slice path, uint64_t tail);
+    void *context;
+};
+
+static void visit_path(void *context, const struct stream *stream)
+{
+    const struct path_walk *walk = context;
+    walk->visit(walk->context, stream_path(stream), stream->tail);
 }
 
 void store_each_stream(struct store *store,
                        void (*visit)(void *context, struct slice path, uint64_t tail),
                        void *context)
 {
-    struct walk walk = {store, visit, context};
-    for (size_t i = 0; i < store->by_id.capacity; i++) {
-        const struct stream *stream = store->by_id.slots[i].stream;
-        if (stream && !stream_is_gone(stream))
-            visit(context, stream_path(stream), stream->tail);
-    }
-    catalog_each_stream(store->catalog, visit_record, &walk);
+    struct path_walk walk = {visit, context};
+    walk_streams(store, 0, UINT64_MAX, visit_path, &walk);
+}
+
+struct written_walk {
+    uint64_t writer;
+    void (*visit)(void *context, struct slice path, bool is_own);
+    void *context;
+};
+
+static void visit_written(void *context, const struct stream *stream)
+{
+    const struct written_walk *walk = context;
+    bool is_own = stream->writer == walk->writer;
+    if (stream->tail == 0 || stream->is_closed || !stream->is_json)
+        return;
+    if (is_own || stream->writer == WRITER_SEVERAL || stream->writer == WRITER_NONE)
+        walk->visit(walk->context, stream_path(stream), is_own);
+}
+
+uint64_t store_streams_of(struct store *store, struct slice producer, uint64_t after,
+                          uint64_t limit,
+                          void (*visit)(void *context, struct slice path, bool is_own),
+                          void *context)
+{
+    struct written_walk walk = {store_writer(store, producer), visit, context};
+    return walk_streams(store, after, limit, visit_written, &walk);
 }
 
 static struct stream *find_any(struct store *store, struct slice path)

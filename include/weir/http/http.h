@@ -24,6 +24,9 @@ void http_free(struct http *http); /* NULL is allowed */
 bool http_get(struct http *http, const char *url, uint64_t timeout_ms, long *status,
               struct slice *answer, struct err *err) WEIR_MUST_CHECK;
 
+/* A header of the last answer, "" when it had none; borrowed until the next request. */
+const char *http_answer_header(struct http *http, const char *name);
+
 /* POSTs body and waits for the answer, for at most timeout_ms. False with err when there was none:
  * refused, timed out, cut off. The answer's text stays until the next request. */
 bool http_post(struct http *http, const char *url, const char *content_type, struct slice body,

@@ -45,6 +45,25 @@ enum publisher_claim publisher_look(struct publisher *publisher, struct progress
 enum publisher_claim publisher_claim(struct publisher *publisher, struct progress *progress,
                                      struct err *err) WEIR_MUST_CHECK;
 
+/* What the producer's events come from, as the server had it when it was last looked at, claimed or
+ * set; "" when it has not been said. */
+const char *publisher_source(const struct publisher *publisher);
+
+/* Says so, of a producer that is claimed; plain text without quotes and backslashes. restarts: its
+ * progress begins again at {0,0}, durably and in one with that. Otherwise as publisher_claim(). */
+enum publisher_claim publisher_set_source(struct publisher *publisher, const char *source,
+                                          bool restarts, struct progress *progress,
+                                          struct err *err) WEIR_MUST_CHECK;
+
+const char *publisher_name(const struct publisher *publisher);
+
+/* GETs something below the root of the streams while all that was submitted is stored; below begins
+ * with "/". Blocks for at most a minute. False with err when there was no answer. The answer and its
+ * headers are borrowed until the next request. */
+bool publisher_get(struct publisher *publisher, const char *below, long *status,
+                   struct slice *answer, struct err *err) WEIR_MUST_CHECK;
+const char *publisher_answer_header(struct publisher *publisher, const char *name);
+
 /* Whether publisher_submit() has room; false for good once the publisher has ended. */
 bool publisher_has_room(struct publisher *publisher);
 

@@ -211,11 +211,31 @@ struct store_progress {
 
 bool store_producer(const struct store *store, struct slice name, struct store_progress *progress);
 
-enum claim_result { CLAIM_OK, CLAIM_TOO_MANY, CLAIM_NO_ROOM };
+enum claim_result { CLAIM_OK, CLAIM_TOO_MANY, CLAIM_NO_ROOM, CLAIM_FENCED };
 
 /* Takes the name over: epoch + 1. */
 enum claim_result store_claim(struct store *store, struct slice name,
                               struct store_progress *progress);
+
+enum { STORE_SOURCE_MAX = 300 };
+
+/* What a producer's events come from, as it has said; borrowed until that changes. Empty: it has not
+ * said. */
+struct slice store_source(struct store *store, struct slice name);
+
+/* Says so, of a producer that has this epoch. restarts: its progress begins again at (0, 0), in the
+ * same commit. progress is what it has then. */
+enum claim_result store_set_source(struct store *store, struct slice name, uint64_t epoch,
+                                   struct slice source, bool restarts,
+                                   struct store_progress *progress);
+
+/* The open JSON streams with messages that this batch producer may have written: those all of whose
+ * messages it wrote are its own. Up to about `limit` of those behind `after` (0 at first), in no
+ * order; returns what to go on after, UINT64_MAX at the end. Visit must not call the store. */
+uint64_t store_streams_of(struct store *store, struct slice producer, uint64_t after,
+                          uint64_t limit,
+                          void (*visit)(void *context, struct slice path, bool is_own),
+                          void *context);
 
 enum batch_result {
     BATCH_OK,
@@ -250,6 +270,9 @@ enum { STORE_KEY_MAX = 400 };
 /* A small named value of the server's own, kept in memory and durable; an empty one removes it.
  * False when there is no room. */
 bool store_set(struct store *store, struct slice key, struct slice value) WEIR_MUST_CHECK;
+
+/* Borrowed until it is set again; empty when there is none. */
+struct slice store_setting(const struct store *store, struct slice key);
 
 /* Whether writes of so many bytes in all find room, if they are made before the next store_turn().
  * Each takes some 64 bytes beside its own. */
