@@ -6,9 +6,10 @@
 #include "weir/base/file.h"
 #include "weir/base/log.h"
 
-enum { RETRY_FIRST_MS = 500, RETRY_MAX_MS = 5000, QUEUED_BATCHES = 3, RESYNCS_MAX = 5 };
+enum { RETRY_FIRST_MS = 500, RETRY_MAX_MS = 5000, QUEUED_BATCHES = 3, RESYNCS_MAX = 5,
+       LOST_TRACKS_MAX = 3 };
 
-static enum bridge_end end_of(enum publisher_claim result)
+enum bridge_end bridge_end_of(enum publisher_claim result)
 {
     switch (result) {
     case PUBLISHER_CLAIMED:
@@ -21,18 +22,59 @@ static enum bridge_end end_of(enum publisher_claim result)
     return BRIDGE_FAILED;
 }
 
+static void init_outbox(struct bridge *bridge)
+{
+    outbox_init(&bridge->outbox, bridge->publisher, bridge->settings->batch_size,
+                bridge->published);
+    bridge_allow_spool(bridge);
+}
+
+/* Tells a stream server that has not been told yet. A replica of an older version has no source. */
+static enum bridge_end name_source(struct bridge *bridge, struct err *err)
+{
+    struct buffer source = BUFFER_INIT;
+    if (publisher_source(bridge->publisher)[0] ||
+        replica_meta(bridge->replica, "source before").len)
+        return BRIDGE_DONE;
+    if (!replica_meta(bridge->replica, "source").len &&
+        (!bridge_begin_history(bridge, false, err) || !replica_commit(bridge->replica, err)))
+        return BRIDGE_FAILED;
+    buffer_add_slice(&source, replica_meta(bridge->replica, "source"));
+    enum bridge_end end = bridge_end_of(publisher_set_source(
+        bridge->publisher, buffer_str(&source), false, &bridge->published, err));
+    buffer_release(&source);
+    return end;
+}
+
 enum bridge_end bridge_claim(struct bridge *bridge, struct err *err)
 {
     if (bridge->is_claimed)
         return BRIDGE_DONE;
-    enum bridge_end end = end_of(publisher_claim(bridge->publisher, &bridge->published, err));
+    enum bridge_end end =
+        bridge_end_of(publisher_claim(bridge->publisher, &bridge->published, err));
+    if (end == BRIDGE_DONE)
+        end = name_source(bridge, err);
     if (end != BRIDGE_DONE)
         return end;
     bridge->is_claimed = true;
-    outbox_init(&bridge->outbox, bridge->publisher, bridge->settings->batch_size,
-                bridge->published);
-    bridge_allow_spool(bridge);
+    init_outbox(bridge);
     return BRIDGE_DONE;
+}
+
+enum bridge_end bridge_restart_progress(struct bridge *bridge, struct err *err)
+{
+    struct buffer source = BUFFER_INIT;
+    buffer_add_slice(&source, replica_meta(bridge->replica, "source"));
+    enum bridge_end end = BRIDGE_DONE;
+    if (replica_meta(bridge->replica, "source before").len &&
+        !slice_eq_str(buffer_slice(&source), publisher_source(bridge->publisher))) {
+        outbox_release(&bridge->outbox);
+        end = bridge_end_of(publisher_set_source(bridge->publisher, buffer_str(&source), true,
+                                                 &bridge->published, err));
+        init_outbox(bridge);
+    }
+    buffer_release(&source);
+    return end;
 }
 
 void bridge_allow_spool(struct bridge *bridge)
@@ -44,21 +86,12 @@ void bridge_allow_spool(struct bridge *bridge)
 /* The catalog and the compiled rules, for the rows that the replica has. */
 static enum bridge_end prepare(struct bridge *bridge, struct err *err)
 {
-    struct pg_connection *connection = NULL;
-    enum pg_reach reach = pg_try_connect(bridge->settings->db, &connection, err);
-    if (reach != PG_CONNECTED)
-        return reach == PG_UNREACHABLE ? BRIDGE_RETRY : BRIDGE_FAILED;
-    enum bridge_end end = bridge_check_identity(bridge, connection, err);
-    if (end == BRIDGE_DONE)
-        end = bridge_check_slot(bridge, connection, err);
-    if (end == BRIDGE_DONE && !bridge->catalog) {
+    if (bridge->rules)
+        return BRIDGE_DONE;
+    if (!bridge->catalog)
         bridge->catalog = catalog_restore(replica_meta(bridge->replica, "catalog"), err);
-        if (!bridge->catalog)
-            end = BRIDGE_FAILED;
-    }
-    pg_close(connection);
-    if (end != BRIDGE_DONE || bridge->rules)
-        return end;
+    if (!bridge->catalog)
+        return BRIDGE_FAILED;
     bridge->rule_table = (struct rule_table){.catalog = bridge->catalog,
                                              .replica = bridge->replica,
                                              .conninfo = bridge->settings->db};
@@ -73,41 +106,46 @@ static enum bridge_end prepare(struct bridge *bridge, struct err *err)
     return BRIDGE_DONE;
 }
 
-/* Whether the streams and the state folder go together, before anything is changed. */
-static enum bridge_end look(struct bridge *bridge, bool is_fresh, struct err *err)
+static enum bridge_end load(struct bridge *bridge, struct err *err)
 {
-    if (bridge->is_claimed)
-        return BRIDGE_DONE;
-    enum bridge_end end = end_of(publisher_look(bridge->publisher, &bridge->published, err));
-    if (end == BRIDGE_DONE &&
-        !(is_fresh ? bridge_check_fresh(bridge, err) : bridge_check_positions(bridge, err)))
-        end = BRIDGE_FAILED;
+    /* What this process has in hand is of the replica that goes. */
+    if (bridge->is_claimed || bridge->catalog)
+        return BRIDGE_REOPEN;
+    bridge_show(bridge, "loading");
+    enum bridge_end end = bridge_load(bridge, err);
+    if (end == BRIDGE_DONE)
+        bridge->wants_compare = false;
     return end;
 }
 
 /* One way from wherever the replica stands towards following. */
 static enum bridge_end advance(struct bridge *bridge, struct err *err)
 {
-    enum replica_phase phase = meta_phase(bridge->replica);
-    bool is_fresh = phase == PHASE_NEW || phase == PHASE_LOADING;
-    enum bridge_end end = look(bridge, is_fresh, err);
+    enum bridge_way way;
+    enum bridge_end end = bridge_decide(bridge, &way, err);
+    if (end == BRIDGE_DONE && way == WAY_LOAD)
+        return load(bridge, err);
+    if (end == BRIDGE_DONE)
+        end = prepare(bridge, err);
     if (end != BRIDGE_DONE)
         return end;
-    if (is_fresh) {
-        bridge_show(bridge, "loading");
-        return bridge_load(bridge, err);
-    }
-    if ((end = prepare(bridge, err)) != BRIDGE_DONE)
-        return end;
-    if (phase == PHASE_PUBLISHING) {
+    switch (way) {
+    case WAY_PUBLISH:
         bridge_show(bridge, "publishing");
         return bridge_publish_first(bridge, err);
+    case WAY_COMPARE:
+        bridge_show(bridge, "resyncing");
+        bridge->figures.resyncs++;
+        return bridge_compare(bridge, err);
+    case WAY_RESYNC:
+        bridge_show(bridge, "resyncing");
+        bridge->figures.resyncs++;
+        return bridge_resync(bridge, err);
+    case WAY_LOAD:
+    case WAY_FOLLOW:
+        break;
     }
-    if (!bridge->wants_resync)
-        return bridge_follow(bridge, err);
-    bridge_show(bridge, "resyncing");
-    bridge->figures.resyncs++;
-    return bridge_resync(bridge, err);
+    return bridge_follow(bridge, err);
 }
 
 /* A change that does not fit, or another catalog. A table that never fits would be read for ever;
@@ -134,6 +172,8 @@ static enum bridge_end run(struct bridge *bridge, struct err *err)
         bridge_drop_changes(bridge);
         if (end == BRIDGE_FAILED || end == BRIDGE_STOPPED || *bridge->stop)
             return end == BRIDGE_FAILED ? end : BRIDGE_STOPPED;
+        if (end == BRIDGE_REOPEN)
+            return end;
         if (end == BRIDGE_DONE || clock_monotonic_ms() - started > RETRY_MAX_MS)
             delay_ms = RETRY_FIRST_MS;
         if (end == BRIDGE_RETRY) {
@@ -204,21 +244,33 @@ static void close_bridge(struct bridge *bridge)
 }
 
 /* A replica that turned out too small for what came between two checkpoints is opened again with
- * more room: the same way as after a crash. */
+ * more room: the same way as after a crash. So is everything where this process's idea of the streams
+ * or the replica turned out to be wrong. */
 bool bridge_run(const struct bridge_settings *settings, int stop_fd,
                 const volatile sig_atomic_t *stop, struct err *err)
 {
     uint64_t size_least = 0;
-    for (;;) {
-        struct bridge bridge = {.settings = settings, .stop = stop, .wake_fd = stop_fd};
+    bool wants_compare = settings->resync;
+    for (unsigned lost_tracks = 0;;) {
+        struct bridge bridge = {.settings = settings,
+                                .stop = stop,
+                                .wake_fd = stop_fd,
+                                .wants_compare = wants_compare};
         bool is_open = open_bridge(&bridge, size_least, err);
         enum bridge_end end = is_open ? run(&bridge, err) : BRIDGE_FAILED;
         bool needs_room = is_open && end == BRIDGE_FAILED && replica_is_full(bridge.replica);
         if (needs_room)
             size_least = replica_size(bridge.replica) * 2;
+        if (is_open && end == BRIDGE_FAILED && publisher_has_lost_track(bridge.publisher) &&
+            lost_tracks++ < LOST_TRACKS_MAX) {
+            log_err(LOG_WARN, "the stream server has lost what it had", err);
+            end = BRIDGE_REOPEN;
+        }
+        wants_compare = bridge.wants_compare;
         close_bridge(&bridge);
-        if (!needs_room)
+        if (!needs_room && end != BRIDGE_REOPEN)
             return end == BRIDGE_STOPPED;
-        log_event(LOG_INFO, "replica grows", LOG_U("bytes", size_least));
+        if (needs_room)
+            log_event(LOG_INFO, "replica grows", LOG_U("bytes", size_least));
     }
 }

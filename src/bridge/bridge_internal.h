@@ -3,6 +3,7 @@
  *   phase       the replica says             on start
  *   loading     nothing is complete          drop the slot, wipe, load again
  *   publishing  all rows as of lsn           deliver them, from the server's progress on
+ *   comparing   all rows as of lsn           deliver what the streams do not hold already
  *   following   all rows as of lsn           follow the slot from lsn
  */
 #pragma once
@@ -14,6 +15,7 @@ enum bridge_end {
     BRIDGE_RETRY,   /* the connection to Postgres is gone, or something is in the way; err says */
     BRIDGE_FAILED,  /* waiting does not help; err says */
     BRIDGE_RESYNC,  /* a table is not what the replica has of it; err says */
+    BRIDGE_REOPEN,  /* to be gone on with as if the bridge had just been started */
 };
 
 #include "casts.h"
@@ -26,6 +28,7 @@ enum bridge_end {
 #include "transaction.h"
 
 #include "weir/bridge/bridge.h"
+#include "weir/postgres/origin.h"
 #include "weir/postgres/replication.h"
 
 struct bridge {
@@ -58,11 +61,16 @@ struct bridge {
     uint32_t xid;
     struct event_headers headers;
 
+    struct pg_origin origin; /* of the connection that was last asked */
+    char walsender[PG_BACKEND_SIZE]; /* who holds the slot for us */
+    bool wants_compare;      /* the operator wants everything compared with the streams */
     bool needs_slot;               /* it is gone or lost: everything is read again */
+    char resync_reason[120];       /* said already */
     bool wants_resync;             /* that, or the catalog has changed, or: */
     const struct relation *misfit; /* a change did not fit this table */
     unsigned resyncs;              /* for misfits, since a transaction was last applied */
     uint64_t next_catalog_ms;
+    uint64_t catalog_pause_ms; /* until then a changed catalog waits for transactions to end */
     char catalog_complaint[ERR_MESSAGE_SIZE]; /* said already */
 
     uint64_t dirty_since_ms;      /* 0: nothing applied since the last checkpoint */
@@ -96,26 +104,48 @@ enum bridge_end bridge_publish_first(struct bridge *bridge, struct err *err) WEI
 /* follow.c: the slot, until something ends it. */
 enum bridge_end bridge_follow(struct bridge *bridge, struct err *err) WEIR_MUST_CHECK;
 
-/* checks.c: what a start stands on. The connection is to the bridge's database. */
+/* checks.c: whether Postgres, the replica and the streams go together, and so what is to be done. */
+enum bridge_way {
+    WAY_LOAD,    /* the replica is of no use: everything from a new snapshot */
+    WAY_PUBLISH, /* the first publication */
+    WAY_COMPARE, /* the replica is good, and what the streams hold is not known */
+    WAY_RESYNC,  /* the replica says what the streams hold, and is to be brought to a new snapshot */
+    WAY_FOLLOW,
+};
 
-/* Which slot of which database this is, for the replica to remember: with another one, a slot that
- * is not there would look like one that was lost. */
-bool bridge_identify(struct bridge *bridge, struct pg_connection *connection,
-                     struct buffer *identity, struct err *err) WEIR_MUST_CHECK;
-enum bridge_end bridge_check_identity(struct bridge *bridge, struct pg_connection *connection,
-                                      struct err *err) WEIR_MUST_CHECK;
+/* Looks at all three and changes none. Sets origin, needs_slot and, unless the producer is claimed,
+ * published. A BRIDGE_FAILED is a refusal. */
+enum bridge_end bridge_decide(struct bridge *bridge, enum bridge_way *way,
+                              struct err *err) WEIR_MUST_CHECK;
 
-/* The slot of a replica that has rows: a slot that is gone or lost sets needs_slot. */
-enum bridge_end bridge_check_slot(struct bridge *bridge, struct pg_connection *connection,
-                                  struct err *err) WEIR_MUST_CHECK;
+/* The same of what is known already: published and the publisher's source (no publisher: nothing). A
+ * state folder that is not there yet has no replica. why: what calls for a resync, or NULL. */
+enum bridge_end bridge_weigh(struct bridge *bridge, struct pg_connection *connection,
+                             enum bridge_way *way, const char **why,
+                             struct err *err) WEIR_MUST_CHECK;
 
-/* A replica that has none must not take over a slot that is there. */
-enum bridge_end bridge_check_no_slot(struct bridge *bridge, struct pg_connection *connection,
-                                     struct err *err) WEIR_MUST_CHECK;
+/* Whether another connection has reached the history that was decided on. */
+bool bridge_is_same_origin(const struct bridge *bridge, const struct pg_origin *origin,
+                           struct err *err) WEIR_MUST_CHECK;
 
-/* The streams of a replica that has rows, and of one that has none. */
-bool bridge_check_positions(struct bridge *bridge, struct err *err) WEIR_MUST_CHECK;
-bool bridge_check_fresh(struct bridge *bridge, struct err *err) WEIR_MUST_CHECK;
+/* Puts down in the replica where its rows come from from now on: the history of Postgres, and a new
+ * source for the producer. restarts: progress begins anew with what is committed together with this
+ * to be sent (outgoing.c); else it goes on. */
+bool bridge_begin_history(struct bridge *bridge, bool restarts, struct err *err) WEIR_MUST_CHECK;
+
+/* slot.c: our own slot */
+
+/* Drops it where it is there; a walsender that this bridge has left behind is ended first. Refuses
+ * one that is another database's. */
+enum bridge_end bridge_drop_slot(struct bridge *bridge, struct pg_connection *connection,
+                                 struct err *err) WEIR_MUST_CHECK;
+
+/* Notes who holds the slot, so that it can be ended when the connection is lost without its knowing. */
+bool bridge_note_walsender(struct bridge *bridge, struct err *err) WEIR_MUST_CHECK;
+void bridge_end_walsender(struct bridge *bridge);
+
+/* compare.c: the streams to what the replica says. */
+enum bridge_end bridge_compare(struct bridge *bridge, struct err *err) WEIR_MUST_CHECK;
 
 /* bridge.c: makes the publisher, which does not connect yet; with a reporter, which does. */
 bool bridge_open_publisher(struct bridge *bridge, bool has_reporter,
@@ -139,6 +169,11 @@ enum bridge_end bridge_send_outgoing(struct bridge *bridge, struct err *err) WEI
  * publish: another bridge that had it is fenced by that, for good. */
 enum bridge_end bridge_claim(struct bridge *bridge, struct err *err) WEIR_MUST_CHECK;
 
+/* Begins progress anew on the stream server, once, where the replica's commit calls for that. */
+enum bridge_end bridge_restart_progress(struct bridge *bridge, struct err *err) WEIR_MUST_CHECK;
+
+enum bridge_end bridge_end_of(enum publisher_claim result);
+
 /* Lets the outbox spool events that are too many for memory. */
 void bridge_allow_spool(struct bridge *bridge);
 
@@ -161,10 +196,20 @@ bool bridge_feedback(struct bridge *bridge, bool at_once, struct err *err) WEIR_
 void bridge_wait(struct bridge *bridge, uint64_t timeout_ms);
 
 /* meta.c: the replica's notes about itself */
-enum replica_phase { PHASE_NEW, PHASE_LOADING, PHASE_PUBLISHING, PHASE_FOLLOWING };
+enum replica_phase {
+    PHASE_NEW,
+    PHASE_LOADING,
+    PHASE_PUBLISHING,
+    PHASE_COMPARING,
+    PHASE_FOLLOWING
+};
 
 enum replica_phase meta_phase(struct replica *replica);
 bool meta_set_phase(struct replica *replica, enum replica_phase phase, struct err *err)
     WEIR_MUST_CHECK;
 uint64_t meta_lsn(struct replica *replica);
 bool meta_set_lsn(struct replica *replica, uint64_t lsn, struct err *err) WEIR_MUST_CHECK;
+
+/* Of the history that the rows come from; 0: an older version did not say. */
+uint32_t meta_timeline(struct replica *replica);
+bool meta_set_timeline(struct replica *replica, uint32_t timeline, struct err *err) WEIR_MUST_CHECK;

@@ -226,28 +226,28 @@ static bool check_not_followed(const struct examination *examination, struct err
     return rows && !is_followed;
 }
 
-static bool is_fresh(const struct bridge *bridge)
-{
-    return !bridge->replica || meta_phase(bridge->replica) < PHASE_PUBLISHING;
-}
-
-/* Whether the replica, when there is one, is of this slot. */
+/* Whether Postgres, the replica, when there is one, and the streams, as far as they are known, go
+ * together. */
 static bool examine_replica(struct examination *examination, struct err *err)
 {
     struct bridge *bridge = &examination->bridge;
     struct pg_connection *connection = examination->connection;
+    enum bridge_way way;
+    const char *why;
+    struct err warning;
     if (!connection)
         return true;
-    if (!check_not_followed(examination, err))
+    if (!check_not_followed(examination, err) ||
+        bridge_weigh(bridge, connection, &way, &why, err) != BRIDGE_DONE)
         return false;
-    /* A slot that is gone or lost is made again; that it is not there is said elsewhere. */
-    bridge->needs_slot = true;
-    if (!is_fresh(bridge))
-        return bridge_check_identity(bridge, connection, err) == BRIDGE_DONE &&
-               bridge_check_slot(bridge, connection, err) == BRIDGE_DONE;
-    /* What a load that was cut off has left behind, the next one drops. */
-    bool was_loading = bridge->replica && meta_phase(bridge->replica) == PHASE_LOADING;
-    return was_loading || bridge_check_no_slot(bridge, connection, err) == BRIDGE_DONE;
+    if (why) {
+        err_set(&warning, "the bridge will read everything again when it starts, and append to the "
+                          "streams what differs: %s",
+                why);
+        err_hint(&warning, "nothing, if that is what has happened: docs/recovery.md");
+        found(examination, "state", FINDING_WARNING, &warning);
+    }
+    return true;
 }
 
 enum state_found { STATE_USABLE, STATE_RUNNING, STATE_WRONG };
@@ -270,7 +270,7 @@ static enum state_found open_state(struct examination *examination, struct err *
     return replica_is_in_use(state) ? STATE_RUNNING : STATE_WRONG;
 }
 
-static enum state_found examine_state(struct examination *examination)
+static void examine_state(struct examination *examination)
 {
     const struct bridge_settings *settings = examination->bridge.settings;
     struct err err = {.message = ""};
@@ -284,7 +284,6 @@ static enum state_found examine_state(struct examination *examination)
     else
         fine(examination, "state", "the state folder %s is %s slot %s", settings->state,
              examination->bridge.replica ? "that of" : "new, for", settings->slot);
-    return state;
 }
 
 static bool look_at_streams(struct examination *examination, struct err *err)
@@ -294,8 +293,6 @@ static bool look_at_streams(struct examination *examination, struct err *err)
     check(bridge->wake_fd >= 0);
     bool ok = bridge_open_publisher(bridge, false, err) &&
               publisher_look(bridge->publisher, &bridge->published, err) == PUBLISHER_CLAIMED;
-    publisher_close(bridge->publisher);
-    close(bridge->wake_fd);
     if (ok)
         fine(examination, "streams", "the stream server at %s lets the bridge write",
              bridge->settings->streams);
@@ -303,6 +300,15 @@ static bool look_at_streams(struct examination *examination, struct err *err)
         err_hint(err, "weir serve --data DIR --auth jwt ... # start it there, or give its address as "
                       "--streams");
     return ok;
+}
+
+static void close_streams(struct bridge *bridge)
+{
+    if (!bridge->publisher)
+        return;
+    publisher_close(bridge->publisher);
+    close(bridge->wake_fd);
+    bridge->publisher = NULL;
 }
 
 void bridge_examine_start(const struct bridge_settings *settings, struct pg_connection *connection,
@@ -315,9 +321,10 @@ void bridge_examine_start(const struct bridge_settings *settings, struct pg_conn
     bool knows_streams = settings->streams && look_at_streams(&examination, &err);
     if (settings->streams && !knows_streams)
         found(&examination, "streams", FINDING_ERROR, &err);
-    if (settings->state && examine_state(&examination) == STATE_USABLE && knows_streams &&
-        !(is_fresh(bridge) ? bridge_check_fresh(bridge, &err)
-                           : bridge_check_positions(bridge, &err)))
-        found(&examination, "streams", FINDING_ERROR, &err);
+    if (!knows_streams)
+        close_streams(bridge);
+    if (settings->state)
+        examine_state(&examination);
+    close_streams(bridge);
     replica_close(bridge->replica);
 }

@@ -216,7 +216,8 @@ static enum bridge_end check_catalog(struct bridge *bridge, struct err *err)
 static enum bridge_end check_catalog_if_due(struct bridge *bridge, struct err *err)
 {
     uint64_t started = clock_monotonic_ms();
-    if (bridge->in_transaction || !has_caught_up(bridge) || started < bridge->next_catalog_ms)
+    if (bridge->in_transaction || !has_caught_up(bridge) || started < bridge->next_catalog_ms ||
+        started < bridge->catalog_pause_ms)
         return BRIDGE_DONE;
     enum bridge_end end = check_catalog(bridge, err);
     uint64_t now = clock_monotonic_ms(), pause = (now - started) * (CATALOG_SHARE - 1);
@@ -324,12 +325,22 @@ static bool start(struct bridge *bridge, bool *is_slot_busy, struct err *err)
 enum bridge_end bridge_start_replication(struct bridge *bridge, struct err *err)
 {
     bool is_slot_busy = false;
+    struct pg_origin origin;
     enum pg_reach reach =
         replication_try_connect(bridge->settings->db, &bridge->replication, err);
     if (reach != PG_CONNECTED)
         return reach == PG_UNREACHABLE ? BRIDGE_RETRY : BRIDGE_FAILED;
-    if (!start(bridge, &is_slot_busy, err))
-        return is_slot_busy ? BRIDGE_RETRY : BRIDGE_FAILED;
+    if (!replication_find_origin(bridge->replication, &origin, err) ||
+        !bridge_is_same_origin(bridge, &origin, err))
+        return BRIDGE_RETRY;
+    if (!start(bridge, &is_slot_busy, err)) {
+        if (is_slot_busy)
+            bridge_end_walsender(bridge);
+        /* A slot that has been lost since it was looked at is found when it is looked at again. */
+        bool can_retry = is_slot_busy || replication_has_no_slot(bridge->replication);
+        return can_retry ? BRIDGE_RETRY : BRIDGE_FAILED;
+    }
+    memcpy(bridge->walsender, origin.backend, sizeof bridge->walsender);
     return BRIDGE_DONE;
 }
 
@@ -360,6 +371,8 @@ enum bridge_end bridge_follow(struct bridge *bridge, struct err *err)
         end = bridge_claim(bridge, err);
     if (end == BRIDGE_DONE)
         end = bridge_send_outgoing(bridge, err);
+    if (end == BRIDGE_DONE && !bridge_note_walsender(bridge, err))
+        end = BRIDGE_FAILED;
     if (end != BRIDGE_DONE)
         return end;
     log_event(LOG_INFO, "following", LOG_STR("slot", bridge->settings->slot),

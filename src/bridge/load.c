@@ -46,28 +46,19 @@ static enum bridge_end load_table(struct load *load, const struct relation *rela
     return end == BRIDGE_DONE && *load->bridge->stop ? BRIDGE_STOPPED : end;
 }
 
-/* The slot of a load that did not finish is of no use: its snapshot is gone. */
+/* Leaves a transaction in which something has failed. */
 static enum bridge_end drop_own_slot(struct load *load, struct err *err)
 {
-    const char *parameters[] = {load->bridge->settings->slot};
-    /* Leaves a transaction in which something has failed. */
     if (!pg_execute(load->connection, err, "ROLLBACK"))
         return BRIDGE_RETRY;
-    struct pg_rows *rows =
-        pg_query(load->connection, err,
-                 "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots"
-                 " WHERE slot_name = $1",
-                 1, parameters);
-    pg_rows_free(rows);
-    /* A walsender that a killed bridge has left behind ends soon. */
-    return rows ? BRIDGE_DONE : BRIDGE_RETRY;
+    return bridge_drop_slot(load->bridge, load->connection, err);
 }
 
 static enum bridge_end prepare(struct load *load, struct err *err)
 {
     struct bridge *bridge = load->bridge;
-    bool was_loading = meta_phase(bridge->replica) == PHASE_LOADING;
-    enum bridge_end end = was_loading ? drop_own_slot(load, err) : bridge_check_no_slot(bridge, load->connection, err);
+    /* One that is there, of an earlier load or replica, does not begin at this one's snapshot. */
+    enum bridge_end end = bridge_drop_slot(bridge, load->connection, err);
     if (end != BRIDGE_DONE)
         return end;
     /* Refuses what cannot be followed, before a slot is made. */
@@ -80,6 +71,7 @@ static enum bridge_end prepare(struct load *load, struct err *err)
         !meta_set_phase(bridge->replica, PHASE_LOADING, err) ||
         !replica_commit(bridge->replica, err))
         return BRIDGE_FAILED;
+    scratch_clear(replica_scratch(bridge->replica));
     return BRIDGE_DONE;
 }
 
@@ -120,21 +112,22 @@ static enum bridge_end load_tables(struct load *load, struct err *err)
 static bool finish(struct load *load, uint64_t lsn, struct err *err)
 {
     struct bridge *bridge = load->bridge;
-    struct buffer saved = BUFFER_INIT, identity = BUFFER_INIT;
+    struct buffer saved = BUFFER_INIT;
+    bool are_streams_empty =
+        !publisher_source(bridge->publisher)[0] && bridge->published.lsn == 0;
     struct pg_rows *now = pg_query(load->connection, err, "SELECT now()::text", 0, NULL);
     catalog_save(load->catalog, &saved);
     fault_step(FAULT_LOAD_COMMIT);
-    bool ok = now && bridge_identify(bridge, load->connection, &identity, err) &&
-              replica_set_meta(bridge->replica, "identity", buffer_slice(&identity), err) &&
+    bool ok = now && bridge_begin_history(bridge, false, err) &&
               replica_set_meta(bridge->replica, "catalog", buffer_slice(&saved), err) &&
               replica_set_meta(bridge->replica, "loaded at", pg_rows_slice(now, 0, 0), err) &&
               meta_set_lsn(bridge->replica, lsn, err) &&
-              meta_set_phase(bridge->replica, PHASE_PUBLISHING, err) &&
+              meta_set_phase(bridge->replica,
+                             are_streams_empty ? PHASE_PUBLISHING : PHASE_COMPARING, err) &&
               replica_commit(bridge->replica, err);
     fault_step(FAULT_LOAD_COMMITTED);
     pg_rows_free(now);
     buffer_release(&saved);
-    buffer_release(&identity);
     bridge->replica_lsn = bridge->applied_lsn = lsn;
     return ok;
 }

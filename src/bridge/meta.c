@@ -2,7 +2,8 @@
 
 #include "weir/base/check.h"
 
-static const char *const phase_names[] = {"", "loading", "publishing", "following"};
+static const char *const phase_names[] = {"", "loading", "publishing", "comparing",
+                                          "following"};
 
 enum replica_phase meta_phase(struct replica *replica)
 {
@@ -30,3 +31,15 @@ bool meta_set_lsn(struct replica *replica, uint64_t lsn, struct err *err)
     return replica_set_meta(replica, "lsn", slice_of((const char *)&lsn, sizeof lsn), err);
 }
 
+
+uint32_t meta_timeline(struct replica *replica)
+{
+    struct slice timeline = replica_meta(replica, "timeline");
+    return timeline.len == sizeof(uint32_t) ? load_u32(timeline.data) : 0;
+}
+
+bool meta_set_timeline(struct replica *replica, uint32_t timeline, struct err *err)
+{
+    return replica_set_meta(replica, "timeline",
+                            slice_of((const char *)&timeline, sizeof timeline), err);
+}

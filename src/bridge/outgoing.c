@@ -174,6 +174,9 @@ enum bridge_end bridge_send_outgoing(struct bridge *bridge, struct err *err)
     struct progress progress = {bridge->replica_lsn, 0};
     if (!outgoing.len)
         return BRIDGE_DONE;
+    enum bridge_end end = bridge_restart_progress(bridge, err);
+    if (end != BRIDGE_DONE)
+        return end;
     if (progress_cmp(progress, bridge->outbox.submitted) > 0) {
         struct sending sending = {.bridge = bridge,
                                   .scratch = replica_scratch(bridge->replica),
@@ -181,7 +184,7 @@ enum bridge_end bridge_send_outgoing(struct bridge *bridge, struct err *err)
         if (!open_spool(bridge, sending.lsn, err))
             return BRIDGE_FAILED;
         batch_clear(bridge->outbox.batch);
-        enum bridge_end end = send_all(&sending, err);
+        end = send_all(&sending, err);
         if (end != BRIDGE_DONE)
             return end;
         fault_step(FAULT_OUTGOING_SENT);

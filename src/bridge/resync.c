@@ -11,12 +11,13 @@
  * state; one behind it sends it again, and the server knows how much of it it had. */
 #include "bridge_internal.h"
 
+#include "weir/base/clock.h"
 #include "weir/base/fault.h"
 #include "weir/base/log.h"
 
 #include <stdio.h>
 
-enum { LOCK_TIMEOUT_MS = 3000, SLOT_NAME_SIZE = 64, ASK_INTERVAL_MS = 200 };
+enum { LOCK_TIMEOUT_MS = 3000, SLOT_NAME_SIZE = 64, ASK_INTERVAL_MS = 200, PAUSE_MS = 15000 };
 
 struct resync {
     struct bridge *bridge;
@@ -27,47 +28,49 @@ struct resync {
     uint64_t lsn;
     struct table_reader *reader;
     uint64_t rows;
+    bool is_blocked; /* transactions that still run are in the way of the snapshot */
 };
 
 /* The bridge's own slot, anew. That it is being made is noted first, as a slot whose snapshot was
  * lost in a crash has to be told from one that can be followed. */
-static bool replace_slot(struct resync *resync, struct replication_slot *slot, struct err *err)
+static enum bridge_end replace_slot(struct resync *resync, struct replication_slot *slot,
+                                    struct err *err)
 {
     struct bridge *bridge = resync->bridge;
     const char *name = bridge->settings->slot;
     if (!replica_set_meta(bridge->replica, "making slot", slice_from_str(name), err) ||
         !replica_commit(bridge->replica, err))
-        return false;
+        return BRIDGE_FAILED;
     fault_step(FAULT_RESYNC_NOTE_SLOT);
     struct pg_connection *connection = rule_table_connection(&bridge->rule_table, err);
-    struct pg_rows *dropped =
-        connection ? pg_query(connection, err,
-                              "SELECT pg_drop_replication_slot(slot_name)"
-                              "  FROM pg_replication_slots WHERE slot_name = $1",
-                              1, &name)
-                   : NULL;
-    pg_rows_free(dropped);
-    return dropped && replication_create_slot(resync->snapshot_holder, name, LOCK_TIMEOUT_MS,
-                                              slot, err);
+    enum bridge_end end = connection ? bridge_drop_slot(bridge, connection, err) : BRIDGE_RETRY;
+    if (end == BRIDGE_DONE &&
+        !replication_create_slot(resync->snapshot_holder, name, LOCK_TIMEOUT_MS, slot, err))
+        end = BRIDGE_RETRY;
+    return end;
 }
 
-static bool make_slot(struct resync *resync, struct replication_slot *slot, struct err *err)
+static enum bridge_end make_slot(struct resync *resync, struct replication_slot *slot,
+                                 struct err *err)
 {
     char name[SLOT_NAME_SIZE];
     if (resync->bridge->needs_slot) {
-        bool ok = replace_slot(resync, slot, err);
+        enum bridge_end end = replace_slot(resync, slot, err);
         fault_step(FAULT_RESYNC_SLOT_MADE);
-        return ok;
+        return end;
     }
     snprintf(name, sizeof name, "%.50s_resync", resync->bridge->settings->slot);
     return replication_create_temporary_slot(resync->snapshot_holder, name, LOCK_TIMEOUT_MS, slot,
-                                             err);
+                                             err)
+               ? BRIDGE_DONE
+               : BRIDGE_RETRY;
 }
 
 static enum bridge_end take_snapshot(struct resync *resync, struct err *err)
 {
     struct bridge *bridge = resync->bridge;
-    struct replication_slot slot;
+    struct replication_slot slot = {.is_blocked = false};
+    struct pg_origin origin;
     enum pg_reach reach =
         replication_try_connect(bridge->settings->db, &resync->snapshot_holder, err);
     if (reach == PG_CONNECTED)
@@ -76,8 +79,14 @@ static enum bridge_end take_snapshot(struct resync *resync, struct err *err)
         return reach == PG_UNREACHABLE ? BRIDGE_RETRY : BRIDGE_FAILED;
     /* What cannot be followed is for people to mend, and then it goes on. */
     const char *publication = bridge->settings->publication;
-    if (!make_slot(resync, &slot, err) ||
-        !snapshot_enter(resync->connection, bridge->settings->db, slot.snapshot, publication,
+    if (!replication_find_origin(resync->snapshot_holder, &origin, err) ||
+        !bridge_is_same_origin(bridge, &origin, err))
+        return BRIDGE_RETRY;
+    enum bridge_end end = make_slot(resync, &slot, err);
+    resync->is_blocked = slot.is_blocked;
+    if (end != BRIDGE_DONE)
+        return end;
+    if (!snapshot_enter(resync->connection, bridge->settings->db, slot.snapshot, publication,
                         &resync->catalog, err))
         return BRIDGE_RETRY;
     fault_step(FAULT_RESYNC_SNAPSHOT);
@@ -204,6 +213,7 @@ static bool commit(struct resync *resync, struct err *err)
               replica_forget_indexes_except(bridge->replica, &resync->catalog->relations, err) &&
               replica_set_meta(bridge->replica, "catalog", buffer_slice(&catalog), err) &&
               replica_set_meta(bridge->replica, "making slot", SLICE(""), err) &&
+              (!bridge->needs_slot || bridge_begin_history(bridge, true, err)) &&
               bridge_commit_outgoing(bridge, resync->lsn, err);
     buffer_release(&catalog);
     return ok;
@@ -221,6 +231,8 @@ static void adopt(struct resync *resync)
     ruleset_free(bridge->rules);
     bridge->rules = resync->rules;
     resync->rules = NULL;
+    if (bridge->needs_slot)
+        bridge->server_lsn = 0; /* of the history that was left */
     bridge->wants_resync = bridge->needs_slot = false;
     bridge->misfit = NULL;
     rule_table_report(&bridge->rule_table, bridge->rules);
@@ -247,6 +259,17 @@ static enum bridge_end bring_up(struct resync *resync, struct err *err)
     return bridge_send_outgoing(bridge, err);
 }
 
+/* A table that was added or altered can wait until transactions that are in its way have ended; the
+ * others go on meanwhile. One whose changes do not fit can not, and a slot that is gone can not. */
+static enum bridge_end put_off(struct bridge *bridge, struct err *err)
+{
+    log_err(LOG_WARN, "a change of the published tables waits, and the others go on", err);
+    bridge->wants_resync = false;
+    bridge->resyncs = 0;
+    bridge->catalog_pause_ms = clock_monotonic_ms() + PAUSE_MS;
+    return BRIDGE_DONE;
+}
+
 static enum bridge_end run(struct resync *resync, struct err *err)
 {
     struct bridge *bridge = resync->bridge;
@@ -257,6 +280,8 @@ static enum bridge_end run(struct resync *resync, struct err *err)
         end = bridge_checkpoint(bridge, bridge->applied_lsn, err);
     if (end == BRIDGE_DONE)
         end = take_snapshot(resync, err);
+    if (end == BRIDGE_RETRY && resync->is_blocked && !bridge->misfit && !bridge->needs_slot)
+        return put_off(bridge, err);
     if (end != BRIDGE_DONE)
         return end;
     if (catalog_equals(resync->catalog, bridge->catalog) && !bridge->misfit &&

@@ -96,6 +96,11 @@ static const struct option_spec options[] = {
      .default_value = "10s",
      .placeholder = "TIME",
      .help = "how often the lag is measured by a small message written into the WAL; 0s: never"},
+    {.name = "resync",
+     .kind = OPTION_FLAG,
+     .offset = FIELD(bridge.resync),
+     .help = "read everything again at the start, compare it with what the streams hold and send "
+             "what differs, also where state folder or streams were made from another database"},
     {.name = "log-level",
      .kind = OPTION_STRING,
      .offset = FIELD(log_level),

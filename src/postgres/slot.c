@@ -75,7 +75,7 @@ static bool explain_missing_plugin(PGconn *conn, struct err *err)
  * pg_stat_activity does not. */
 static bool explain_blocker(PGconn *conn, const char *slot, struct err *err)
 {
-    char pid[32], gid[408];
+    char pid[32], since[64], gid[408];
     ask(conn,
         "SELECT coalesce(pid, 0) FROM pg_locks WHERE locktype = 'transactionid' AND granted"
         " AND mode = 'ExclusiveLock' AND pid IS DISTINCT FROM pg_backend_pid()"
@@ -84,8 +84,16 @@ static bool explain_blocker(PGconn *conn, const char *slot, struct err *err)
     ask(conn, "SELECT quote_literal(gid) FROM pg_prepared_xacts ORDER BY age(transaction) DESC LIMIT 1", gid,
         sizeof gid);
     if (pid[0] && strcmp(pid, "0") != 0) {
-        err_set(err, "slot \"%s\" waits for a transaction of the process with pid %s to end", slot,
-                pid);
+        /* Seen of one's own role's sessions, and by members of pg_read_all_stats. */
+        struct buffer sql = BUFFER_INIT;
+        buffer_printf(&sql,
+                      "SELECT coalesce(', begun at ' || date_trunc('second', xact_start), '')"
+                      "  FROM pg_stat_activity WHERE pid = %s",
+                      pid);
+        ask(conn, buffer_str(&sql), since, sizeof since);
+        buffer_release(&sql);
+        err_set(err, "slot \"%s\" waits for a transaction of the process with pid %s%s to end", slot,
+                pid, since);
         return err_hint(err,
                         "SELECT pg_terminate_backend(%s); -- ends it; SELECT query FROM "
                         "pg_stat_activity WHERE pid = %s; shows it",
@@ -219,10 +227,14 @@ static bool explain_lost(PGconn *conn, const char *slot, struct err *err)
     return true;
 }
 
-static bool explain_start(PGconn *conn, const char *slot, const char *sqlstate, struct err *err)
+static bool explain_start(struct replication *replication, const char *slot, const char *sqlstate,
+                          struct err *err)
 {
+    PGconn *conn = replication->conn;
     if (PQstatus(conn) != CONNECTION_OK)
         return false;
+    bool is_lost = strcmp(sqlstate, "55000") == 0 && explain_lost(conn, slot, err);
+    replication->has_no_slot = is_lost || strcmp(sqlstate, "42704") == 0;
     if (strcmp(sqlstate, "55006") == 0)
         return explain_busy(conn, slot, err);
     if (strcmp(sqlstate, "42501") == 0)
@@ -232,7 +244,7 @@ static bool explain_start(PGconn *conn, const char *slot, const char *sqlstate, 
     if (strcmp(sqlstate, "42704") == 0)
         return err_hint(err, "SELECT slot_name, database FROM pg_replication_slots; shows which "
                              "slots there are");
-    if (strcmp(sqlstate, "55000") == 0 && !explain_lost(conn, slot, err))
+    if (strcmp(sqlstate, "55000") == 0 && !is_lost)
         explain_obstacle(conn, err);
     return false;
 }
@@ -254,6 +266,11 @@ static void add_start_command(struct buffer *sql, const char *slot, uint64_t sta
         buffer_add_char(sql, ')');
 }
 
+bool replication_has_no_slot(const struct replication *replication)
+{
+    return replication->has_no_slot;
+}
+
 bool replication_start(struct replication *replication, const char *slot, uint64_t start_lsn,
                        const struct replication_option *options, size_t option_count,
                        bool *is_slot_busy, struct err *err)
@@ -269,7 +286,7 @@ bool replication_start(struct replication *replication, const char *slot, uint64
         snprintf(what, sizeof what, "cannot stream from replication slot \"%s\"", slot);
         session_fail(replication->conn, result, what, sqlstate, err);
         *is_slot_busy = strcmp(sqlstate, "55006") == 0;
-        explain_start(replication->conn, slot, sqlstate, err);
+        explain_start(replication, slot, sqlstate, err);
     }
     PQclear(result);
     return ok;

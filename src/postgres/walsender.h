@@ -8,4 +8,5 @@
 struct replication {
     PGconn *conn;
     char *row; /* libpq's buffer of the message last given out */
+    bool has_no_slot;
 };

@@ -116,6 +116,10 @@ enum answer_kind answer_read(const struct question *question, long status, struc
         kind = read_stored(question, object, answer, err);
     else
         explain(question, status, object, body, err);
+    const json_t *epoch = json_object_get(object, "epoch");
+    answer->has_lost_track =
+        !question->is_claim && (status == 409 || (status == 403 && json_is_integer(epoch) &&
+                                                  json_integer_value(epoch) == 0));
     json_decref(object);
     return kind;
 }

@@ -16,6 +16,7 @@ struct answer {
     uint64_t epoch; /* of a claim */
     char source[SOURCE_SIZE]; /* of a claim; "": the producer has not said */
     bool is_duplicate;
+    bool has_lost_track; /* fatal: the server does not have what was stored before */
     size_t skipped_count; /* streams that were closed or deleted */
 };
 

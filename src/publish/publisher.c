@@ -39,6 +39,7 @@ struct publisher {
     pthread_cond_t changed;
     pthread_t thread;
     bool is_closing, has_ended;
+    atomic_bool has_lost_track;
     struct err err;
     uint64_t epoch;
     struct progress submitted, stored;
@@ -104,8 +105,10 @@ static enum answer_kind send_request(struct publisher *publisher, struct slice b
     uint64_t interval_ms = BACKOFF_FIRST_MS, attempts = 1;
     for (;; attempts++) {
         enum answer_kind kind = send_once(publisher, &question, body, &answer, err);
-        if (kind == ANSWER_FATAL)
+        if (kind == ANSWER_FATAL) {
+            publisher->has_lost_track = answer.has_lost_track;
             return kind;
+        }
         if (kind == ANSWER_STORED)
             break;
         if (attempts == 1)
@@ -413,6 +416,11 @@ struct progress publisher_stored(struct publisher *publisher)
     struct progress stored = publisher->stored;
     pthread_mutex_unlock(&publisher->lock);
     return stored;
+}
+
+bool publisher_has_lost_track(const struct publisher *publisher)
+{
+    return publisher->has_lost_track;
 }
 
 bool publisher_is_alive(struct publisher *publisher, struct err *err)

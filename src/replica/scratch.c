@@ -20,8 +20,8 @@ struct scratch {
     struct err err;
 };
 
-static const char *const table_names[SCRATCH_TABLES] = {"notes",  "changed",    "candidates",
-                                                        "events", "deliveries", "paths"};
+static const char *const table_names[SCRATCH_TABLES] = {
+    "notes", "changed", "candidates", "events", "deliveries", "paths", "held"};
 
 struct scratch *scratch_new(const char *directory, uint64_t size_limit)
 {
@@ -93,7 +93,9 @@ static bool open_file(struct scratch *scratch, unsigned create)
     if (!begin(scratch))
         return false;
     for (int i = 0; i < SCRATCH_TABLES; i++) {
-        code = mdb_dbi_open(scratch->txn, table_names[i], create, &scratch->tables[i]);
+        /* Spools of older versions have no such table. */
+        unsigned flags_of_table = i == SCRATCH_HELD ? MDB_CREATE : create;
+        code = mdb_dbi_open(scratch->txn, table_names[i], flags_of_table, &scratch->tables[i]);
         if (code != 0)
             return fail(scratch, code, "cannot open a table");
     }
@@ -145,6 +147,16 @@ bool scratch_put_new(struct scratch *scratch, enum scratch_table table, struct s
                      struct slice value)
 {
     return put(scratch, table, key, value, MDB_NOOVERWRITE);
+}
+
+void scratch_remove(struct scratch *scratch, enum scratch_table table, struct slice key)
+{
+    MDB_val k = val_of(key);
+    if (!scratch->env || scratch->has_failed)
+        return;
+    int code = mdb_del(scratch->txn, scratch->tables[table], &k, NULL);
+    if (code != 0 && code != MDB_NOTFOUND)
+        fail(scratch, code, "cannot remove");
 }
 
 void scratch_empty(struct scratch *scratch, enum scratch_table table)

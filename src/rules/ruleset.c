@@ -632,6 +632,26 @@ bool ruleset_is_visible(struct ruleset *rules, const struct state *state, struct
     return shown_by != NULL;
 }
 
+/* The subject is one segment, or a part of one. */
+static bool channel_leads_to(const struct channel *channel, struct slice path)
+{
+    struct slice prefix = channel->stream_prefix, suffix = channel->stream_suffix;
+    if (path.len < prefix.len + suffix.len || !slice_starts_with(path, prefix) ||
+        memcmp(path.data + path.len - suffix.len, suffix.data, suffix.len) != 0)
+        return false;
+    return !memchr(path.data + prefix.len, '/', path.len - prefix.len - suffix.len);
+}
+
+bool ruleset_may_write(const struct ruleset *rules, struct slice path, struct slice type_json)
+{
+    for (size_t i = 0; i < rules->channel_count; i++) {
+        if (slice_eq(rules->channels[i]->type_json, type_json) &&
+            channel_leads_to(rules->channels[i], path))
+            return true;
+    }
+    return false;
+}
+
 bool ruleset_has_channels(const struct ruleset *rules, const struct relation *relation)
 {
     const struct relation_rules *own = rules_of(rules, relation);

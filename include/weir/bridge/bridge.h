@@ -27,6 +27,7 @@ struct bridge_settings {
     uint64_t checkpoint_interval; /* ms */
     uint64_t catalog_interval;    /* ms between looks at which tables are published, and how */
     uint64_t probe_interval;      /* ms between probes of the lag; 0: none */
+    bool resync; /* compare everything with the streams first, whatever they were made from */
 };
 
 /* *stop is set by a signal handler, which then writes to stop_fd, an eventfd. True when it stopped

@@ -58,6 +58,9 @@ struct replication_option {
     const char *value;
 };
 
+/* Whether replication_start() failed as the slot is not there or lost. */
+bool replication_has_no_slot(const struct replication *replication);
+
 /* START_REPLICATION SLOT slot LOGICAL start_lsn (options). "Slot is active" comes back with
  * is_slot_busy set: waiting can help. A slot whose WAL is gone is called lost in err; ask
  * pg_replication_slots.wal_status where it has to be acted upon. */

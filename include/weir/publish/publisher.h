@@ -79,3 +79,7 @@ struct progress publisher_stored(struct publisher *publisher);
 
 /* False when the publisher has ended with err; it then accepts no more. */
 bool publisher_is_alive(struct publisher *publisher, struct err *err);
+
+/* Whether it has ended because the server does not have what it had stored before, as far as it
+ * knows: its data was exchanged. */
+bool publisher_has_lost_track(const struct publisher *publisher);

@@ -17,6 +17,7 @@ enum scratch_table {
     SCRATCH_EVENTS,     /* of a bridge's spool: this and the next two */
     SCRATCH_DELIVERIES,
     SCRATCH_PATHS,
+    SCRATCH_HELD, /* what streams hold */
     SCRATCH_TABLES
 };
 
@@ -35,6 +36,9 @@ void scratch_put(struct scratch *scratch, enum scratch_table table, struct slice
 /* Puts unless the key is there; whether it was not. */
 bool scratch_put_new(struct scratch *scratch, enum scratch_table table, struct slice key,
                      struct slice value);
+
+/* Nothing happens where it is not there. */
+void scratch_remove(struct scratch *scratch, enum scratch_table table, struct slice key);
 
 /* SLICE_NONE when there is none. Borrowed until the table is written to. */
 struct slice scratch_get(struct scratch *scratch, enum scratch_table table, struct slice key);

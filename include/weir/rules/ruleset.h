@@ -100,6 +100,9 @@ bool ruleset_is_visible(struct ruleset *rules, const struct state *state, struct
 /* Whether the relation has any active rule. */
 bool ruleset_has_channels(const struct ruleset *rules, const struct relation *relation);
 
+/* Whether some channel can lead to the stream with events of this type (a JSON string). */
+bool ruleset_may_write(const struct ruleset *rules, struct slice path, struct slice type_json);
+
 /* Whether a change of the row from a to b can change its own audience. */
 bool ruleset_target_columns_differ(const struct ruleset *rules, const struct relation *relation,
                                    struct row a, struct row b);
