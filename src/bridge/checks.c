@@ -124,6 +124,14 @@ static bool refuse_slot(const struct look *look, struct err *err)
                     bridge->settings->slot);
 }
 
+/* The load that was to be compared with these streams has been, and then it was asked. */
+static bool has_been_allowed(const struct look *look)
+{
+    return look->phase == PHASE_COMPARING &&
+           slice_eq(replica_meta(look->bridge->replica, "compares with"),
+                    slice_from_str(look->source));
+}
+
 /* Whether what would be written over is ours. */
 static bool may_go_on(const struct look *look, struct err *err)
 {
@@ -134,7 +142,8 @@ static bool may_go_on(const struct look *look, struct err *err)
         return true;
     if (look->has_rows && !is_replica_ours(look, made_from))
         return refuse_replica(look, made_from, err);
-    if (look->source[0] && !is_of(slice_from_str(look->source), bridge->origin.database))
+    if (look->source[0] && !is_of(slice_from_str(look->source), bridge->origin.database) &&
+        !has_been_allowed(look))
         return refuse_streams(look, err);
     if (!look->has_rows && look->is_known && !look->source[0])
         return refuse_streams(look, err);

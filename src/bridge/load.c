@@ -122,6 +122,8 @@ static bool finish(struct load *load, uint64_t lsn, struct err *err)
               replica_set_meta(bridge->replica, "catalog", buffer_slice(&saved), err) &&
               replica_set_meta(bridge->replica, "loaded at", pg_rows_slice(now, 0, 0), err) &&
               meta_set_lsn(bridge->replica, lsn, err) &&
+              replica_set_meta(bridge->replica, "compares with",
+                               slice_from_str(publisher_source(bridge->publisher)), err) &&
               meta_set_phase(bridge->replica,
                              are_streams_empty ? PHASE_PUBLISHING : PHASE_COMPARING, err) &&
               replica_commit(bridge->replica, err);

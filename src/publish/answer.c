@@ -117,9 +117,10 @@ enum answer_kind answer_read(const struct question *question, long status, struc
     else
         explain(question, status, object, body, err);
     const json_t *epoch = json_object_get(object, "epoch");
-    answer->has_lost_track =
-        !question->is_claim && (status == 409 || (status == 403 && json_is_integer(epoch) &&
-                                                  json_integer_value(epoch) == 0));
+    answer->is_fenced = status == 403 && json_is_integer(epoch);
+    if (answer->is_fenced)
+        answer->epoch = (uint64_t)json_integer_value(epoch);
+    answer->is_gap = status == 409 && !question->is_claim;
     json_decref(object);
     return kind;
 }

@@ -13,10 +13,10 @@ enum { SOURCE_SIZE = 301 };
 
 struct answer {
     struct progress progress;
-    uint64_t epoch; /* of a claim */
+    uint64_t epoch; /* of a claim, or fenced by it */
     char source[SOURCE_SIZE]; /* of a claim; "": the producer has not said */
     bool is_duplicate;
-    bool has_lost_track; /* fatal: the server does not have what was stored before */
+    bool is_fenced, is_gap; /* fatal; with is_fenced, epoch is who may write */
     size_t skipped_count; /* streams that were closed or deleted */
 };
 

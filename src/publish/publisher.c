@@ -94,7 +94,7 @@ static enum answer_kind send_once(struct publisher *publisher, const struct ques
 
 /* Sends until the server has answered for good. ANSWER_RETRY: the publisher closes. */
 static enum answer_kind send_request(struct publisher *publisher, struct slice body,
-                                     struct progress before, struct progress after,
+                                     uint64_t epoch, struct progress before, struct progress after,
                                      struct err *err)
 {
     struct question question = {.url = publisher->batch_url,
@@ -106,7 +106,9 @@ static enum answer_kind send_request(struct publisher *publisher, struct slice b
     for (;; attempts++) {
         enum answer_kind kind = send_once(publisher, &question, body, &answer, err);
         if (kind == ANSWER_FATAL) {
-            publisher->has_lost_track = answer.has_lost_track;
+            /* An epoch that is below ours was before ours, so the server has gone back. */
+            publisher->has_lost_track =
+                answer.is_gap || (answer.is_fenced && answer.epoch < epoch);
             return kind;
         }
         if (kind == ANSWER_STORED)
@@ -146,7 +148,7 @@ static enum answer_kind send_batch(struct publisher *publisher, struct batch *ba
     enum answer_kind kind = ANSWER_STORED;
     struct progress stored = before, reached;
     while (kind == ANSWER_STORED && parts_next(parts, producer, epoch, stored, &body, &reached)) {
-        kind = send_request(publisher, body, stored, reached, err);
+        kind = send_request(publisher, body, epoch, stored, reached, err);
         if (kind != ANSWER_STORED)
             break;
         stored = reached;

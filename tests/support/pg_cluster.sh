@@ -5,6 +5,9 @@
 #   pg_cluster.sh stop DIR                          stops it and removes DIR
 #   pg_cluster.sh crash DIR                         ends it without a checkpoint
 #   pg_cluster.sh restart DIR                       starts it again, which recovers
+#   pg_cluster.sh copy DIR PORT FROM_PORT [standby] a base backup of one that runs, for PORT; as a
+#                                                   standby it goes on following; not started
+#   pg_cluster.sh promote DIR                       makes a standby the primary
 #
 # Run as root, the server belongs to the user postgres (initdb refuses root). The data is in
 # DIR/data, the unix socket and the log are in DIR. NAME=VALUE are settings for postgresql.conf;
@@ -12,7 +15,7 @@
 set -eu
 
 usage() {
-    sed -n '2,11s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,14s/^# \{0,1\}//p' "$0" >&2
     exit 2
 }
 
@@ -109,6 +112,23 @@ stop() {
     rmdir "$dir" 2>/dev/null || true
 }
 
+copy() {
+    [ $# -ge 3 ] || usage
+    dir=$1 port=$2 from=$3
+    mkdir -p "$dir"
+    dir=$(cd "$dir" && pwd)
+    [ "$(id -u)" != 0 ] || chown postgres: "$dir"
+    as_postgres "$(bin_dir)/pg_basebackup" -h 127.0.0.1 -p "$from" -U postgres -D "$dir/data" \
+        -X stream -c fast ${4:+-R}
+    printf "port = %s\nunix_socket_directories = '%s'\n" "$port" "$dir" >>"$dir/data/postgresql.conf"
+}
+
+promote() {
+    [ $# = 1 ] || usage
+    dir=$1
+    as_postgres "$(bin_dir)/pg_ctl" -D "$dir/data" -w -t 60 promote >/dev/null
+}
+
 action=${1:-}
 [ $# = 0 ] || shift
 case $action in
@@ -116,5 +136,7 @@ start) start "$@" ;;
 crash) crash "$@" ;;
 restart) restart "$@" ;;
 stop) stop "$@" ;;
+copy) copy "$@" ;;
+promote) promote "$@" ;;
 *) usage ;;
 esac

@@ -34,6 +34,21 @@ export class Cluster {
     return cluster
   }
 
+  /** A base backup, not started: a standby that follows this cluster, or a backup for later. */
+  async copy(workspace, { name, port, isStandby = false }) {
+    const copy = new Cluster()
+    copy.dir = workspace.path(name)
+    copy.port = port ?? (await freePort())
+    copy.bin = this.bin
+    workspace.onClose(() => copy.stop())
+    await run(SCRIPT, ['copy', copy.dir, String(copy.port), String(this.port), ...(isStandby ? ['standby'] : [])])
+    return copy
+  }
+
+  async promote() {
+    await run(SCRIPT, ['promote', this.dir])
+  }
+
   conninfo(database = 'postgres') {
     return `host=127.0.0.1 port=${this.port} user=postgres dbname=${database}`
   }
@@ -58,7 +73,7 @@ export class Cluster {
     return join(this.bin, name)
   }
 
-  /** Ends it as a crash does, without a checkpoint; restart() recovers. */
+  /** Ends it as a crash does, without a checkpoint; restart() recovers, and starts a copy. */
   async crash() {
     await run(SCRIPT, ['crash', this.dir])
   }
