@@ -283,7 +283,6 @@ static enum publisher_claim ask(struct publisher *publisher, struct slice body,
     long status;
     struct slice text;
     check_is_idle(publisher);
-    publisher->source[0] = '\0';
     bool answered = is_claim ? http_post(publisher->http, question.url, "application/json", body,
                                          CLAIM_TIMEOUT_MS, &status, &text, err)
                              : http_get(publisher->http, question.url, CLAIM_TIMEOUT_MS, &status,
@@ -293,6 +292,7 @@ static enum publisher_claim ask(struct publisher *publisher, struct slice body,
     /* Any web server answers 404; only a stream server knows what a producer is. */
     if (!is_claim && status == 404 && slice_starts_with(text, SLICE("there is no such producer"))) {
         *answer = (struct answer){.epoch = 0}; /* never seen */
+        publisher->source[0] = '\0';
         return PUBLISHER_CLAIMED;
     }
     switch (answer_read(&question, status, text, answer, err)) {

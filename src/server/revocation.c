@@ -1,5 +1,5 @@
 /* What weir.revoked says, as the bridge writes it: State events in a stream below __weir, which
- * nobody else reaches. A stream of the store's, so that it is as durable and as exact as the rows.
+ * nobody but a writer reaches. A stream of the store's, so that it is as durable and as exact as the rows.
  *
  * A row is kept by its key, for the next event about it, and by its subject, for questions. */
 #include "access.h"

