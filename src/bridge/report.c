@@ -38,6 +38,9 @@ static void add_slot(struct buffer *out, const struct report *report)
     buffer_printf(out, "\"slot_active\":%s,", slot->is_active ? "true" : "false");
     add_lsn(out, "written_lsn", slot->written_lsn);
     add_number(out, "retained_wal_bytes", slot->retained_bytes);
+    if (slot->has_limit)
+        add_number(out, "safe_wal_bytes", slot->safe_bytes);
+    buffer_printf(out, "\"wal_at_risk\":%s,", slot->is_at_risk ? "true" : "false");
     add_number(out, "lag_bytes",
                slot->written_lsn > figures->received_lsn ? slot->written_lsn - figures->received_lsn
                                                          : 0);

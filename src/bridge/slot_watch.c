@@ -45,6 +45,28 @@ static void read_state(const struct pg_rows *rows, struct slot_state *state)
     snprintf(state->wal_status, sizeof state->wal_status, "%s", pg_rows_str(rows, 0, 2));
     state->retained_bytes = bytes_of(rows, 3);
     state->unconfirmed_bytes = bytes_of(rows, 4);
+    state->safe_bytes = bytes_of(rows, 5);
+    state->has_limit = !pg_rows_is_null(rows, 0, 5);
+    state->is_at_risk = strcmp(state->wal_status, "unreserved") == 0 ||
+                        strcmp(state->wal_status, "lost") == 0 ||
+                        (state->has_limit && state->safe_bytes < bytes_of(rows, 6) / 5);
+}
+
+/* While there is time to do something about it. */
+static void warn(struct slot_watch *watch, const struct slot_state *state)
+{
+    struct err err;
+    if (state->is_at_risk && !watch->was_at_risk) {
+        err_set(&err, "replication slot %s holds %llu MB of WAL (wal_status %s), and Postgres gives it "
+                      "up soon",
+                watch->slot, (unsigned long long)(state->retained_bytes >> 20), state->wal_status);
+        err_hint(&err, "find out what holds up the bridge or the stream server, or raise "
+                       "max_slot_wal_keep_size; a slot that is lost is mended by comparing everything");
+        log_err(LOG_WARN, "the slot is in danger", &err);
+    }
+    if (!state->is_at_risk && watch->was_at_risk)
+        log_event(LOG_INFO, "the slot is no longer in danger", LOG_STR("slot", watch->slot));
+    watch->was_at_risk = state->is_at_risk;
 }
 
 bool slot_watch_look(struct slot_watch *watch, const char *probe, struct slot_state *state)
@@ -61,6 +83,8 @@ bool slot_watch_look(struct slot_watch *watch, const char *probe, struct slot_st
                  " SELECT wal.lsn, slot.active, slot.wal_status,"
                  "        pg_wal_lsn_diff(wal.lsn, slot.restart_lsn)::bigint,"
                  "        pg_wal_lsn_diff(wal.lsn, slot.confirmed_flush_lsn)::bigint,"
+                 "        slot.safe_wal_size,"
+                 "        pg_size_bytes(current_setting('max_slot_wal_keep_size')),"
                  "        CASE WHEN $3::text IS NOT NULL"
                  "             THEN pg_logical_emit_message(false, $2, $3::text) END"
                  "   FROM wal LEFT JOIN pg_replication_slots AS slot ON slot.slot_name = $1",
@@ -71,6 +95,7 @@ bool slot_watch_look(struct slot_watch *watch, const char *probe, struct slot_st
     }
     read_state(rows, state);
     pg_rows_free(rows);
+    warn(watch, state);
     watch->complaint.message[0] = '\0';
     return true;
 }

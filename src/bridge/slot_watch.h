@@ -7,6 +7,7 @@ struct slot_watch {
     const char *conninfo, *slot;
     struct pg_connection *connection; /* opened when needed */
     struct err complaint;             /* said already */
+    bool was_at_risk;                 /* said already */
 };
 
 struct slot_state {
@@ -15,6 +16,9 @@ struct slot_state {
     uint64_t written_lsn;     /* the end of Postgres's WAL */
     uint64_t retained_bytes;  /* of WAL, for this slot */
     uint64_t unconfirmed_bytes;
+    bool has_limit;           /* Postgres gives the slot up when it needs more than so much WAL */
+    uint64_t safe_bytes;      /* which may still be written until then */
+    bool is_at_risk;          /* less than a fifth of the limit is left, or it has been given up */
 };
 
 void slot_watch_release(struct slot_watch *watch);
