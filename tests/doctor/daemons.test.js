@@ -98,12 +98,13 @@ test('a slot that is there, and no state; and one that somebody else follows', a
   await one.provoke(/^replication slot another exists, but neither the state folder \S+ nor the stream server knows it$/, { args })
 })
 
-test('a slot that is gone is no fault', async () => {
+test('a slot that is gone is made again, and costs something', async () => {
   await one.db.query(`SELECT pg_drop_replication_slot('weir')`)
   const { code, faults } = await one.doctor(...own())
-  assert.equal(code, 0, JSON.stringify(faults))
+  assert.equal(code, 1)
+  assert.match(faults[0].message, /^the bridge will read everything again .*: the replication slot is gone$/)
   const ahead = await one.doctor('--state', path('older'), '--streams', server.streamsUrl)
-  assert.equal(ahead.code, 0)
+  assert.equal(ahead.code, 1)
   assert.match(ahead.faults[0].message, /^the bridge will read everything again .*: the replication slot is gone$/)
 })
 
