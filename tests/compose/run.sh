@@ -7,7 +7,7 @@
 #
 # The engine is its own: data, socket and containers below one temporary folder, which is gone in the
 # end. The base image is made here, by debootstrap, with this machine's way to packages; nothing is
-# pulled.
+# pulled. To try again and again: WEIR_BASE_TAR=FILE keeps the base image there.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 here=$root/tests/compose
@@ -60,15 +60,18 @@ for _ in $(seq 300); do
 done
 docker info >/dev/null
 
-say "debian:bookworm-slim, by debootstrap"
-debootstrap --variant=minbase bookworm "$work/base" >"$work/debootstrap.log" 2>&1 ||
-    { tail "$work/debootstrap.log"; exit 1; }
-rm -rf "$work/base/etc/apt"
-cp -r /etc/apt "$work/base/etc/apt"
-cp -L /etc/ssl/certs/ca-certificates.crt "$work/base/etc/machine-ca.crt"
-tar -C "$work/base" -c . | docker import \
-    --change "ENV NODE_EXTRA_CA_CERTS=/etc/machine-ca.crt" - debian:bookworm-slim >/dev/null
-rm -rf "$work/base"
+base=${WEIR_BASE_TAR:-$work/base.tar}
+if [ ! -e "$base" ]; then
+    say "debian:bookworm-slim, by debootstrap"
+    debootstrap --variant=minbase bookworm "$work/base" >"$work/debootstrap.log" 2>&1 ||
+        { tail "$work/debootstrap.log"; exit 1; }
+    rm -rf "$work/base/etc/apt" "$work/base/var/cache/apt/archives" "$work/base/var/lib/apt/lists"
+    cp -r /etc/apt "$work/base/etc/apt"
+    cp -L /etc/ssl/certs/ca-certificates.crt "$work/base/etc/machine-ca.crt"
+    tar -C "$work/base" -cf "$base" .
+    rm -rf "$work/base"
+fi
+docker import --change "ENV NODE_EXTRA_CA_CERTS=/etc/machine-ca.crt" "$base" debian:bookworm-slim >/dev/null
 
 WEIR_PORT=$(free_port) EXAMPLE_PORT=$(free_port) POSTGRES_PORT=$(free_port)
 export WEIR_PORT EXAMPLE_PORT POSTGRES_PORT

@@ -25,10 +25,12 @@ function script(cluster, port) {
   assert.ok(text.includes(restart))
   const removal = text.indexOf(`psql "$ADMIN" -c "SELECT pg_drop_replication_slot`)
   assert.ok(removal > 0)
+  const look = 'curl -sf http://127.0.0.1:4437/console/ | grep -o "<title>Weir"\n' // the page: open it in a browser
   const endDaemons = 'kill %1 %2\nwait\n' // the page: stop both daemons
-  return [text.slice(0, removal), endDaemons, text.slice(removal)]
+  return [text.slice(0, removal), look, endDaemons, text.slice(removal)]
     .join('')
     .replace(restart, `$AS_POSTGRES pg_ctl -D '${cluster.dir}/data' -l '${cluster.dir}/postgres.log' -w restart >/dev/null`)
+    .replace(/^build\/release\/weir doctor .*$/m, '$& || [ $? = 1 ]') // 1: warnings, as that WAL may grow without limit
     .replace('wait $!\n', 'wait $! || true\n') // curl says that its time is up
     .replaceAll('127.0.0.1:4437', `127.0.0.1:${port}`)
 }
@@ -46,7 +48,7 @@ test('the page works as it stands', async () => {
     mkdirSync(workspace.path('clone/build/release'), { recursive: true })
     symlinkSync(weirProgram(), workspace.path('clone/build/release/weir'))
     const login = (user) => `host=127.0.0.1 port=${cluster.port} dbname=app user=${user}`
-    const { stdout } = await run('bash', ['-euc', `set -m; psql() { command psql -X -v ON_ERROR_STOP=1 "$@"; }\n${script(cluster, port)}`], {
+    const { stdout } = await run('bash', ['-euc', `set -m; trap 'kill $(jobs -p) 2>/dev/null || true' EXIT; psql() { command psql -X -v ON_ERROR_STOP=1 "$@"; }\n${script(cluster, port)}`], {
       cwd: workspace.path('clone'),
       env: {
         ...process.env, ADMIN: login('postgres'), DB: login('app'), BRIDGE: login('weir_bridge'), PATH: `${cluster.bin}:${process.env.PATH}`,
@@ -58,6 +60,8 @@ test('the page works as it stands', async () => {
     assert.match(stdout, /\[\{"type":"todos","key":"1".*"title":"read about rules".*"operation":"insert"/)
     assert.match(stdout, /event: data\ndata:.*"operation":"insert".*"operation":"delete"/s)
     assert.match(stdout, /project todos \| active/)
+    assert.match(stdout, /<title>Weir/)
+    assert.match(stdout, /wal_level/) // of doctor
     const after = await cluster.connect('app')
     const { rows } = await after.query(`SELECT (SELECT count(*) FROM pg_replication_slots) + (SELECT count(*) FROM pg_publication)
       + (SELECT count(*) FROM pg_namespace WHERE nspname = 'weir') + (SELECT count(*) FROM pg_roles WHERE rolname = 'weir_bridge') AS left_over`)
