@@ -33,8 +33,8 @@ const PLOTS = [
     figures: (history) => [history.lag_seconds],
   },
   {
-    title: 'Changes per second',
-    lines: [{ name: 'rows', kind: 'one' }, { name: 'events', kind: 'two' }],
+    title: 'Throughput',
+    lines: [{ name: 'rows/s', kind: 'one' }, { name: 'events/s', kind: 'two' }],
     format: rate,
     figures: (history) => [growth(history.time, history.row_changes), growth(history.time, history.deliveries)],
   },
