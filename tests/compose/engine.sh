@@ -59,6 +59,8 @@ base_image() {
             { tail "$work/debootstrap.log"; exit 1; }
         rm -rf "$work/base/etc/apt" "$work/base/var/cache/apt/archives" "$work/base/var/lib/apt/lists"
         cp -r /etc/apt "$work/base/etc/apt"
+        # As Debian's own image has it: nobody misses a build that a power cut has halved.
+        echo force-unsafe-io >"$work/base/etc/dpkg/dpkg.cfg.d/docker-apt-speedup"
         cp -L /etc/ssl/certs/ca-certificates.crt "$work/base/etc/machine-ca.crt"
         tar -C "$work/base" -cf "$base" .
         rm -rf "$work/base"
