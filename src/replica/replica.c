@@ -62,6 +62,10 @@ static bool fail(struct replica *replica, int code, const char *what, struct err
         return err_hint(err, "the replica has reached --replica-limit; restart with a larger one");
     if (code == ENOSPC)
         return err_hint(err, "make room on the disk of %s", replica->directory);
+    if (code == MDB_INVALID || code == MDB_CORRUPTED || code == MDB_PAGE_NOTFOUND ||
+        code == MDB_VERSION_MISMATCH)
+        return err_hint(err, "replica.mdb is damaged, or not weir's: start over with an empty --state "
+                             "folder, another --slot and new streams");
     return false;
 }
 

@@ -1,9 +1,11 @@
 // What doctor finds in a database: the schema, the rights, the publication, tables, rules, the slot.
 
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import test, { after, before } from 'node:test'
 import { Cluster } from '../e2e/lib/cluster.js'
-import { runWeir } from '../e2e/lib/weir.js'
+import { runWeir, weirProgram } from '../e2e/lib/weir.js'
 import { Workspace } from '../e2e/lib/workspace.js'
 import { Patient } from './doctor.js'
 
@@ -27,6 +29,16 @@ async function withTable(table = 'CREATE TABLE todos (id int PRIMARY KEY, owner_
   return one
 }
 
+/** What it prints on a terminal, which util-linux's script makes. */
+async function onTerminal(args, env = {}) {
+  const command = [weirProgram(), ...args].map((word) => `'${word}'`).join(' ')
+  const child = spawn('script', ['-qec', command, '/dev/null'], { stdio: ['pipe', 'pipe', 'inherit'], env: { ...process.env, ...env } })
+  let text = ''
+  child.stdout.on('data', (chunk) => (text += chunk))
+  await once(child, 'close')
+  return text
+}
+
 test('the role of docs/operations.md passes, with a table and a rule', async () => {
   const one = await withTable()
   await one.db.query(`ALTER PUBLICATION weir ADD TABLE todos;
@@ -39,6 +51,9 @@ test('the role of docs/operations.md passes, with a table and a rule', async () 
   assert.match(output, /^ok {6} connected to PostgreSQL/)
   assert.match(output, /\n0 errors, 0 warnings\n$/)
   assert.ok(!output.includes('\u001b'), 'no colours in a file')
+  const seen = await onTerminal(['doctor', '--db', one.conninfo])
+  assert.match(seen, /^\u001b\[32mok {6}\u001b\[0m connected to PostgreSQL/)
+  assert.ok(!(await onTerminal(['doctor', '--db', one.conninfo], { NO_COLOR: '1' })).includes('\u001b'))
   const slots = await one.db.query('SELECT count(*)::int AS n FROM pg_replication_slots')
   assert.equal(slots.rows[0].n, 0, 'nothing stays behind')
 })

@@ -1,9 +1,11 @@
 // What doctor finds in the server: settings, slots, walsenders, the output plugin, and no way in.
 
 import assert from 'node:assert/strict'
+import { createServer } from 'node:net'
 import test, { after, before } from 'node:test'
 import pg from 'pg'
 import { Cluster } from '../e2e/lib/cluster.js'
+import { until } from '../e2e/lib/wait.js'
 import { Workspace } from '../e2e/lib/workspace.js'
 import { Patient, restart } from './doctor.js'
 
@@ -109,6 +111,11 @@ test('no way in', async () => {
     assert.match(first(faults).mend, hint)
     assert.ok(!JSON.stringify(faults).includes('secret'))
   }
+  const silent = createServer(() => {}).listen(0, '127.0.0.1')
+  workspace.onClose(() => silent.close())
+  await until('the silent server', () => silent.address())
+  const { faults } = await as(`host=127.0.0.1 port=${silent.address().port} user=x connect_timeout=1`).doctor()
+  assert.match(first(faults).message, /^cannot connect to Postgres: no answer in time from 127\.0\.0\.1 port \d+$/)
   await one.db.end()
   await restart(one.cluster, 'superuser_reserved_connections = 2\nmax_connections = 12')
   const all = []
