@@ -17,18 +17,78 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 
 -- The table as the bridge reads it: without tables that inherit from it, with its partitions.
+CREATE OR REPLACE FUNCTION weir.whole_table(target regclass) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT format('%s%I.%I', CASE c.relkind WHEN 'p' THEN '' ELSE 'ONLY ' END, n.nspname, c.relname)
+      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = target
+$$;
+
+-- What of a table is published, beside weir.rules, where that is not all of it: the rows of its row
+-- filter, the columns of its column list. NULL: all, or nothing.
+CREATE OR REPLACE FUNCTION weir.published_part(target regclass) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT format('SELECT tableoid, ctid, %s FROM %s%s',
+                  (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)
+                     FROM pg_attribute a
+                    WHERE a.attrelid = target AND a.attnum > 0 AND NOT a.attisdropped
+                      AND (member.prattrs IS NULL OR a.attnum = ANY (member.prattrs::int2[]))),
+                  weir.whole_table(target),
+                  ' WHERE ' || pg_get_expr(member.prqual, target))
+      FROM pg_publication_tables rules
+      JOIN pg_publication publication ON publication.pubname = rules.pubname
+      JOIN pg_publication_rel member ON member.prpubid = publication.oid
+     WHERE rules.schemaname = 'weir' AND rules.tablename = 'rules' AND member.prrelid = target
+       AND (member.prqual IS NOT NULL OR member.prattrs IS NOT NULL)
+     ORDER BY rules.pubname LIMIT 1
+$$;
+
 CREATE OR REPLACE FUNCTION weir.from_table(target regclass) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT format('FROM %s%I.%I', CASE c.relkind WHEN 'p' THEN '' ELSE 'ONLY ' END,
-                  n.nspname, c.relname)
-      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = target
+    SELECT coalesce('FROM (' || weir.published_part(target) || format(') AS %I', c.relname),
+                    'FROM ' || weir.whole_table(target))
+      FROM pg_class c WHERE c.oid = target
+$$;
+
+-- The tables of which only a part is published, as names that an audience may mean: WITH hides a table
+-- that is named without its schema. One that is named with it cannot be hidden.
+CREATE OR REPLACE FUNCTION weir.published_parts(target regclass, audience text) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    found record;
+    parts text;
+BEGIN
+    FOR found IN
+        SELECT c.oid::regclass AS table_of, c.relname, weir.published_part(c.oid) AS part,
+               n.oid = own.relnamespace OR (n.nspname = 'public' AND NOT EXISTS (
+                   SELECT FROM pg_class nearer WHERE nearer.relnamespace = own.relnamespace
+                      AND nearer.relname = c.relname)) AS is_near
+          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+          JOIN pg_class own ON own.oid = target
+         WHERE c.oid IN (SELECT prrelid FROM pg_publication_rel
+                          WHERE prqual IS NOT NULL OR prattrs IS NOT NULL)
+         ORDER BY c.relname
+    LOOP
+        CONTINUE WHEN found.part IS NULL;
+        IF audience ~* ('\.\s*"?' || regexp_replace(found.relname, '(\W)', '\\\1', 'g') || '(?![\w$])') THEN
+            RAISE EXCEPTION 'only a part of table % is published, and the audience names it with its schema',
+                found.table_of
+                USING ERRCODE = 'feature_not_supported',
+                      HINT = 'name it without its schema, or give the column of that name another';
+        END IF;
+        IF found.is_near THEN
+            parts := concat_ws(', ', parts, format('%I AS NOT MATERIALIZED (%s)', found.relname, found.part));
+        END IF;
+    END LOOP;
+    RETURN parts;
+END
 $$;
 
 -- Each row of the table beside each of its subjects, as weir.check_audience() has planned it.
 CREATE OR REPLACE FUNCTION weir.from_audience(target regclass, audience text) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT weir.from_table(target)
-           || format(E', LATERAL (\n%s\n) AS weir_audience(subject)', audience)
+           || format(E', LATERAL (%s(\n%s\n)) AS weir_audience(subject)',
+                     'WITH ' || weir.published_parts(target, audience) || ' ', audience)
 $$;
 
 -- Where names of an audience are looked up.
@@ -149,9 +209,12 @@ BEGIN
     reason := CASE
         WHEN published IS NULL
             THEN format('table %s is not published, so nobody sees its rows', relation)
+        WHEN NOT weir.ask(relation, format('SELECT EXISTS (SELECT FROM %s WHERE %s)',
+                          weir.whole_table(relation), weir.key_condition(relation, key)), NULL)
+            THEN format('table %s has no row with this key', relation)
         WHEN NOT weir.ask(relation, format('SELECT EXISTS (SELECT %s WHERE %s)',
                           weir.from_table(relation), weir.key_condition(relation, key)), NULL)
-            THEN format('table %s has no row with this key', relation)
+            THEN format('the row is outside of the row filter with which table %s is published', relation)
         WHEN NOT EXISTS (SELECT FROM weir.rules r WHERE r.relation = explain.relation)
             THEN format('no rule shows rows of table %s', relation)
     END;
