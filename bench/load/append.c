@@ -8,6 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define STREAM_PATH "/v1/stream/load/"
+
+enum { STREAM_DIGITS = 7 };
+
 struct writers;
 
 struct writer {
@@ -21,18 +25,27 @@ struct writers {
     struct load load;
     const struct load_settings *settings;
     struct buffer event;
+    size_t digits_at; /* in each request */
     struct latencies latencies;
     uint64_t random, next_stream, until_us, done, failed, reconnects, in_flight;
     bool is_creating;
 };
 
-static void add_head(struct buffer *out, const char *method, uint64_t stream, size_t len)
+/* The requests of a writer differ in the stream alone, the digits of which are written over. */
+static void make_request(struct buffer *out, const char *method, struct slice body)
 {
     buffer_clear(out);
     buffer_printf(out,
-                  "%s /v1/stream/load/%" PRIu64 " HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+                  "%s " STREAM_PATH "%0*d HTTP/1.1\r\nHost: 127.0.0.1\r\n"
                   "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n",
-                  method, stream, len);
+                  method, STREAM_DIGITS, 0, body.len);
+    buffer_add_slice(out, body);
+}
+
+static void set_stream(struct writer *writer, uint64_t stream)
+{
+    for (size_t i = STREAM_DIGITS; i-- > 0; stream /= 10)
+        writer->request.data[writer->writers->digits_at + i] = (char)('0' + stream % 10);
 }
 
 static void send_next(struct writer *writer)
@@ -46,13 +59,8 @@ static void send_next(struct writer *writer)
         writers->load.is_finished = writers->in_flight == 0;
         return;
     }
-    if (writers->is_creating) {
-        add_head(&writer->request, "PUT", writers->next_stream++, 0);
-    } else {
-        uint64_t stream = random_next(&writers->random) % settings->streams;
-        add_head(&writer->request, "POST", stream, writers->event.len);
-        buffer_add_slice(&writer->request, buffer_slice(&writers->event));
-    }
+    set_stream(writer, writers->is_creating ? writers->next_stream++
+                                            : random_next(&writers->random) % settings->streams);
     writers->in_flight++;
     connection_send(&writer->connection, buffer_slice(&writer->request));
 }
@@ -98,11 +106,15 @@ static void run(const struct load_settings *settings, bool is_creating)
     struct writer *all = calloc(settings->connections, sizeof *all);
     check(all != NULL);
     load_open(&writers.load, settings->port, settings->server_pid);
-    event_make(&writers.event, 1000000, settings->bytes);
+    const char *method = is_creating ? "PUT" : "POST";
+    if (!is_creating)
+        event_make(&writers.event, 1000000, settings->bytes);
+    writers.digits_at = strlen(method) + 1 + strlen(STREAM_PATH);
     struct span span = span_begin(&writers.load);
     writers.until_us = clock_monotonic_us() + settings->ms * 1000;
     for (size_t i = 0; i < settings->connections; i++) {
         all[i].writers = &writers;
+        make_request(&all[i].request, method, buffer_slice(&writers.event));
         connection_open(&all[i].connection, &writers.load, &handlers, &all[i]);
         send_next(&all[i]);
     }

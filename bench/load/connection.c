@@ -13,7 +13,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { RECEIVE_SIZE = 256 << 10, EVENTS = 256 };
+enum { RECEIVE_SIZE = 256 << 10, EVENTS = 256, ENDING = EPOLLRDHUP | EPOLLHUP | EPOLLERR };
+
+/* By edges: the kernel then looks at each socket once an event, not once more to see it empty. */
+static const uint32_t EVENTS_ALWAYS = EPOLLIN | EPOLLRDHUP | EPOLLET;
 
 static char received[RECEIVE_SIZE];
 
@@ -56,7 +59,7 @@ void connection_open(struct connection *connection, struct load *load,
         load_fail("connect: %s", strerror(errno));
     *connection = (struct connection){
         .load = load, .handlers = handlers, .owner = owner, .fd = fd, .head = connection->head};
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
+    struct epoll_event event = {.events = EVENTS_ALWAYS, .data.ptr = connection};
     check(epoll_ctl(load->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0);
 }
 
@@ -77,7 +80,7 @@ static void end(struct connection *connection)
 
 static void wait_to_send(struct connection *connection, bool is_waiting)
 {
-    struct epoll_event event = {.events = EPOLLIN | (is_waiting ? EPOLLOUT : 0u),
+    struct epoll_event event = {.events = EVENTS_ALWAYS | (is_waiting ? EPOLLOUT : 0u),
                                 .data.ptr = connection};
     if (connection->is_waiting_to_send == is_waiting)
         return;
@@ -137,8 +140,14 @@ static void finish(struct connection *connection)
 /* What comes behind the head follows from it. */
 static void read_head(struct connection *connection)
 {
-    if (sscanf(connection->head, "HTTP/1.1 %d", &connection->status) != 1)
+    static const char version[] = "HTTP/1.1 ";
+    if (strncmp(connection->head, version, sizeof version - 1) != 0)
         load_fail("not an answer: %.40s", connection->head);
+    connection->status = atoi(connection->head + sizeof version - 1);
+    connection->left = 0;
+    connection->stage = STAGE_CONTENT;
+    if (connection->status == 204 || connection->status == 304)
+        return;
     struct slice length = connection_header(connection, "Content-Length");
     if (slice_eq_str(connection_header(connection, "Transfer-Encoding"), "chunked")) {
         connection->stage = STAGE_CHUNK_LINE;
@@ -146,9 +155,8 @@ static void read_head(struct connection *connection)
         return;
     }
     connection->left = length.data ? strtoull(length.data, NULL, 10) : 0;
-    if (!length.data && connection->status != 204 && connection->status != 304)
+    if (!length.data)
         load_fail("an answer of unknown length, with status %d", connection->status);
-    connection->stage = STAGE_CONTENT;
 }
 
 static struct slice take(struct slice *bytes, size_t len)
@@ -243,18 +251,24 @@ static void take_bytes(struct connection *connection, struct slice *bytes)
         finish(connection);
 }
 
-static void receive(struct connection *connection)
+/* All that there is. A short read has emptied the socket, unless its end is behind what was read. */
+static void receive(struct connection *connection, bool is_ending)
 {
-    ssize_t count = recv(connection->fd, received, sizeof received, 0);
-    if (count < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    if (count <= 0) {
-        end(connection);
-        return;
-    }
-    struct slice bytes = slice_of(received, (size_t)count);
-    while (bytes.len && connection->fd >= 0)
-        take_bytes(connection, &bytes);
+    ssize_t count;
+    int fd = connection->fd;
+    do {
+        count = recv(fd, received, sizeof received, 0);
+        if (count < 0 && (errno == EAGAIN || errno == EINTR))
+            return;
+        if (count <= 0) {
+            end(connection);
+            return;
+        }
+        struct slice bytes = slice_of(received, (size_t)count);
+        while (bytes.len && connection->fd >= 0)
+            take_bytes(connection, &bytes);
+    } while (connection->fd == fd && !connection->load->is_finished &&
+             (is_ending || count == (ssize_t)sizeof received));
 }
 
 void load_run(struct load *load)
@@ -269,8 +283,8 @@ void load_run(struct load *load)
             struct connection *connection = events[i].data.ptr;
             if (connection->fd >= 0 && events[i].events & EPOLLOUT)
                 send_rest(connection);
-            if (connection->fd >= 0 && events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR))
-                receive(connection);
+            if (connection->fd >= 0 && events[i].events & (EPOLLIN | ENDING))
+                receive(connection, (events[i].events & ENDING) != 0);
         }
     }
 }

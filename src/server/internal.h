@@ -1,8 +1,11 @@
 /* struct server and struct request: what the parts of the server share. One thread, the loop's.
  *
  * A request goes: received whole -> routed -> answered, or waiting for something (a commit, room in
- * the store, new data). Waiting means that its connection is suspended in libmicrohttpd, which then
- * neither times out nor notices a disconnect; request_wake() makes it go on. */
+ * the store, new data); request_wake() makes it go on. Mostly, waiting means that its connection is
+ * suspended in libmicrohttpd, which then neither times out nor notices a disconnect. That takes it
+ * out of an epoll set and puts it back again, which costs more than all that is done with a small
+ * append. So some of those who wait for a commit, which is soon over, are not suspended: they have
+ * no answer yet, and libmicrohttpd asks again in each run. */
 #pragma once
 
 #include "timer.h"
@@ -50,10 +53,13 @@ struct request {
     struct buffer body;
 
     enum waiting waiting;
+    bool is_suspended;         /* while it waits */
+    uint64_t asked_since_ms;   /* when it is not */
     struct request_list *list; /* that it waits in */
     struct request *previous, *next;
     uint64_t ticket;
     struct MHD_Response *response; /* decided on, not sent */
+    struct MHD_Response *lent;     /* of the server's plain answers */
     unsigned status;
 
     enum live live;
@@ -74,6 +80,14 @@ struct page_cache;
 struct reports;
 struct history;
 
+enum { PLAIN_ANSWERS_MAX = 256 };
+
+/* Answers that differ in their offset alone, kept to be used again: reply.c. */
+struct plain_answers {
+    struct MHD_Response *kept[PLAIN_ANSWERS_MAX];
+    size_t count;
+};
+
 struct server_counters {
     uint64_t requests, requests_by_class[6], live_readers, batches, batch_events;
     uint64_t body_bytes_in, body_bytes_out;
@@ -90,12 +104,15 @@ struct server {
     struct timer_list receivers, senders;   /* requests, by when they began */
     int hang_ups_fd;                        /* epoll of connections whose request waits for data */
     struct page_cache *pages;
+    struct plain_answers plain_answers;
     struct subscriptions *subscriptions;
     struct access *access; /* NULL: everybody may do everything */
     struct tls *tls;       /* NULL: plain HTTP */
     size_t active_requests;
     size_t bodies_held; /* bytes, of all requests */
+    size_t asked_again; /* requests that wait without being suspended */
     bool has_woken;     /* somebody must run before the loop sleeps */
+    bool has_moved;     /* libmicrohttpd may have more to do at once */
     bool is_draining;
     bool has_console; /* console.h */
     uint64_t drain_deadline_ms;
@@ -118,7 +135,11 @@ void request_done(void *server, struct MHD_Connection *connection, void **contex
 /* A header's value; data NULL when it is not there. Borrowed from the request. */
 struct slice request_header(const struct request *request, const char *name);
 
-/* Suspends. The request is routed again when woken, unless it has an answer. */
+/* Each of those not suspended costs something in each run, and libmicrohttpd cuts it after the idle
+ * time-out: so not too many, not for long, and none that is large. */
+enum { ASKED_AGAIN_MAX = 256, ASKED_AGAIN_FOR_MS = 20, ASKED_AGAIN_BODY_MAX = 64 << 10 };
+
+/* The request is routed again when woken, unless it has an answer. */
 void request_wait(struct request *request, enum waiting waiting, struct request_list *list);
 void request_wake(struct request *request);
 
@@ -143,6 +164,11 @@ void reply_header(struct request *request, const char *name, const char *value);
 void reply_header_slice(struct request *request, const char *name, struct slice value);
 void reply_header_uint(struct request *request, const char *name, uint64_t value);
 void reply_offset(struct request *request, uint64_t position);
+
+/* 204 with an offset and the common headers: what nearly every append gets. Nothing may be added. */
+void reply_plain(struct request *request, uint64_t position);
+void reply_plain_done(struct request *request);
+void reply_plain_release(struct server *server);
 
 /* True when a write may be decided on; otherwise the request waits, or is told that there is no
  * room. */

@@ -68,19 +68,20 @@ static bool take_field(struct slice *text, size_t digits, const char *behind, in
     return true;
 }
 
-static void take_fraction(struct slice *text, int *ms)
+/* False for a point without digits. */
+static bool take_fraction(struct slice *text, int *ms)
 {
     int scale = 100;
+    size_t len = 1;
     *ms = 0;
-    if (text->len < 2 || text->data[0] != '.')
-        return;
-    do {
-        *text = slice_of(text->data + 1, text->len - 1);
-        if (!text->len || text->data[0] < '0' || text->data[0] > '9')
-            return;
-        *ms += (text->data[0] - '0') * scale;
+    if (!text->len || text->data[0] != '.')
+        return true;
+    for (; len < text->len && text->data[len] >= '0' && text->data[len] <= '9'; len++) {
+        *ms += (text->data[len] - '0') * scale;
         scale /= 10;
-    } while (true);
+    }
+    *text = slice_of(text->data + len, text->len - len);
+    return len > 1;
 }
 
 static bool take_zone(struct slice text, int *minutes)
@@ -108,9 +109,8 @@ bool parse_time(struct slice text, int64_t *wall_ms)
         !take_field(&text, 2, "Tt ", &day) || !take_field(&text, 2, ":", &hour) ||
         !take_field(&text, 2, ":", &minute) || !take_field(&text, 2, NULL, &second))
         return false;
-    take_fraction(&text, &ms);
-    if (!take_zone(text, &zone) || month < 1 || month > 12 || day < 1 || hour > 23 || minute > 59 ||
-        second > 60)
+    if (!take_fraction(&text, &ms) || !take_zone(text, &zone) || month < 1 || month > 12 ||
+        day < 1 || hour > 23 || minute > 59 || second > 60)
         return false;
     struct tm parts = {.tm_year = year - 1900,
                        .tm_mon = month - 1,

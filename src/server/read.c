@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <strings.h>
 
 enum { ETAG_SIZE = 96 };
 
@@ -17,17 +18,45 @@ static void format_etag(const struct stream *stream, uint64_t start, uint64_t en
              is_closed ? ":c" : "");
 }
 
-/* If-None-Match is a list of tags, weak ones among them, or a star. */
-static bool matches_etag(struct slice header, const char *etag)
+/* The tag that a list of them begins with, a weak one without its mark; data NULL when there is
+ * none. rest is what follows. */
+static struct slice first_etag(const char *list, const char **rest)
 {
-    size_t len = strlen(etag);
-    if (slice_eq_str(header, "*"))
-        return true;
-    for (size_t i = 0; i + len <= header.len; i++) {
-        if (memcmp(header.data + i, etag, len) == 0)
-            return true;
-    }
-    return false;
+    list += strspn(list, " \t,");
+    if (strncmp(list, "W/", 2) == 0)
+        list += 2;
+    const char *end = *list == '"' ? strchr(list + 1, '"') : NULL;
+    if (!end)
+        return SLICE_NONE;
+    *rest = end + 1;
+    return slice_of(list, (size_t)(end + 1 - list));
+}
+
+struct etag_search {
+    const char *etag;
+    bool is_found;
+};
+
+/* If-None-Match is a list of tags, or a star, and may be there more than once. RFC 9110, 13.1.2. */
+static enum MHD_Result search_etag(void *context, enum MHD_ValueKind kind, const char *name,
+                                   const char *value)
+{
+    struct etag_search *search = context;
+    struct slice etag;
+    (void)kind;
+    if (!value || strcasecmp(name, "If-None-Match") != 0)
+        return MHD_YES;
+    search->is_found = search->is_found || value[strspn(value, " \t")] == '*';
+    while (!search->is_found && (etag = first_etag(value, &value)).data)
+        search->is_found = slice_eq_str(etag, search->etag);
+    return MHD_YES;
+}
+
+static bool has_etag(const struct request *request, const char *etag)
+{
+    struct etag_search search = {.etag = etag};
+    MHD_get_connection_values(request->connection, MHD_HEADER_KIND, search_etag, &search);
+    return search.is_found;
 }
 
 /* A page with more behind it never changes; one that ends at the tail is to be asked for again. */
@@ -79,8 +108,7 @@ void reply_page(struct request *request, struct stream *stream, uint64_t positio
         return;
     }
     format_etag(stream, position, page.end, page.is_closed, etag);
-    struct slice wanted = request_header(request, "If-None-Match");
-    if (wanted.data && request->live == LIVE_NOT && matches_etag(wanted, etag))
+    if (request->live == LIVE_NOT && has_etag(request, etag))
         reply_empty(request, MHD_HTTP_NOT_MODIFIED);
     else
         reply_blob(request, MHD_HTTP_OK, blob_hold(page.blob));

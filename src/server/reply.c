@@ -23,11 +23,13 @@ void reply_header_uint(struct request *request, const char *name, uint64_t value
     reply_header(request, name, text);
 }
 
+static const char offset_header[] = "Stream-Next-Offset";
+
 void reply_offset(struct request *request, uint64_t position)
 {
     char text[OFFSET_TEXT_SIZE];
     format_offset(position, text);
-    reply_header(request, "Stream-Next-Offset", text);
+    reply_header(request, offset_header, text);
 }
 
 /* Protocol 12.7, and what lets a page of another origin read the answer. */
@@ -80,6 +82,45 @@ void reply_json(struct request *request, unsigned status, struct slice json)
 void reply_empty(struct request *request, unsigned status)
 {
     reply_bytes(request, status, SLICE(""));
+}
+
+/* ---- Plain answers ----
+ *
+ * An answer is a dozen allocations, most of them for headers that are always the same. So whole
+ * answers are kept, and given another offset when they are used again; that is once libmicrohttpd
+ * has told that the request is done, as it reads them until then. */
+
+void reply_plain(struct request *request, uint64_t position)
+{
+    struct plain_answers *answers = &request->server->plain_answers;
+    if (answers->count) {
+        request->response = answers->kept[--answers->count];
+        request->status = MHD_HTTP_NO_CONTENT;
+    } else {
+        reply_empty(request, MHD_HTTP_NO_CONTENT);
+    }
+    reply_offset(request, position);
+    request->lent = request->response;
+}
+
+void reply_plain_done(struct request *request)
+{
+    struct plain_answers *answers = &request->server->plain_answers;
+    struct MHD_Response *response = request->lent;
+    const char *offset = MHD_get_response_header(response, offset_header);
+    check(offset && MHD_del_response_header(response, offset_header, offset) == MHD_YES);
+    request->lent = request->response = NULL;
+    if (answers->count < PLAIN_ANSWERS_MAX)
+        answers->kept[answers->count++] = response;
+    else
+        MHD_destroy_response(response);
+}
+
+void reply_plain_release(struct server *server)
+{
+    struct plain_answers *answers = &server->plain_answers;
+    while (answers->count)
+        MHD_destroy_response(answers->kept[--answers->count]);
 }
 
 static void drop_blob(void *blob)

@@ -9,6 +9,15 @@
 
 enum { REQUEST_MAGIC = 0x52455155 };
 
+/* A target may come with scheme and host before it, as a proxy is asked (RFC 9112, 3.2.2). */
+static const char *origin_form(const char *uri)
+{
+    size_t scheme = strncasecmp(uri, "http://", 7) == 0    ? 7
+                    : strncasecmp(uri, "https://", 8) == 0 ? 8
+                                                           : 0;
+    return scheme ? uri + scheme + strcspn(uri + scheme, "/") : uri;
+}
+
 void *request_new(void *context, const char *uri, struct MHD_Connection *connection)
 {
     struct server *server = context;
@@ -17,7 +26,7 @@ void *request_new(void *context, const char *uri, struct MHD_Connection *connect
     request->magic = REQUEST_MAGIC;
     request->server = server;
     request->connection = connection;
-    request->uri = strdup(uri);
+    request->uri = strdup(origin_form(uri));
     check(request->uri != NULL);
     request->peer = connection_of(connection);
     request->peer->request = request;
@@ -32,6 +41,7 @@ static void leave_list(struct request *request)
     struct request_list *list = request->list;
     if (!list)
         return;
+    request->server->asked_again -= !request->is_suspended;
     *(request->previous ? &request->previous->next : &list->first) = request->next;
     *(request->next ? &request->next->previous : &list->last) = request->previous;
     request->previous = request->next = NULL;
@@ -66,7 +76,9 @@ void request_done(void *context, struct MHD_Connection *connection, void **own,
     request->peer->request = NULL;
     request->peer->steps++;
     access_release(request);
-    if (request->response)
+    if (request->lent)
+        reply_plain_done(request);
+    else if (request->response)
         MHD_destroy_response(request->response);
     release_body(request);
     free(request->uri);
@@ -83,6 +95,9 @@ struct slice request_header(const struct request *request, const char *name)
                                       &value, &len) == MHD_NO ||
         !value)
         return SLICE_NONE;
+    /* libmicrohttpd leaves what may stand behind it (RFC 9110, 5.5). */
+    while (len && (value[len - 1] == ' ' || value[len - 1] == '\t'))
+        len--;
     return slice_of(value, len);
 }
 
@@ -94,6 +109,24 @@ void request_wait(struct request *request, enum waiting waiting, struct request_
     request->previous = list->last;
     *(list->last ? &list->last->next : &list->first) = request;
     list->last = request;
+    struct server *server = request->server;
+    request->is_suspended = waiting != WAITING_COMMIT || server->asked_again == ASKED_AGAIN_MAX ||
+                            request->body.len > ASKED_AGAIN_BODY_MAX;
+    if (request->is_suspended) {
+        MHD_suspend_connection(request->connection);
+        return;
+    }
+    server->asked_again++;
+    request->asked_since_ms = clock_monotonic_ms();
+}
+
+/* The disk takes its time. */
+static void suspend_if_long(struct request *request)
+{
+    if (clock_monotonic_ms() - request->asked_since_ms < ASKED_AGAIN_FOR_MS)
+        return;
+    request->is_suspended = true;
+    request->server->asked_again--;
     MHD_suspend_connection(request->connection);
 }
 
@@ -104,7 +137,8 @@ void request_wake(struct request *request)
     request->waiting = WAITING_NOT;
     request->server->has_woken = true;
     request->peer->steps++;
-    MHD_resume_connection(request->connection);
+    if (request->is_suspended)
+        MHD_resume_connection(request->connection);
 }
 
 void request_hold(struct request *request, struct timer_list *holders)
@@ -204,6 +238,24 @@ static bool has_ambiguous_length(const struct request *request)
 
 enum { BODIES_HELD = 2 }; /* of the largest size, at the same time */
 
+/* Reasons to refuse a request by its head, whatever it is for. NULL: none. */
+static const char *what_is_wrong(const struct request *request, const char *version)
+{
+    if (has_ambiguous_length(request))
+        return "the request has more than one length";
+    if (strcmp(version, MHD_HTTP_VERSION_1_1) == 0 && !request_header(request, "Host").data)
+        return "an HTTP/1.1 request needs a Host header";
+    return NULL;
+}
+
+/* In a way that libmicrohttpd does not undo. */
+static bool is_encoded(const struct request *request)
+{
+    const char *encoding = MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND,
+                                                       MHD_HTTP_HEADER_TRANSFER_ENCODING);
+    return encoding && strcasecmp(encoding, "chunked") != 0;
+}
+
 static bool has_room_for(struct request *request, size_t len)
 {
     struct server *server = request->server;
@@ -220,6 +272,7 @@ static bool has_room_for(struct request *request, size_t len)
 static void take_body(struct request *request, const char *upload, size_t len)
 {
     request->server->counters.body_bytes_in += len;
+    request->server->has_moved = true;
     request->is_too_large = request->is_too_large || !has_room_for(request, len);
     if (request->is_too_large) {
         release_body(request);
@@ -235,10 +288,12 @@ static enum MHD_Result send_answer(struct request *request)
 {
     struct MHD_Response *response = request->response;
     request->response = NULL;
+    request->server->has_moved = true;
     unsigned class = request->status / 100;
     request->server->counters.requests_by_class[class < 6 ? class : 0]++;
     enum MHD_Result result = MHD_queue_response(request->connection, request->status, response);
-    MHD_destroy_response(response);
+    if (!request->lent)
+        MHD_destroy_response(response);
     return result;
 }
 
@@ -259,8 +314,11 @@ enum MHD_Result request_handle(void *server, struct MHD_Connection *connection, 
     struct request *request = *context;
     (void)server;
     (void)url;
-    (void)version;
     check(request && request->magic == REQUEST_MAGIC && request->connection == connection);
+    if (request->waiting != WAITING_NOT) {
+        suspend_if_long(request);
+        return MHD_YES;
+    }
     if (!request->is_begun) {
         request->is_begun = true;
         request->method = method_of(method);
@@ -268,10 +326,13 @@ enum MHD_Result request_handle(void *server, struct MHD_Connection *connection, 
         /* An answer ahead of the body costs the connection, so not where there is none. */
         if (!route_admits(request))
             return has_body(request) ? send_answer(request) : MHD_YES;
+        const char *wrong = what_is_wrong(request, version);
         if (announces_too_much(request))
             reply_too_large(request);
-        else if (has_ambiguous_length(request))
-            reply_text(request, MHD_HTTP_BAD_REQUEST, "the request has more than one length");
+        else if (wrong)
+            reply_text(request, MHD_HTTP_BAD_REQUEST, wrong);
+        else if (is_encoded(request))
+            reply_text(request, MHD_HTTP_NOT_IMPLEMENTED, "the only transfer coding is chunked");
         return request->response ? send_answer(request) : MHD_YES;
     }
     if (*upload_len) {

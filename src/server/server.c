@@ -1,6 +1,7 @@
-/* Starting, the loop, and stopping. One turn of the loop: libmicrohttpd runs what the sockets have,
- * the store takes what the threads have finished and hands over what was decided on, whoever waited
- * for it is woken, timers expire; and again without sleeping while somebody was woken. */
+/* Starting, the loop, and stopping. One turn of the loop: the store takes in what its threads have
+ * finished and hands over what is there, whoever waited for that is woken, timers expire;
+ * libmicrohttpd runs who was woken and what the sockets have; the store hands over what was decided
+ * on meanwhile, if the commit thread is idle. */
 #include "access.h"
 #include "connection.h"
 #include "console.h"
@@ -205,10 +206,18 @@ static int sleep_ms(struct server *server)
     MHD_UNSIGNED_LONG_LONG http_ms;
     if (server->has_woken)
         return 0;
+    /* To libmicrohttpd those that wait for a commit are ready to go on, so it is not asked: the end
+     * of the commit ends the sleep. */
+    bool is_committing = server->asked_again != 0;
+    if (is_committing && server->has_moved)
+        return 0;
+    if (is_committing)
+        until_ms = now_ms + ASKED_AGAIN_FOR_MS;
     until_ms = earliest(until_ms, &server->long_polls);
     until_ms = earliest(until_ms, &server->heartbeats);
     until_ms = earliest(until_ms, &server->lifetimes);
-    if (MHD_get_timeout(server->daemon, &http_ms) == MHD_YES && now_ms + http_ms < until_ms)
+    if (!is_committing && MHD_get_timeout(server->daemon, &http_ms) == MHD_YES &&
+        now_ms + http_ms < until_ms)
         until_ms = now_ms + http_ms;
     return until_ms > now_ms ? (int)(until_ms - now_ms) : 0;
 }
@@ -247,33 +256,46 @@ static bool is_drained(const struct server *server)
            (server->active_requests == 0 || clock_monotonic_ms() >= server->drain_deadline_ms);
 }
 
-/* What they write must not wait for the next tick. */
-static void run_subscriptions(struct server *server)
+/* What libmicrohttpd and the store have is looked for in every turn anyway. */
+static void wait_for_events(struct server *server, const struct loop *loop)
 {
-    uint64_t staged = store_staged(server->store);
-    subscriptions_run(server);
-    server->has_woken = server->has_woken || store_staged(server->store) != staged;
+    struct epoll_event events[8];
+    struct signalfd_siginfo signal;
+    int count = epoll_wait(loop->epoll_fd, events, 8, sleep_ms(server));
+    server->has_woken = server->has_moved = false;
+    for (int i = 0; i < count; i++) {
+        if (events[i].data.fd == server->hang_ups_fd)
+            connections_take_hang_ups(server);
+        if (events[i].data.fd == loop->signal_fd &&
+            read(loop->signal_fd, &signal, sizeof signal) == (ssize_t)sizeof signal)
+            begin_drain(server);
+    }
+}
+
+/* Who is woken decides on an answer in one run, which is sent in the next. */
+static void run_http(struct server *server)
+{
+    bool has_woken = server->has_woken;
+    server->has_woken = false;
+    check(MHD_run(server->daemon) == MHD_YES);
+    if (has_woken)
+        check(MHD_run(server->daemon) == MHD_YES);
 }
 
 static void run_loop(struct server *server, const struct loop *loop)
 {
     while (!is_drained(server)) {
-        struct epoll_event events[8];
-        struct signalfd_siginfo signal;
-        epoll_wait(loop->epoll_fd, events, 8, sleep_ms(server));
-        server->has_woken = false;
-        if (read(loop->signal_fd, &signal, sizeof signal) == (ssize_t)sizeof signal)
-            begin_drain(server);
-        connections_take_hang_ups(server);
-        check(MHD_run(server->daemon) == MHD_YES);
+        wait_for_events(server, loop);
         store_turn(server->store);
         tls_run(server->tls);
         access_run(server);
-        run_subscriptions(server);
+        subscriptions_run(server);
         wake_waiting(server);
         live_expire(server, clock_monotonic_ms());
         connections_expire(server, clock_monotonic_ms());
         history_tick(server->history, server, clock_monotonic_ms());
+        run_http(server);
+        store_hand_over(server->store);
     }
 }
 
@@ -369,6 +391,7 @@ bool server_run(const struct server_settings *settings, struct err *err)
     subscriptions_open(&server);
     bool ok = serve(&server, listener, err);
     subscriptions_close(server.subscriptions);
+    reply_plain_release(&server);
     page_cache_free(server.pages);
     reports_free(server.reports);
     history_free(server.history);

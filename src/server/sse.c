@@ -158,6 +158,7 @@ static ssize_t pull(void *context, uint64_t position, char *out, size_t room)
     }
     if (count) {
         server->counters.body_bytes_out += count;
+        server->has_moved = true;
         set_heartbeat(request);
         return (ssize_t)count;
     }

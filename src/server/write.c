@@ -217,6 +217,10 @@ static void reply_append(struct request *request, const struct append_request *a
                          enum append_result result, const struct append_answer *answer)
 {
     bool is_producers_data = result == APPEND_OK && append->has_producer && append->body.len;
+    if (!append->has_producer && !answer->is_closed) {
+        reply_plain(request, answer->tail);
+        return;
+    }
     reply_empty(request, is_producers_data ? MHD_HTTP_OK : MHD_HTTP_NO_CONTENT);
     reply_offset(request, answer->tail);
     add_closed(request, answer->is_closed);

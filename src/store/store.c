@@ -186,14 +186,17 @@ void store_turn(struct store *store)
     }
     collect_checkpoint(store, false);
     store_expire(store);
-    if (commit_is_idle(store->commit)) {
-        if (!frame_is_empty(store->open))
-            hand_over(store);
-        if (frame_is_empty(store->open) && is_checkpoint_due(store))
-            store_cut(store);
-    }
+    store_hand_over(store);
+    if (frame_is_empty(store->open) && is_checkpoint_due(store))
+        store_cut(store);
     start_job(store);
     store_trim_memory(store);
+}
+
+void store_hand_over(struct store *store)
+{
+    if (!frame_is_empty(store->open) && commit_is_idle(store->commit))
+        hand_over(store);
 }
 
 /* ---- Opening and closing ---- */

@@ -64,15 +64,16 @@ async function create(daemon, model, path) {
   const stream = model.find(path)
   const isClosed = draw(10) === 0
   const messages = draw(3) === 0 ? newMessages(type, type === types[0] ? 1 + draw(3) : 1) : []
-  const headers = { 'content-type': type, ...(isClosed && { 'stream-closed': 'true' }) }
+  const ttl = pick([undefined, undefined, '3600', '7200'])
+  const headers = { 'content-type': type, ...(isClosed && { 'stream-closed': 'true' }), ...(ttl && { 'stream-ttl': ttl }) }
   const answer = await daemon.put(path, headers, messages.length ? bodyOf(type, messages) : undefined)
   if (!stream) {
     assert.equal(answer.status, 201)
     assert.equal(answer.headers.get('stream-next-offset'), offsetOf(lengthOf(messages)))
-    model.streams.set(path, { path, type, isClosed, messages, forks: 0, producers: new Map() })
+    model.streams.set(path, { path, type, ttl, isClosed, messages, forks: 0, producers: new Map() })
   } else {
     const isSame = !stream.isDeleted && !stream.source && stream.type === type &&
-      stream.isClosed === isClosed
+      stream.isClosed === isClosed && stream.ttl === ttl
     assert.equal(answer.status, isSame ? 200 : 409)
   }
 }
@@ -100,7 +101,7 @@ async function fork(daemon, model, path, from) {
   if (source.isDeleted) return
   assert.equal(answer.headers.get('content-type'), source.type)
   source.forks++
-  model.streams.set(path, { path, type: source.type, isClosed: false, messages: inherited, forks: 0,
+  model.streams.set(path, { path, type: source.type, ttl: source.ttl, isClosed: false, messages: inherited, forks: 0,
     source, producers: new Map() })
 }
 
@@ -171,6 +172,28 @@ async function remove(daemon, model, path) {
   if (stream && !stream.isDeleted) model.remove(path)
 }
 
+function endOfSomeAppend(stream) {
+  let at = draw(stream.messages.length + 1)
+  while (at && !stream.messages[at - 1].ends) at--
+  return at
+}
+
+// That it is a page from message `at` on and ends with an append; where it ends.
+async function checkPage(answer, stream, at, position) {
+  const start = at
+  assert.equal(answer.status, 200)
+  assert.equal(answer.headers.get('content-type'), stream.type)
+  const next = Number(answer.headers.get('stream-next-offset').slice(17))
+  while (position < next) position += stream.messages[at++].text.length
+  assert.equal(position, next)
+  assert.ok(at === 0 || stream.messages[at - 1].ends)
+  assert.equal(await answer.text(), contentOf(stream, stream.messages.slice(start, at)))
+  const isAtTail = at === stream.messages.length
+  assert.equal(answer.headers.get('stream-up-to-date'), isAtTail ? 'true' : null)
+  assert.equal(answer.headers.get('stream-closed'), isAtTail && stream.isClosed ? 'true' : null)
+  return at
+}
+
 // All pages from the end of some append on, each ending at the end of an append.
 async function read(daemon, model, path) {
   const stream = model.find(path)
@@ -178,28 +201,110 @@ async function read(daemon, model, path) {
     assert.equal((await fetch(daemon.stream(path))).status, stream ? 410 : 404)
     return
   }
-  let at = draw(stream.messages.length + 1)
-  while (at && !stream.messages[at - 1].ends) at--
+  let at = endOfSomeAppend(stream)
   let position = lengthOf(stream.messages.slice(0, at))
   for (;;) {
     const query = at === 0 ? '?offset=-1' : `?offset=${offsetOf(position)}`
     const answer = await fetch(daemon.stream(path, query))
-    assert.equal(answer.status, 200)
-    assert.equal(answer.headers.get('content-type'), stream.type)
-    const next = Number(answer.headers.get('stream-next-offset').slice(17))
-    const start = at
-    while (position < next) position += stream.messages[at++].text.length
-    assert.equal(position, next)
-    assert.ok(at === 0 || stream.messages[at - 1].ends)
-    assert.equal(await answer.text(), contentOf(stream, stream.messages.slice(start, at)))
+    at = await checkPage(answer, stream, at, position)
+    position = lengthOf(stream.messages.slice(0, at))
     const isAtTail = at === stream.messages.length
-    assert.equal(answer.headers.get('stream-up-to-date'), isAtTail ? 'true' : null)
-    assert.equal(answer.headers.get('stream-closed'), isAtTail && stream.isClosed ? 'true' : null)
     const again = await fetch(daemon.stream(path, query), {
       headers: { 'if-none-match': answer.headers.get('etag') },
     })
     assert.equal(again.status, 304)
     if (isAtTail) return
+  }
+}
+
+// What a live read from the end of some append brings: all there is at once, or nothing new.
+async function readLive(daemon, model, path) {
+  const stream = model.find(path)
+  const mode = pick(['long-poll', 'sse'])
+  const at = stream && !stream.isDeleted ? endOfSomeAppend(stream) : 0
+  const position = stream ? lengthOf(stream.messages.slice(0, at)) : 0
+  const hasNews = stream && (at < stream.messages.length || stream.isClosed)
+  if (stream && !stream.isDeleted && !hasNews) return waitFor(daemon, model, stream, mode, position)
+  const answer = await fetch(daemon.stream(path, `?offset=${offsetOf(position)}&live=${mode}`))
+  if (!stream || stream.isDeleted) {
+    assert.equal(answer.status, stream ? 410 : 404)
+    return
+  }
+  if (mode === 'sse') {
+    await followEvents(answer, stream, at)
+  } else if (at === stream.messages.length) {
+    assert.equal(answer.status, 204)
+    assert.equal(answer.headers.get('stream-closed'), 'true')
+  } else {
+    await checkPage(answer, stream, at, position)
+  }
+}
+
+// Nothing is there yet: it comes while the reader waits, or the stream goes.
+async function waitFor(daemon, model, stream, mode, position) {
+  const at = stream.messages.length
+  const pending = fetch(daemon.stream(stream.path, `?offset=${offsetOf(position)}&live=${mode}`))
+  while ((await liveReaders(daemon)) === 0);
+  if (draw(6) === 0) {
+    await remove(daemon, model, stream.path)
+    const answer = await pending
+    if (mode === 'long-poll') assert.equal(answer.status, stream.forks ? 410 : 404)
+    else assert.doesNotMatch(await answer.text(), /event: data/)
+    return
+  }
+  const messages = newMessages(stream.type, 1)
+  const closes = draw(4) === 0
+  const headers = { 'content-type': stream.type, ...(closes && { 'stream-closed': 'true' }) }
+  assert.equal((await daemon.post(stream.path, bodyOf(stream.type, messages), headers)).status, 204)
+  stream.messages.push(...messages)
+  stream.isClosed = closes
+  if (mode === 'sse') await followEvents(await pending, stream, at)
+  else await checkPage(await pending, stream, at, position)
+  while ((await liveReaders(daemon)) !== 0);
+}
+
+const liveReaders = async (daemon) =>
+  Number(/^weir_live_readers (\d+)$/m.exec(await (await fetch(`${daemon.url}/metrics`)).text())[1])
+
+// Data and control events in turns, up to the stream's end, of which each data ends with an append.
+async function followEvents(answer, stream, at) {
+  assert.equal(answer.status, 200)
+  const isBinary = stream.type === 'application/octet-stream'
+  assert.equal(answer.headers.get('stream-sse-data-encoding'), isBinary ? 'base64' : null)
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader()
+  let received = '', position = lengthOf(stream.messages.slice(0, at)), data
+  for (;;) {
+    const end = received.indexOf('\n\n')
+    if (end < 0) {
+      const { value, done } = await reader.read()
+      assert.ok(!done, 'an event stream that ends too early')
+      received += value
+      continue
+    }
+    const lines = received.slice(0, end).split('\n')
+    received = received.slice(end + 2)
+    if (lines[0].startsWith(':')) continue
+    const content = lines.slice(1).map((line) => line.slice(5)).join('\n')
+    if (lines[0] === 'event: data') {
+      assert.equal(data, undefined)
+      data = isBinary ? Buffer.from(content, 'base64').toString() : content
+      continue
+    }
+    assert.equal(lines[0], 'event: control')
+    const control = JSON.parse(content)
+    const start = at
+    const next = Number(control.streamNextOffset.slice(17))
+    while (position < next) position += stream.messages[at++].text.length
+    assert.equal(position, next)
+    assert.ok(at === 0 || stream.messages[at - 1].ends)
+    assert.equal(data, start === at ? undefined : contentOf(stream, stream.messages.slice(start, at)))
+    data = undefined
+    const isAtTail = at === stream.messages.length
+    assert.equal(control.streamClosed, isAtTail && stream.isClosed ? true : undefined)
+    if (!isAtTail) continue
+    if (!stream.isClosed) assert.equal(control.upToDate, true)
+    await reader.cancel()
+    return
   }
 }
 
@@ -210,6 +315,7 @@ async function head(daemon, model, path) {
   if (answer.status !== 200) return
   assert.equal(answer.headers.get('stream-next-offset'), offsetOf(lengthOf(stream.messages)))
   assert.equal(answer.headers.get('stream-closed'), stream.isClosed ? 'true' : null)
+  assert.equal(answer.headers.get('stream-ttl'), stream.ttl ?? null)
 }
 
 async function restart(daemon) {
@@ -225,7 +331,8 @@ async function step(daemon, model) {
   else if (kind < 170) await fork(daemon, model, path, pick(paths))
   else if (kind < 620) await append(daemon, model, path)
   else if (kind < 660) await remove(daemon, model, path)
-  else if (kind < 900) await read(daemon, model, path)
+  else if (kind < 840) await read(daemon, model, path)
+  else if (kind < 920) await readLive(daemon, model, path)
   else if (kind < 990) await head(daemon, model, path)
   else await restart(daemon)
 }

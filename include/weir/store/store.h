@@ -6,8 +6,8 @@
  * only what is durable. A background thread moves older data into LMDB and drops the log behind it.
  * Formats: docs/formats.md.
  *
- * Everything here belongs to one thread (the server's loop), which calls store_turn() at the end of
- * each of its turns. Nothing blocks on a sync; reads of data that is no longer in memory may wait
+ * Everything here belongs to one thread (the server's loop), which calls store_turn() in each of
+ * its turns. Nothing blocks on a sync; reads of data that is no longer in memory may wait
  * for the disk. Paths are canonical ones without a leading '/'. Time is clock_wall_ms().
  *
  * It is not a protocol server: it knows streams, offsets as byte positions, producers, forks and
@@ -54,6 +54,9 @@ int store_event_fd(const struct store *store);
 /* Takes in what the threads have finished, hands the open frame to the commit thread when that is
  * idle, and starts a checkpoint when one is due. */
 void store_turn(struct store *store);
+
+/* The second of the three alone: what has been decided on since need not wait for the next turn. */
+void store_hand_over(struct store *store);
 
 /* Everything with a ticket up to this one is on disk. */
 uint64_t store_durable(const struct store *store);
