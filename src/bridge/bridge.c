@@ -3,8 +3,11 @@
 
 #include "weir/base/check.h"
 #include "weir/base/clock.h"
+#include "weir/base/fault.h"
 #include "weir/base/file.h"
 #include "weir/base/log.h"
+
+#include <errno.h>
 
 enum { RETRY_FIRST_MS = 500, RETRY_MAX_MS = 5000, QUEUED_BATCHES = 3, RESYNCS_MAX = 5,
        LOST_TRACKS_MAX = 3 };
@@ -69,8 +72,14 @@ enum bridge_end bridge_restart_progress(struct bridge *bridge, struct err *err)
     if (replica_meta(bridge->replica, "source before").len &&
         !slice_eq_str(buffer_slice(&source), publisher_source(bridge->publisher))) {
         outbox_release(&bridge->outbox);
-        end = bridge_end_of(publisher_set_source(bridge->publisher, buffer_str(&source), true,
-                                                 &bridge->published, err));
+        if (fault_fails(FAULT_RESYNC_RESTART)) {
+            err_set_errno(err, errno, "a new source cannot be told");
+            end = BRIDGE_RETRY;
+        } else {
+            end = bridge_end_of(publisher_set_source(bridge->publisher, buffer_str(&source), true,
+                                                     &bridge->published, err));
+            fault_step(FAULT_RESYNC_RESTARTED);
+        }
         init_outbox(bridge);
     }
     buffer_release(&source);

@@ -16,6 +16,7 @@
 #include "held.h"
 
 #include "weir/base/check.h"
+#include "weir/base/fault.h"
 #include "weir/base/json.h"
 #include "weir/base/log.h"
 
@@ -187,7 +188,9 @@ static enum bridge_end run(struct comparison *comparison, struct err *err)
         return BRIDGE_FAILED;
     if (!set_headers(bridge, err))
         return BRIDGE_RETRY;
+    fault_step(FAULT_COMPARE_BEGIN);
     end = held_read(bridge, err);
+    fault_step(FAULT_COMPARE_READ);
     if (end == BRIDGE_DONE)
         end = compare_rows(comparison, err);
     if (end != BRIDGE_DONE)
@@ -196,6 +199,7 @@ static enum bridge_end run(struct comparison *comparison, struct err *err)
         !meta_set_phase(bridge->replica, PHASE_FOLLOWING, err) ||
         !bridge_commit_outgoing(bridge, bridge->replica_lsn, err))
         return BRIDGE_FAILED;
+    fault_step(FAULT_COMPARE_COMMITTED);
     log_event(LOG_INFO, "compared with the streams", LOG_U("rows", comparison->rows),
               LOG_U("inserts", comparison->inserts), LOG_U("updates", comparison->updates),
               LOG_U("deletes", comparison->deletes), LOG_LSN("lsn", bridge->replica_lsn));

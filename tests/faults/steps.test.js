@@ -15,7 +15,8 @@ console.log(`WEIR_SEED=${seed}`)
 const SPILLED = ['spill.begin', 'spool.sync', 'spool.synced', 'outgoing.committed', 'outgoing.part', 'outgoing.sent']
 const isLoad = (name) => /^(load|first)\./.test(name)
 const isResync = (name) => name.startsWith('resync.')
-const isNewSlot = (name) => /^resync\.(note_slot|slot_made)$/.test(name)
+const isCompare = (name) => name.startsWith('compare.')
+const isNewSlot = (name) => /^resync\.(note_slot|slot_made|restart|restarted)$/.test(name)
 // It waits for the locks of a bridge that makes a slot, which waits for its transaction to end: until a timeout.
 const NO_TRUNCATE = { traffic: { truncate: false } }
 const visited = new Set()
@@ -42,7 +43,7 @@ for (const daemon of ['serve', 'bridge']) {
   test(`${daemon} dies at each step of its everyday`, async () => {
     await withWorld(`steps-${daemon}`, seed, async (world) => {
       await world.begin()
-      for (const name of pointsOf(daemon).filter((name) => !SPILLED.includes(name) && !isLoad(name) && !isResync(name))) {
+      for (const name of pointsOf(daemon).filter((name) => !SPILLED.includes(name) && !isLoad(name) && !isResync(name) && !isCompare(name))) {
         for (let round = 0; round < (LONG ? 6 : 1); round++) {
           await world.kill(daemon)
           await dieAt(world, daemon, name, provoke(world, name), { at: round === 0 || name === 'claim.decided' ? 1 : world.random.between(1, 4) })
@@ -89,15 +90,27 @@ test('the bridge dies at each step of a table that changes and of a slot that is
   }, NO_TRUNCATE)
 })
 
+test('the bridge dies at each step of a comparison with the streams, its folder being lost', async () => {
+  await withWorld('steps-compare', seed + 4, async (world) => {
+    await world.begin()
+    for (const name of pointsOf('bridge').filter(isCompare)) {
+      for (let round = 0; round < (LONG ? 4 : 1); round++) {
+        await world.verifyEnds()
+        await world.kill('bridge')
+        world.disks.bridge.lose()
+        await dieAt(world, 'bridge', name, () => world.traffic.transaction())
+        await world.revive()
+        await world.traffic.transaction()
+      }
+    }
+    await world.verifyEnds()
+  }, NO_TRUNCATE)
+})
+
 /** As new: no streams, no replica, no slot. */
 async function forget(world) {
-  const { rmSync, mkdirSync } = await import('node:fs')
   await Promise.all([world.kill('bridge'), world.kill('server')])
-  for (const { root, durable } of Object.values(world.disks)) {
-    rmSync(root, { recursive: true })
-    rmSync(durable, { recursive: true, force: true })
-    mkdirSync(root)
-  }
+  for (const disk of Object.values(world.disks)) disk.lose()
   await until('the slot to be free', async () => {
     await world.stack.db.query(`SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots`)
     return true

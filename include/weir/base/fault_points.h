@@ -46,4 +46,9 @@
     X(RESYNC_GATHERED, bridge, "resync.gathered", GOES_ON)                     \
     X(RESYNC_DIFFERENCE, bridge, "resync.difference", GOES_ON)                 \
     X(RESYNC_NOTE_SLOT, bridge, "resync.note_slot", GOES_ON)                   \
-    X(RESYNC_SLOT_MADE, bridge, "resync.slot_made", GOES_ON)
+    X(RESYNC_SLOT_MADE, bridge, "resync.slot_made", GOES_ON)                   \
+    X(RESYNC_RESTART, bridge, "resync.restart", FAILS)                         \
+    X(RESYNC_RESTARTED, bridge, "resync.restarted", GOES_ON)                   \
+    X(COMPARE_BEGIN, bridge, "compare.begin", GOES_ON)                         \
+    X(COMPARE_READ, bridge, "compare.read", GOES_ON)                           \
+    X(COMPARE_COMMITTED, bridge, "compare.committed", GOES_ON)

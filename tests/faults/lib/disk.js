@@ -25,6 +25,13 @@ export class Disk {
     return { LD_PRELOAD: preload(), WEIR_DISK_ROOT: this.root, WEIR_DISK_DURABLE: this.durable }
   }
 
+  /** It is gone, and there is a new one. */
+  lose() {
+    rmSync(this.root, { recursive: true })
+    rmSync(this.durable, { recursive: true, force: true })
+    mkdirSync(this.root)
+  }
+
   /** The daemon is dead, and the machine with it: the folder becomes one that may have been left. */
   losePower(random) {
     if (!existsSync(join(this.durable, 'names'))) return // nothing has been written since it was made durable
