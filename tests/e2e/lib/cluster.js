@@ -26,11 +26,10 @@ export class Cluster {
   static async start(workspace, { name = 'pg', settings = {} } = {}) {
     const cluster = new Cluster()
     cluster.dir = workspace.path(name)
-    cluster.port = await freePort()
     cluster.bin = binDir()
     const pairs = Object.entries({ max_wal_size: '4GB', ...settings }).map(([key, value]) => `${key}=${value}`)
     workspace.onClose(() => cluster.stop())
-    await run(SCRIPT, ['start', cluster.dir, String(cluster.port), ...pairs])
+    await cluster.#launch(pairs)
     return cluster
   }
 
@@ -47,6 +46,17 @@ export class Cluster {
 
   async promote() {
     await run(SCRIPT, ['promote', this.dir])
+  }
+
+  /** A port that was free a moment ago may be taken by now: another one then. */
+  async #launch(settings, attempts = 3) {
+    this.port = await freePort()
+    try {
+      await run(SCRIPT, ['start', this.dir, String(this.port), ...settings])
+    } catch (error) {
+      if (attempts === 1) throw error
+      await this.#launch(settings, attempts - 1)
+    }
   }
 
   conninfo(database = 'postgres') {
