@@ -240,7 +240,7 @@ static bool is_json(const struct type *type)
     return type->family == FAMILY_JSON;
 }
 
-/* x = ANY (array column), x a column or a constant. */
+/* x = ANY (array column) or x <> ALL (…), x a column or a constant. */
 static void add_any(struct generator *generator)
 {
     struct reference array = any_column(generator, is_array);
@@ -257,7 +257,7 @@ static void add_any(struct generator *generator)
         add_reference(generator, left);
     else
         add(generator, random_value(element, generator->random, 5));
-    add(generator, " = ANY (");
+    add(generator, percent(generator, 70) ? " = ANY (" : " <> ALL (");
     add_reference(generator, array);
     add(generator, is_negated ? "))" : ")");
 }
@@ -324,8 +324,9 @@ static void add_exists(struct generator *generator, int depth)
 static void add_in_query(struct generator *generator, int depth)
 {
     struct reference column = any_column(generator, is_comparable);
+    static const char *const forms[] = {" IN (", " IN (", " NOT IN (", " NOT IN (", " = ANY (", " <> ALL ("};
     add_reference(generator, column);
-    add(generator, percent(generator, 50) ? " IN (" : " NOT IN (");
+    add(generator, forms[below(generator, 6)]);
     add_select(generator, column.column->type, true, depth);
     add(generator, ")");
 }
@@ -541,6 +542,8 @@ static void add_from(struct generator *generator)
     uint32_t more = below(generator, 10);
     if (more < 3) {
         add_join(generator, first);
+        if (percent(generator, 15))
+            add_join(generator, first);
     } else if (more < 5) {
         add(generator, percent(generator, 50) ? ", " : " CROSS JOIN ");
         add_table(generator);
@@ -623,7 +626,7 @@ static void add_audience_select(struct generator *generator, bool as_text)
         add_condition(generator, 3);
     }
     generator->sql = sql;
-    add(generator, "SELECT ");
+    add(generator, percent(generator, 10) ? "SELECT DISTINCT " : "SELECT ");
     add_subject(generator, as_text);
     buffer_add_slice(sql, buffer_slice(&from));
     buffer_release(&from);
