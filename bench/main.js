@@ -3,6 +3,8 @@
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { weirProgram } from '../tests/e2e/lib/weir.js'
+import { measureCost } from './cost.js'
+import { costReport } from './cost_report.js'
 import { measureDrain } from './drain.js'
 import { describeMachine, loadBefore, versionOf } from './machine.js'
 import { writePart } from './page.js'
@@ -43,6 +45,23 @@ const QUICK_SERVER = {
   idle: { readers: 100 },
 }
 
+/** changes: of a turn; the most of users, rows, rules and of those who see everything. */
+function costPlan({ rounds, changes, users, rows, rules, active }) {
+  const steps = (most, count) => Array.from({ length: count }, (_, i) => Math.max(1, Math.round(most / 1000 ** ((count - 1 - i) / (count - 1)))))
+  const group = (head, name, unit, sizes, settings) => ({ head, worlds: sizes.map((size) => [`${name}_${size}`, settings(size), `${size.toLocaleString('en')} ${unit}`]) })
+  return {
+    rounds, warmUps: 1,
+    groups: [
+      group('users', 'users', 'users', steps(users, 4), (size) => ({ changes, users: size })),
+      group('rows', 'rows', 'rows', steps(rows, 4), (size) => ({ changes, rows: size })),
+      group('rules', 'rules', 'rules', [rules / 100, rules / 10, rules], (size) => ({ changes, rules: size })),
+      group('broadcast', 'active', 'users', [active / 100, active / 10, active], (size) => ({ changes: Math.max(100, changes / 10), users: active, active: size, rows: 100, isBroadcast: true })),
+    ],
+  }
+}
+const FULL_COST = costPlan({ rounds: 5, changes: 10_000, users: 1_000_000, rows: 1_000_000, rules: 1000, active: 10_000 })
+const QUICK_COST = costPlan({ rounds: 1, changes: 200, users: 2000, rows: 2000, rules: 100, active: 100 })
+
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: { quick: { type: 'boolean' }, rounds: { type: 'string' }, out: { type: 'string' }, only: { type: 'string' } },
@@ -62,16 +81,25 @@ async function measureServer(plan, rounds, context) {
   return { text: serverReport({ ...context, plan, rounds, results, versions }), summary: [] }
 }
 
-const isServer = positionals[0] === 'server'
-const full = isServer ? FULL_SERVER : FULL
-const quick = isServer ? QUICK_SERVER : QUICK
+async function measureCosts(plan, rounds, context) {
+  const results = await measureCost(plan, rounds, log)
+  return { text: costReport({ ...context, plan, rounds, results }), summary: [] }
+}
+
+const KINDS = {
+  pipeline: { full: FULL, quick: QUICK, measure: measurePipeline },
+  server: { full: FULL_SERVER, quick: QUICK_SERVER, measure: measureServer },
+  cost: { full: FULL_COST, quick: QUICK_COST, measure: measureCosts },
+}
+const kind = positionals[0] ?? 'pipeline'
+const { full, quick, measure } = KINDS[kind]
 const plan = values.quick ? quick : full
 const rounds = values.rounds ? Number(values.rounds) : plan.rounds
 const out = values.out ?? fileURLToPath(new URL('../docs/benchmarks.md', import.meta.url))
 const context = { machine: describeMachine(), load: loadBefore(), versions: [versionOf(weirProgram()), `Node ${process.version}`] }
 log(`load of the machine before: ${context.load}`)
 
-const { text, summary } = await (isServer ? measureServer : measurePipeline)(plan, rounds, context)
-writePart(out, text, isServer)
+const { text, summary } = await measure(plan, rounds, context)
+writePart(out, text, kind)
 console.log([text, ...summary].join('\n'))
 log(`written: ${out}`)

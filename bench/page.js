@@ -1,19 +1,19 @@
-// docs/benchmarks.md has two parts, each written by a run of its own: bench/run and bench/run server.
+// docs/benchmarks.md has three parts, each written by a run of its own: bench/run, bench/run server and
+// bench/run cost.
 
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 
-const SERVER_PART = '## The stream server by itself'
+const HEADS = [['pipeline', '# Benchmarks'], ['server', '## The stream server by itself'], ['cost', '## What one change costs']]
 
-/** The part before the server's, and the server's; both may be empty. */
+/** The parts that a page has, by name, in their order. */
 function partsOf(path) {
   const text = existsSync(path) ? readFileSync(path, 'utf8') : ''
-  const at = text.indexOf(SERVER_PART)
-  return at < 0 ? [text, ''] : [text.slice(0, at), text.slice(at)]
+  const starts = HEADS.map(([kind, head]) => [kind, text.indexOf(head)]).filter(([, at]) => at >= 0)
+  return new Map(starts.map(([kind, at], i) => [kind, text.slice(at, starts[i + 1]?.[1])]))
 }
 
-const join = (parts) => parts.filter((part) => part !== '').map((part) => `${part.trimEnd()}\n`).join('\n')
-
-export function writePart(path, text, isServer) {
-  const [pipeline, server] = partsOf(path)
-  writeFileSync(path, join(isServer ? [pipeline, text] : [text, server]))
+export function writePart(path, text, kind) {
+  const parts = partsOf(path).set(kind, text)
+  const inOrder = HEADS.flatMap(([name]) => (parts.has(name) ? [parts.get(name)] : []))
+  writeFileSync(path, inOrder.map((part) => `${part.trimEnd()}\n`).join('\n'))
 }

@@ -35,20 +35,21 @@ export class Stack {
   #marks = 0
 
   /** schema: SQL of the application; tables: those to publish; rules: [{name, relation, audience,
-   * …}]. The bridge is not started. */
-  static async create(name, { schema, tables, rules, cluster = {}, serverArgs, bridgeArgs }) {
+   * …}]; cluster: settings of an own one, or a Cluster that is shared, in which `database` is made and
+   * dropped in the end. The bridge is not started. */
+  static async create(name, { schema, tables, rules, cluster = {}, database = 'app', slot, serverArgs, bridgeArgs }) {
     const stack = new Stack()
     stack.workspace = new Workspace(name)
     try {
-      stack.cluster = await Cluster.start(stack.workspace, cluster)
-      const admin = await stack.cluster.connect('postgres')
-      await admin.query('CREATE DATABASE app')
-      await admin.end()
+      stack.database = database
+      if (cluster instanceof Cluster) stack.#share(cluster)
+      else stack.cluster = await Cluster.start(stack.workspace, cluster)
+      await stack.#administer(`CREATE DATABASE ${database}`)
       stack.db = await stack.connect()
       await stack.db.query(`${schema};${MARKER_SQL}`)
       await stack.#install(tables, rules)
       stack.server = await Server.start(stack.workspace, { args: serverArgs })
-      stack.bridge = new Bridge(stack.workspace, { conninfo: stack.cluster.conninfo('app'), streamsUrl: stack.server.streamsUrl, args: bridgeArgs })
+      stack.bridge = new Bridge(stack.workspace, { conninfo: stack.cluster.conninfo(database), streamsUrl: stack.server.streamsUrl, slot, args: bridgeArgs })
       stack.marker = new Marker(stack.server.url)
       return stack
     } catch (error) {
@@ -57,8 +58,30 @@ export class Stack {
     }
   }
 
+  async #administer(...statements) {
+    const admin = await this.cluster.connect('postgres')
+    try {
+      for (const text of statements) await admin.query(text)
+    } finally {
+      await admin.end()
+    }
+  }
+
+  #share(cluster) {
+    this.cluster = cluster
+    this.workspace.onClose(async () => {
+      const slots = `FROM pg_replication_slots WHERE database = '${this.database}'`
+      await this.#administer(`SELECT pg_terminate_backend(active_pid) ${slots}`)
+      await until('the slots to be free', async () => {
+        await this.#administer(`SELECT pg_drop_replication_slot(slot_name) ${slots}`)
+        return true
+      })
+      await this.#administer(`DROP DATABASE ${this.database} WITH (FORCE)`)
+    })
+  }
+
   async #install(tables, rules) {
-    const { code, output } = await runWeir(['install', '--db', this.cluster.conninfo('app')])
+    const { code, output } = await runWeir(['install', '--db', this.cluster.conninfo(this.database)])
     if (code !== 0) throw new Error(`weir install ended with ${code}:\n${output}`)
     await this.db.query(`ALTER PUBLICATION weir ADD TABLE ${[...tables, 'public.test_marker'].join(', ')}`)
     for (const rule of rules) await insertRule(this.db, rule)
@@ -66,7 +89,7 @@ export class Stack {
   }
 
   async connect() {
-    const client = await this.cluster.connect('app')
+    const client = await this.cluster.connect(this.database)
     await client.query(`SET timezone = 'UTC'; SET datestyle = 'ISO'; SET intervalstyle = 'postgres'; SET extra_float_digits = 3; SET bytea_output = 'hex'; SET jit = off`)
     this.workspace.onClose(() => client.end())
     return client
