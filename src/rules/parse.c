@@ -339,12 +339,14 @@ static bool parse_selects(struct parse_context *context, const SelectStmt *state
                           const struct scope *outer, bool needs_value, struct query *query)
 {
     if (statement->op == PG_QUERY__SET_OPERATION__SETOP_UNION) {
+        query->is_distinct |= !statement->all;
         return check_clauses(context, statement, needs_value) &&
                parse_selects(context, statement->larg, outer, needs_value, query) &&
                parse_selects(context, statement->rarg, outer, needs_value, query);
     }
     if (statement->op != PG_QUERY__SET_OPERATION__SETOP_NONE)
         return parse_refuse(context, "INTERSECT and EXCEPT");
+    query->is_distinct |= statement->n_distinct_clause > 0;
     struct select *select = parse_select(context, statement, outer, needs_value);
     if (!select)
         return false;
@@ -405,6 +407,41 @@ static const struct operand *constant_subject(struct parse_context *context,
     return typed;
 }
 
+/* Whether the constant is a whole number with digits behind its point. */
+static bool has_idle_point(const struct operand *constant)
+{
+    const char *end = constant->text.data + constant->text.len;
+    const char *point = constant->literal == LITERAL_NUMBER
+                            ? memchr(constant->text.data, '.', constant->text.len)
+                            : NULL;
+    return point && strspn(point + 1, "0") >= (size_t)(end - point - 1);
+}
+
+/* 1 and 1.0 are one value and two subjects: which of them DISTINCT leaves is Postgres's choice. A
+ * SELECT without FROM has one value for a row, so a single one of these has nothing to choose. */
+static bool check_distinct(struct parse_context *context, const struct query *query)
+{
+    size_t numbers = 0;
+    bool has_numeric = false;
+    for (size_t i = 0; i < query->select_count; i++) {
+        const struct select *select = query->selects[i];
+        if (constant_is_bare(select->value)) {
+            numbers += select->value->literal == LITERAL_NUMBER && !select->value->is_null;
+            has_numeric = has_numeric || has_idle_point(select->value);
+            continue;
+        }
+        enum value_kind kind = compared_type(select->value)->kind;
+        has_numeric = has_numeric || kind == VALUE_NUMERIC;
+        if (kind == VALUE_NUMERIC || kind == VALUE_INTEGER)
+            numbers += select->source_count ? 2 : 1;
+    }
+    if (!query->is_distinct || !has_numeric || numbers < 2)
+        return true;
+    err_set(context->err,
+            "DISTINCT or UNION of subjects of type numeric is not supported in an audience");
+    return err_hint(context->err, "cast them to text, or write UNION ALL: duplicates do no harm");
+}
+
 static bool check_subjects(struct parse_context *context, const struct query *query)
 {
     const struct value_type *type = NULL;
@@ -422,6 +459,8 @@ static bool check_subjects(struct parse_context *context, const struct query *qu
                            type->name, own->name);
         type = own;
     }
+    if (!check_distinct(context, query))
+        return false;
     for (size_t i = 0; i < query->select_count; i++) {
         struct select *select = query->selects[i];
         if (constant_is_bare(select->value) &&

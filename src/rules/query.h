@@ -97,6 +97,7 @@ struct select {
 struct query {
     struct select **selects;
     size_t select_count;
+    bool is_distinct; /* DISTINCT or a UNION without ALL is in it */
 };
 
 struct conjunct {

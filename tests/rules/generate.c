@@ -626,8 +626,9 @@ static void add_audience_select(struct generator *generator, bool as_text)
         add_condition(generator, 3);
     }
     generator->sql = sql;
-    add(generator, percent(generator, 10) ? "SELECT DISTINCT " : "SELECT ");
-    add_subject(generator, as_text);
+    bool is_distinct = percent(generator, 10); /* of numeric only as text */
+    add(generator, is_distinct ? "SELECT DISTINCT " : "SELECT ");
+    add_subject(generator, as_text || is_distinct);
     buffer_add_slice(sql, buffer_slice(&from));
     buffer_release(&from);
     generator->scope_count = outer;
