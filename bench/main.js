@@ -45,22 +45,22 @@ const QUICK_SERVER = {
   idle: { readers: 100 },
 }
 
-/** changes: of a turn; the most of users, rows, rules and of those who see everything. */
+/** changes: of a turn; the sizes of users, rows, rules and of those who see everything. */
 function costPlan({ rounds, changes, users, rows, rules, active }) {
-  const steps = (most, count) => Array.from({ length: count }, (_, i) => Math.max(1, Math.round(most / 1000 ** ((count - 1 - i) / (count - 1)))))
-  const group = (head, name, unit, sizes, settings) => ({ head, worlds: sizes.map((size) => [`${name}_${size}`, settings(size), `${size.toLocaleString('en')} ${unit}`]) })
+  const group = (head, name, unit, sizes, settings) => ({ head, worlds: sizes.map((size) => [`${name}_${size}`, { changes, ...settings(size) }, `${size.toLocaleString('en')} ${unit}`]) })
+  const most = Math.max(...active)
   return {
     rounds, warmUps: 1,
     groups: [
-      group('users', 'users', 'users', steps(users, 4), (size) => ({ changes, users: size })),
-      group('rows', 'rows', 'rows', steps(rows, 4), (size) => ({ changes, rows: size })),
-      group('rules', 'rules', 'rules', [rules / 100, rules / 10, rules], (size) => ({ changes, rules: size })),
-      group('broadcast', 'active', 'users', [active / 100, active / 10, active], (size) => ({ changes: Math.max(100, changes / 10), users: active, active: size, rows: 100, isBroadcast: true })),
+      group('users', 'users', 'users', users, (size) => ({ users: size })),
+      group('rows', 'rows', 'rows', rows, (size) => ({ rows: size })),
+      group('rules', 'rules', 'rules', rules, (size) => ({ rules: size })),
+      group('broadcast', 'active', 'users', active, (size) => ({ changes: Math.max(100, changes / 10), users: most, active: size, rows: 100, isBroadcast: true })),
     ],
   }
 }
-const FULL_COST = costPlan({ rounds: 5, changes: 10_000, users: 1_000_000, rows: 1_000_000, rules: 1000, active: 10_000 })
-const QUICK_COST = costPlan({ rounds: 1, changes: 200, users: 2000, rows: 2000, rules: 100, active: 100 })
+const FULL_COST = costPlan({ rounds: 5, changes: 10_000, users: [1000, 10_000, 100_000, 1_000_000], rows: [1000, 10_000, 100_000, 1_000_000], rules: [10, 100, 1000], active: [100, 1000, 10_000] })
+const QUICK_COST = costPlan({ rounds: 1, changes: 200, users: [20, 200], rows: [100, 200], rules: [2, 20], active: [10, 100] })
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

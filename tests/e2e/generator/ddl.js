@@ -1,5 +1,6 @@
 // Random changes of the schema and of what is published, from the model as it is at the moment.
 
+import { rowFilter } from './schema.js'
 import { list, name, table as tableName } from './sql.js'
 import { TYPES } from './types.js'
 
@@ -8,9 +9,10 @@ const TYPE_NAMES = Object.keys(TYPES)
 export class Ddl {
   #next = 1
 
-  constructor(random, maker) {
+  constructor(random, maker, { hasFilters }) {
     this.random = random
     this.maker = maker
+    this.hasFilters = hasFilters
   }
 
   /** SQL of one change. Some fail, as some would in life. */
@@ -112,7 +114,9 @@ export class Ddl {
     }
     if (publication.isBySchema) return undefined
     const isIn = table.isPublished || this.model.leavesOf(table).some((leaf) => leaf.isPublished)
-    if (!isIn) return `ALTER PUBLICATION weir ADD TABLE ${tableName(table)}`
+    const filter = this.hasFilters && this.random.chance(0.7) ? rowFilter(this.random, table) : ''
+    if (!isIn) return `ALTER PUBLICATION weir ADD TABLE ${tableName(table)}${filter}`
+    if (filter) return `ALTER PUBLICATION weir DROP TABLE ${tableName(table)}; ALTER PUBLICATION weir ADD TABLE ${tableName(table)}${filter}`
     if (this.random.chance(0.5) || table.isPartitioned || table.identity !== 'd') return `ALTER PUBLICATION weir DROP TABLE ${tableName(table)}`
     const columns = table.columns.filter((column) => table.key.includes(column.name) || (!column.isGenerated && this.random.chance(0.7)))
     return `ALTER PUBLICATION weir DROP TABLE ${tableName(table)}; ALTER PUBLICATION weir ADD TABLE ${tableName(table)} (${list(columns.map((column) => column.name))})`

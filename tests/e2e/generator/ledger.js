@@ -100,7 +100,7 @@ export class Ledger {
   }
 
   /** After changes that the bridge takes up when it notices them: strict on the way, equal in the end. */
-  async verifyInTheEnd(expectedState) {
+  async verifyInTheEnd(expectedState, deadlineMs) {
     await until('every stream to be what the rules in SQL say', async () => {
       const expected = await expectedState()
       for (const path of expected.keys()) this.#reader(path)
@@ -114,7 +114,7 @@ export class Ledger {
         if (wrong) throw new Error(`stream ${reader.path}:\n${wrong}`)
       }
       return true
-    })
+    }, { deadlineMs })
   }
 }
 

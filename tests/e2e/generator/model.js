@@ -1,11 +1,13 @@
 // What the database holds, as its catalog says: read anew after whatever may have changed it, so that
 // no book has to be kept of what ALTER TABLE, CASCADE and ROLLBACK have done.
 
+import { LEFT } from './operations.js'
+import { name as quoted, table as tableName } from './sql.js'
 import { typeOf } from './types.js'
 
 const TABLES_SQL = `
   SELECT c.oid, n.nspname AS schema, c.relname AS name, c.relkind = 'p' AS "isPartitioned", c.relispartition AS "isPartition",
-         c.relreplident AS identity, p.oid IS NOT NULL AS "isPublished", pg_partition_root(c.oid)::oid AS root,
+         c.relreplident AS identity, p.oid IS NOT NULL AS "isPublished", p.rowfilter AS filter, pg_partition_root(c.oid)::oid AS root,
          (SELECT array_agg(a.attname::text) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
             AND a.attnum = ANY (pr.prattrs::int2[])) AS "columnList",
          (SELECT json_agg(json_build_object('name', a.attname, 'typeName', format_type(a.atttypid, a.atttypmod), 'isNotNull', a.attnotnull,
@@ -21,14 +23,16 @@ const TABLES_SQL = `
          (SELECT json_agg(a.attname) FROM pg_partitioned_table t JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (t.partattrs::int2[])
            WHERE t.partrelid = c.oid) AS "partitionKey"
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    LEFT JOIN (SELECT DISTINCT to_regclass(format('%I.%I', schemaname, tablename))::oid AS oid FROM pg_publication_tables WHERE pubname = 'weir') p ON p.oid = c.oid
+    LEFT JOIN (SELECT DISTINCT to_regclass(format('%I.%I', schemaname, tablename))::oid AS oid, rowfilter FROM pg_publication_tables WHERE pubname = 'weir') p ON p.oid = c.oid
     LEFT JOIN pg_publication_rel pr ON pr.prrelid = c.oid AND pr.prpubid = (SELECT oid FROM pg_publication WHERE pubname = 'weir')
    WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^(pg_|information_schema|weir)' AND c.relname <> 'test_marker'
    ORDER BY n.nspname, c.relname`
 
 export async function loadModel(db) {
   const { rows } = await db.query(TABLES_SQL)
-  const publication = (await db.query(`SELECT puballtables AS "isAllTables", pubviaroot AS "isViaRoot",
+  const publication = (await db.query(`SELECT puballtables AS "isAllTables", pubviaroot AS "isViaRoot", to_regnamespace('${LEFT}') IS NOT NULL AS "isLeft",
+      concat_ws(', ', CASE WHEN pubinsert THEN 'insert' END, CASE WHEN pubupdate THEN 'update' END,
+                CASE WHEN pubdelete THEN 'delete' END, CASE WHEN pubtruncate THEN 'truncate' END) AS publish,
       EXISTS (SELECT 1 FROM pg_publication_namespace s WHERE s.pnpubid = p.oid) AS "isBySchema" FROM pg_publication p WHERE pubname = 'weir'`)).rows[0]
   const tables = rows.map((row) => ({ ...row, key: row.key ?? [], foreignKeys: row.foreignKeys ?? [], root: row.root ?? row.oid }))
   for (const table of tables) {
@@ -60,6 +64,19 @@ class Model {
 
   get roots() {
     return this.tables.filter((table) => !table.isPartition)
+  }
+
+  /** SQL of the rows that the publication has of a table. */
+  rowsOf(table) {
+    if (this.publication.isLeft) return `(SELECT * FROM ${LEFT}.${quoted(table.name)})`
+    return table.filter ? `(SELECT * FROM ${tableName(table)} WHERE ${table.filter})` : tableName(table)
+  }
+
+  /** Those rows in the place of the tables, for SQL that calls these by their bare names. */
+  get rowsInPlace() {
+    const tables = this.followed.filter((table) => table.filter || this.publication.isLeft)
+    const parts = tables.map((table) => `${quoted(table.name)} AS NOT MATERIALIZED ${this.rowsOf(table)}`)
+    return parts.length > 0 ? `WITH ${parts.join(', ')} ` : ''
   }
 
   leavesOf(table) {

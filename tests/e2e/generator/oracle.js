@@ -3,7 +3,7 @@
 
 import { canonical, members } from '../lib/json.js'
 import { segment } from '../lib/raw_http.js'
-import { name, table as tableName } from './sql.js'
+import { name } from './sql.js'
 
 const SEPARATOR = '\u0000'
 const RULES_SQL = `SELECT name, relation_oid AS target, audience, columns::text[] AS columns, type, stream FROM weir.rules
@@ -92,7 +92,9 @@ export class LiveOracle {
       }
     }
     this.#rules = rules
-    for (const oid of new Set(rules.filter((rule) => !rule.isRefused).map((rule) => rule.target))) {
+    const targets = new Set(rules.filter((rule) => !rule.isRefused).map((rule) => rule.target))
+    for (const oid of this.#rows.keys()) if (!targets.has(oid)) this.#rows.delete(oid) // nobody keeps them up to date
+    for (const oid of targets) {
       if (!this.#rows.has(oid) || isTouched(this.model.byOid.get(oid).root)) this.#rows.set(oid, await this.#rowsOf(this.model.byOid.get(oid)))
     }
     const streams = new Map()
@@ -123,7 +125,7 @@ export class LiveOracle {
 
   async #pairsOf(rule) {
     const { table } = rule
-    const text = `SELECT DISTINCT s.subject::text, ${this.#keyOf(table)} FROM ${tableName(table)} AS ${name(table.name)}, LATERAL (${rule.audience}) AS s(subject) WHERE s.subject IS NOT NULL`
+    const text = `${this.model.rowsInPlace}SELECT DISTINCT s.subject::text, ${this.#keyOf(table)} FROM ${this.model.rowsOf(table)} AS ${name(table.name)}, LATERAL (${rule.audience}) AS s(subject) WHERE s.subject IS NOT NULL`
     try {
       return await this.#prepared(text, table.schema)
     } catch (error) {
@@ -135,7 +137,7 @@ export class LiveOracle {
 
   async #rowsOf(table) {
     const columns = table.published.map((column) => `${name(table.name)}.${name(column.name)}`).join(', ')
-    const text = `SELECT ${this.#keyOf(table)}, to_jsonb(x)::text FROM ${tableName(table)} AS ${name(table.name)}, LATERAL (SELECT ${columns}) x`
+    const text = `SELECT ${this.#keyOf(table)}, to_jsonb(x)::text FROM ${this.model.rowsOf(table)} AS ${name(table.name)}, LATERAL (SELECT ${columns}) x`
     const rows = await this.#prepared(text, table.schema)
     return new Map(rows.map(([key, value]) => [key, this.#columnsOf(value)]))
   }

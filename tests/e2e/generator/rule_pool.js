@@ -7,13 +7,17 @@ import { literal, nameArray } from './sql.js'
 const MARKER = "'test marker'"
 // Language limits that a random rule may run into; any other refusal has to have its reason in the schema.
 const LIMITS = /more than \d+ alternatives/
+// What a rule may run into whose columns have become other ones.
+const LANGUAGE = / not supported /
 
 export class RulePool {
   rules = []
   #next = 1
 
-  constructor(random) {
+  /** options: of randomRule(). */
+  constructor(random, options) {
     this.random = random
+    this.options = options
   }
 
   /** The tables a rule of weir.rules looks at. */
@@ -31,7 +35,7 @@ export class RulePool {
   renew(model, count) {
     this.rules = this.rules.filter((rule) => model.byOid.get(rule.target)?.isFollowed && this.random.chance(0.7))
     if (model.followed.length === 0) return
-    while (this.rules.length < count) this.rules.push(randomRule(model, this.random))
+    while (this.rules.length < count) this.rules.push(randomRule(model, this.random, this.options))
     this.#index()
   }
 
@@ -51,20 +55,20 @@ export class RulePool {
     for (const rule of this.rules) {
       try {
         await db.query(this.#insert(rule))
+        rule.age = (rule.age ?? 0) + 1
         kept.push(rule)
       } catch (error) {
         // 23505: another table has this type in this stream. 42…: made before the schema changed.
-        if (error.code !== '23505' && (!rule.isProven || !/^(42|22)/.test(error.code))) throw Object.assign(error, { message: `${error.message}\n${rule.audience}` })
+        if (error.code !== '23505' && (!rule.age || !/^(42|22)/.test(error.code))) throw Object.assign(error, { message: `${error.message}\n${rule.audience}` })
       }
     }
-    for (const rule of kept) rule.isProven = true
     this.rules = kept
     this.#index()
   }
 
   /** Weir's refusals by name, once it has spoken of every rule; undefined before. */
   async refusals(db) {
-    const { rows } = await db.query(`SELECT r.name, s.state, s.reason, r.relation_oid AS target, r.audience FROM weir.rules r LEFT JOIN weir.rule_status s USING (name) WHERE r.name <> ${MARKER}`)
+    const { rows } = await db.query(`SELECT r.name, s.state, s.reason, r.relation_oid AS target, r.audience, r.columns::text[] AS columns FROM weir.rules r LEFT JOIN weir.rule_status s USING (name) WHERE r.name <> ${MARKER}`)
     if (rows.some((row) => row.state === null)) return undefined
     return new Map(rows.filter((row) => row.state === 'refused').map((row) => [row.name, row]))
   }
@@ -72,7 +76,8 @@ export class RulePool {
   /** Every refusal needs a reason that Postgres's catalog confirms. */
   async judge(db, model, refusals) {
     for (const refusal of refusals.values()) {
-      if (LIMITS.test(refusal.reason) || !(await isFollowable(db, model, refusal))) continue
+      const isOld = this.rules.find((rule) => rule.name === refusal.name)?.age > 1
+      if (LIMITS.test(refusal.reason) || (isOld && LANGUAGE.test(refusal.reason)) || !(await isFollowable(db, model, refusal))) continue
       throw new Error(`rule on ${model.byOid.get(refusal.target)?.name} refused without need: ${refusal.reason}\n${refusal.audience}`)
     }
     this.rules = this.rules.filter((rule) => !refusals.has(rule.name))
@@ -91,10 +96,10 @@ export class RulePool {
   }
 }
 
-/** Whether Postgres plans the rule, and every column it reads is published. */
-async function isFollowable(db, model, { target, audience }) {
+/** Whether Postgres plans the rule, and every column it reads or shows is published. */
+async function isFollowable(db, model, { target, audience, columns }) {
   const table = model.byOid.get(target)
-  if (!table?.isFollowed) return false
+  if (!table?.isFollowed || !(columns ?? []).every((name) => table.published.some((column) => column.name === name))) return false
   const quoted = table.name.replaceAll('"', '""')
   try {
     await db.query(`BEGIN; SET LOCAL search_path = "${table.schema.replaceAll('"', '""')}", public;

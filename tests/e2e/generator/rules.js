@@ -1,7 +1,7 @@
 // Random rules of the supported language (docs/rules.md) over the tables of a model. Every audience
 // is one that Postgres plans and Weir follows; what it selects is for Postgres to say.
 
-import { familiesMeet, isComparable, typeOf } from './types.js'
+import { familiesMeet, isCastable, isComparable, typeOf } from './types.js'
 import { name } from './sql.js'
 
 const OPERATORS = ['=', '=', '=', '=', '<>', '!=', '<', '<=', '>', '>=']
@@ -13,10 +13,11 @@ class Audience {
   #aliases = 0
   #selectsLeft = 3
 
-  constructor(model, target, random) {
+  constructor(model, target, random, isBare) {
     this.model = model
     this.target = target
     this.random = random
+    this.isBare = isBare
     this.scope = [{ table: target, alias: target.name }]
     this.reads = new Set([target.oid])
   }
@@ -31,7 +32,8 @@ class Audience {
     const mark = this.scope.length
     const from = this.random.chance(0.85) ? this.#from() : ''
     const where = this.random.chance(0.85) ? ` WHERE ${this.#condition(2)}` : ''
-    const text = `SELECT ${this.random.chance(0.1) ? 'DISTINCT ' : ''}${this.#subject(asText)}${from}${where}`
+    const isDistinct = this.random.chance(0.1) // of numeric only as text
+    const text = `SELECT ${isDistinct ? 'DISTINCT ' : ''}${this.#subject(asText || isDistinct)}${from}${where}`
     this.scope.length = mark
     return text
   }
@@ -56,7 +58,7 @@ class Audience {
     const source = { table, alias: `x${this.#aliases++}` }
     this.reads.add(table.oid)
     this.scope.push(source)
-    return { source, sql: `${!this.#isFoundBare(table) || this.random.chance(0.2) ? `${name(table.schema)}.` : ''}${name(table.name)} ${source.alias}` }
+    return { source, sql: `${!this.#isFoundBare(table) || (!this.isBare && this.random.chance(0.2)) ? `${name(table.schema)}.` : ''}${name(table.name)} ${source.alias}` }
   }
 
   /** Bare names are looked up in the schema of the rule's table, then in public. */
@@ -150,7 +152,7 @@ class Audience {
     if (type.family === 'real') return this.random.pick(['1', "'2.5'"])
     const values = this.random.chance(0.3) && type.constants.length > 0 ? type.constants : type.values
     const text = this.random.pick(values)
-    const canCast = text.startsWith("'") && !column.typeName.includes('(') && type.constants !== values
+    const canCast = text.startsWith("'") && isCastable(column.typeName) && type.constants !== values
     return canCast && this.random.chance(0.15) ? `${text}::${column.typeName}` : text
   }
 
@@ -252,10 +254,11 @@ class Audience {
   }
 }
 
-/** {relation, audience, columns, type, stream, reads: oids}; undefined where no table is followed. */
-export function randomRule(model, random) {
+/** {relation, audience, columns, type, stream, reads: oids}; undefined where no table is followed.
+ * isBare: tables without their schema. */
+export function randomRule(model, random, { isBare = false } = {}) {
   const target = random.pick(model.followed)
-  const audience = new Audience(model, target, random)
+  const audience = new Audience(model, target, random, isBare)
   const text = audience.text()
   const columns = random.chance(0.3) ? target.published.map((column) => column.name).filter(() => random.chance(0.5)) : []
   return {

@@ -79,7 +79,8 @@ export class SchemaMaker {
   #partitions(sqlName, column) {
     const leaf = (part) => sqlName.slice(0, -1) + ` ${part}"`
     const by = (kind) => ` PARTITION BY ${kind} (${name(column.columnName)})`
-    if (TYPES[column.typeName].family === 'number' && this.random.chance(0.7)) {
+    const hasRanges = TYPES[column.typeName].family === 'number' && column.typeName !== 'positive' // from 0
+    if (hasRanges && this.random.chance(0.7)) {
       const names = [leaf('low'), leaf('high'), leaf('rest')]
       return {
         by: by('RANGE'), names,
@@ -91,17 +92,40 @@ export class SchemaMaker {
   }
 }
 
+// What Postgres takes in a filter; IN lists of varchar it does not, nor types of one's own.
+const FILTERED = new Set(['integer', 'bigint', 'smallint', 'text', 'boolean', 'date', 'timestamp without time zone', 'timestamp with time zone', 'uuid', 'bytea'])
+
+/** ` WHERE (…)` of a publication, of columns that the replica identity has; '' where there are none. */
+export function rowFilter(random, table) {
+  const columns = table.columns.filter((column) => FILTERED.has(column.typeName) && !column.isGenerated && (table.identity === 'f' || table.key.includes(column.name)))
+  if (columns.length === 0) return ''
+  const one = () => {
+    const column = random.pick(columns)
+    const value = () => random.pick(column.type.values)
+    const operator = random.pick(column.type.isOrdered ? ['=', '<>', '<', '>='] : ['=', '<>'])
+    return random.weighted([
+      [5, `${name(column.name)} ${operator} ${value()}`], [2, `${name(column.name)} IN (${value()}, ${value()})`],
+      [2, `${name(column.name)} IS ${random.pick(['', 'NOT '])}NULL`], [1, `NOT (${name(column.name)} ${operator} ${value()})`],
+    ])
+  }
+  return ` WHERE (${random.chance(0.3) ? `${one()} ${random.pick(['AND', 'OR'])} ${one()}` : one()})`
+}
+
+const OPERATIONS = ['insert', 'insert, update', 'update, delete', 'insert, delete', 'insert, delete, truncate', 'insert, update, delete']
+
 /** SQL that publishes tables in one of the ways there are; `SET` may follow at any time. */
-export function publicationSql(random, model, schemas) {
-  const root = random.chance(0.5)
-  const via = `publish_via_partition_root = ${root}`
-  const kind = random.weighted([[5, 'tables'], [2, 'all'], [2, 'schema']])
+export function publicationSql(random, model, schemas, { hasFilters, isPartial }) {
+  const root = isPartial || random.chance(0.5)
+  const via = `publish_via_partition_root = ${root}${isPartial ? `, publish = '${random.pick(OPERATIONS)}'` : ''}`
+  const kind = hasFilters ? 'tables' : random.weighted([[5, 'tables'], [isPartial ? 0 : 2, 'all'], [2, 'schema']])
   if (kind === 'all') return `DROP PUBLICATION weir; CREATE PUBLICATION weir FOR ALL TABLES WITH (${via})`
   if (kind === 'schema') {
     return `ALTER PUBLICATION weir SET TABLES IN SCHEMA ${list(schemas)}, TABLE weir.rules; ALTER PUBLICATION weir SET (${via})`
   }
   const tables = model.roots.map((table) => {
     const others = table.columns.filter((column) => !table.key.includes(column.name) && !column.isGenerated && random.chance(0.8))
+    const filter = hasFilters && (root || !table.isPartitioned) && random.chance(0.7) ? rowFilter(random, table) : ''
+    if (filter) return `${name(table.schema)}.${name(table.name)}${filter}`
     const hasList = random.chance(0.25) && table.identity === 'd' && (root || !table.isPartitioned)
     return `${name(table.schema)}.${name(table.name)}${hasList ? ` (${list([...table.key, ...others.map((column) => column.name)])})` : ''}`
   })

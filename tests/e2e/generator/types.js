@@ -64,6 +64,11 @@ export const TYPES = {
 const OTHER = define('other', ['NULL'], { isSubject: false })
 export const typeOf = (name) => TYPES[name] ?? OTHER
 
+const DOMAINS = new Set(['positive', 'label', 'body'])
+
+/** Whether a constant may be cast to the type in a rule. */
+export const isCastable = (typeName) => !DOMAINS.has(typeName) && !typeName.includes('(')
+
 export const isComparable = (type) => !['jsonb', 'array', 'other'].includes(type.family)
 
 /** Whether Weir compares the two, and not only Postgres. */

@@ -10,6 +10,7 @@ import { until } from '../lib/wait.js'
 import { Ddl } from './ddl.js'
 import { Ledger } from './ledger.js'
 import { loadModel } from './model.js'
+import { followOperations } from './operations.js'
 import { LiveOracle } from './oracle.js'
 import { RulePool } from './rule_pool.js'
 import { SchemaMaker, publicationSql } from './schema.js'
@@ -18,24 +19,43 @@ import { name } from './sql.js'
 
 const ALL_STREAMS = SUBJECTS.map(userStream)
 const KEPT_STATEMENTS = 30
-const SESSIONS = 3
+const SESSIONS = 4
+const PATIENCE_MS = 600_000 // for what ends by itself; a fault is told by what is there, not by how long it took
+
+// What a world is about: how its transactions are looked at, and what may change in it.
+const KINDS = {
+  // Every transaction by itself, and several as one; all that DDL can do.
+  exact: { rounds: [[8, 'serial'], [3, 'serialUnwatched'], [3, 'concurrent'], [1, 'prepared'], [4, 'schemaChanges']], batch: 40 },
+  // Many transactions of several writers, compared every few hundred.
+  busy: { rounds: [[1, 'serial'], [4, 'serialUnwatched'], [12, 'concurrent'], [2, 'prepared'], [5, 'schemaChanges']], batch: 200 },
+  // The publication leaves out rows.
+  filtered: { rounds: [[6, 'serial'], [3, 'serialUnwatched'], [6, 'concurrent'], [1, 'prepared'], [3, 'schemaChanges']], batch: 100, hasFilters: true },
+  // The publication leaves out operations.
+  partial: { rounds: [[6, 'serial'], [3, 'serialUnwatched'], [6, 'concurrent']], batch: 100, isPartial: true },
+}
 
 export class World {
   counts = { transactions: 0, commits: 0, exact: 0, rules: 0, ddl: 0, kills: 0 }
   #log = []
   #fences = 0
+  markerOffset = '-1'
   #gids = 0
 
-  /** seed decides everything; tables: how many to begin with. */
-  static async create(seed, { tables = 6, rules = 10 } = {}) {
+  /** seed decides everything, but for what runs at the same time. transactions: how many are going to
+   * be tried, so that there are several rounds; tables: how many to begin with. */
+  static async create(seed, cluster, { transactions, tables = 6, rules = 10 }) {
     const world = new World()
     const random = (world.random = new Random(seed))
-    world.schemas = random.chance(0.4) ? ['public', 'Other app'] : ['public']
+    world.kind = KINDS[random.weighted([[3, 'exact'], [4, 'busy'], [2, 'filtered'], [1, 'partial']])]
+    world.batch = Math.min(world.kind.batch, Math.ceil(transactions / 20))
+    // The oracle puts what is left of a table in its place by its bare name.
+    const isBare = world.kind.hasFilters || world.kind.isPartial
+    world.schemas = !isBare && random.chance(0.4) ? ['public', 'Other app'] : ['public']
     world.maker = new SchemaMaker(random, { tables: random.between(2, tables), schemas: world.schemas })
     world.ruleCount = rules
     world.schema = world.maker.sql()
     world.stack = await Stack.create('generator', {
-      schema: world.schema, tables: [], rules: [], cluster: { settings: { max_prepared_transactions: 5 } },
+      schema: world.schema, tables: [], rules: [], cluster, database: `generator_${seed >>> 0}`,
       bridgeArgs: ['--catalog-interval', '100ms', '--checkpoint-interval', random.pick(['100ms', '1s', '10s']), '--batch-size', random.pick(['4M', '4M', '64K'])],
       serverArgs: ['--page-size', random.pick(['1M', '4K'])],
     })
@@ -51,22 +71,25 @@ export class World {
     const { stack, random } = this
     const connect = async () => {
       const client = await stack.connect()
-      await client.query(`SET statement_timeout = '30s'`) // a wait without end is to be an error
+      await client.query(`SET statement_timeout = ${PATIENCE_MS}`) // a wait without end is to be an error
       return client
     }
     const db = (this.db = await connect())
     this.model = await loadModel(db)
-    this.publication = publicationSql(random, this.model, this.schemas)
+    this.publication = publicationSql(random, this.model, this.schemas, this.kind)
     await db.query(this.publication)
     this.model = await loadModel(db)
-    this.pool = new RulePool(random)
+    this.pool = new RulePool(random, { isBare: this.kind.hasFilters || this.kind.isPartial })
     this.oracle = new LiveOracle(await connect(), (rule) => this.pool.readsOf(rule))
     this.session = new Session(db, random, new Map())
     this.others = []
     for (let i = 1; i < SESSIONS; i++) this.others.push(new Session(await connect(), new Random(random.below(1 << 30)), new Map()))
-    this.ddl = new Ddl(random, this.maker)
+    this.ddl = new Ddl(random, this.maker, this.kind)
     this.ledger = new Ledger(stack.server.url, ALL_STREAMS)
     for (let i = 0; i < 60; i++) await this.session.run(this.session.plan(this.model))
+    if (this.kind.isPartial) await followOperations(db, this.model)
+    this.model = await loadModel(db)
+    stack.markByInsert = !this.model.publication.publish.includes('update')
     stack.bridge.start()
     await this.#loosely(async () => {})
   }
@@ -74,19 +97,26 @@ export class World {
   /** Rounds until so many transactions have been tried. */
   async run(transactions) {
     while (this.counts.transactions < transactions) {
-      const round = this.random.weighted([[8, this.#serial], [3, this.#serialUnwatched], [3, this.#concurrent], [1, this.#prepared], [4, this.#schemaChanges]])
-      await round.call(this)
+      await this.#round(this.random.weighted(this.kind.rounds))
       await this.#settle()
       await this.ledger.verify()
     }
     return { ...this.counts, events: this.ledger.events }
   }
 
+  #round(name) {
+    if (name === 'serial') return this.#serial()
+    if (name === 'serialUnwatched') return this.#serialUnwatched()
+    if (name === 'concurrent') return this.#concurrent()
+    return name === 'prepared' ? this.#prepared() : this.#schemaChanges()
+  }
+
   async #settle() {
     await this.killing
-    this.killing = undefined
-    if (!this.stack.bridge.isRunning()) throw new Error('weir bridge has ended by itself')
-    await this.stack.settle()
+    if (this.killFailure) throw this.killFailure
+    const { bridge } = this.stack
+    if (!bridge.isRunning()) throw new Error(`weir bridge has ended by itself: ${JSON.stringify(await bridge.child.exited())}`)
+    await this.stack.settle({ deadlineMs: PATIENCE_MS })
   }
 
   #note(session, txid) {
@@ -118,14 +148,19 @@ export class World {
     if (this.killing || !this.random.chance(chance)) return
     this.counts.kills++
     const victim = this.random.weighted([[3, 'bridge'], [2, 'server'], [1, 'both'], [1, 'stop']])
-    this.killing = this.#kill(victim).finally(() => (this.killing = undefined))
-    this.killing.catch(() => {}) // who awaits it hears of it
+    this.killing = this.#kill(victim)
+      .catch((error) => (this.killFailure = error))
+      .finally(() => (this.killing = undefined))
   }
 
   async #kill(victim) {
     const { bridge, server } = this.stack
-    if (victim === 'stop') await bridge.stop()
-    else if (victim !== 'server') await bridge.kill()
+    if (victim === 'stop') {
+      await bridge.stop().catch((error) => {
+        if (!/ended with SIGTERM/.test(error.message)) throw error // before it listens to signals
+      })
+    }
+    if (victim === 'bridge' || victim === 'both') await bridge.kill()
     if (victim === 'server' || victim === 'both') {
       await server.kill()
       await server.restart()
@@ -151,7 +186,7 @@ export class World {
     const pace = this.#killing()
     for (let i = this.random.between(3, 8); i > 0; i--) {
       const done = []
-      for (let n = this.random.between(2, 40); n > 0; n--) {
+      for (let n = this.random.between(2, this.batch); n > 0; n--) {
         this.#perhapsKill(pace)
         done.push(await this.#transaction(this.session, { withRules: this.random.chance(0.02) }))
       }
@@ -163,7 +198,7 @@ export class World {
     const pace = this.#killing()
     const done = []
     await Promise.all([this.session, ...this.others].map(async (session) => {
-      for (let i = 0; i < 40; i++) {
+      for (let i = 0; i < this.batch; i++) {
         if (session === this.session) this.#perhapsKill(pace)
         done.push(await this.#transaction(session, { withRules: session === this.session && this.random.chance(0.05) }))
       }
@@ -255,7 +290,7 @@ export class World {
       if (!refusals) throw new Error('weir.rule_status does not speak of every rule')
       await this.oracle.reload(this.model, new Set(refusals.keys()))
       return this.oracle.state()
-    })
+    }, PATIENCE_MS)
     await this.pool.judge(this.db, this.model, refusals)
   }
 
@@ -265,10 +300,13 @@ export class World {
     const column = `fence_${++this.#fences}`
     await this.db.query(`ALTER TABLE public.test_marker ${this.#fences > 1 ? `DROP COLUMN fence_${this.#fences - 1}, ` : ''}ADD COLUMN ${column} int DEFAULT 1`)
     await this.killing
+    let last
     await until('the bridge to take up the changed schema', async () => {
-      const { events } = await readStream(this.stack.server.url, 'test-marker/all/data')
-      return events.at(-1)?.value?.includes(name(column))
-    })
+      const { events, offset } = await readStream(this.stack.server.url, 'test-marker/all/data', this.markerOffset)
+      this.markerOffset = offset
+      last = events.at(-1) ?? last
+      return last?.value?.includes(name(column))
+    }, { deadlineMs: PATIENCE_MS })
   }
 
   /** What a failure needs to be understood, and the end of it all. */
