@@ -167,7 +167,10 @@ test('HTTP/1.0, HTTP/1.1 without a host, and what is no HTTP', async () => {
   assert.doesNotMatch(live, /Transfer-Encoding: chunked/i)
   assert.equal(statusOf(await exchange(`GET /v1/stream/${path} HTTP/1.1\r\n\r\n`)), 400)
   assert.ok([undefined, 400, 505].includes(statusOf(await exchange(`GET /v1/stream/${path} HTTP/2.0\r\nHost: x\r\n\r\n`))))
-  for (const nonsense of ['GET\r\n\r\n', '\x16\x03\x01\x02\x00\x01\x00', 'x'.repeat(10000)]) await exchange(nonsense)
+  for (const nonsense of ['GET\r\n\r\n', 'x'.repeat(10000)]) await exchange(nonsense)
+  // What never becomes a line is only cut when it has been idle for long.
+  const other = connect(daemon.port, '127.0.0.1').on('error', () => {})
+  other.end('\x16\x03\x01\x02\x00\x01\x00', () => other.destroy())
   assert.equal(await read(path), '[1,2,3]')
 })
 
@@ -279,4 +282,120 @@ test('numbers of a lifetime are plain', async () => {
   assert.equal((await head('at/past')).status, 404)
   assert.equal((await head('ttl/0')).status, 404)
   assert.equal((await head('ttl/3600')).headers.get('stream-ttl'), '3600')
+})
+
+test('cursors never go back', async () => {
+  const path = await made(json, '[1]')
+  const cursor = async (query) => Number((await fetch(daemon.stream(path, query))).headers.get('stream-cursor'))
+  let last = await cursor('?offset=-1&live=long-poll')
+  assert.ok(last > 0)
+  for (let i = 0; i < 50; i++) {
+    const next = await cursor(`?offset=-1&live=long-poll&cursor=${last}`)
+    assert.ok(next > last, `${next} after ${last}`)
+    last = next
+  }
+  // Of another server, or of nobody.
+  for (const other of ['abc', '-1', '1e9', '', '99999999999999999999']) assert.ok((await cursor(`?offset=-1&live=long-poll&cursor=${other}`)) > 0)
+  const sse = (await fetch(daemon.stream(path, `?offset=-1&live=sse&cursor=${last}`))).body.pipeThrough(new TextDecoderStream()).getReader()
+  let events = ''
+  while (!events.includes('streamCursor')) events += (await sse.read()).value
+  assert.ok(Number(/"streamCursor":"(\d+)"/.exec(events)[1]) > last)
+  await sse.cancel()
+})
+
+test('who waits learns of data, an end, and a deletion, and misses nothing', async () => {
+  const waiting = async (path, mode) => {
+    const answer = fetch(daemon.stream(path, `?offset=now&live=${mode}`))
+    while (!/^weir_live_readers 1$/m.test(await (await fetch(`${daemon.url}/metrics`)).text()));
+    return { answer }
+  }
+  const closed = await made(text)
+  const poll = await waiting(closed, 'long-poll')
+  await fetch(daemon.stream(closed), { method: 'POST', headers: { 'stream-closed': 'true' } })
+  const end = await poll.answer
+  assert.equal(end.status, 204)
+  for (const name of ['stream-closed', 'stream-up-to-date']) assert.equal(end.headers.get(name), 'true')
+
+  const last = await made(text)
+  const events = await waiting(last, 'sse')
+  await daemon.post(last, 'a\nb\r\nc\rd', { ...text, 'stream-closed': 'true' })
+  assert.match(await (await events.answer).text(), /event: data\ndata:a\ndata:b\ndata:c\ndata:d\n\nevent: control\ndata:{.*"streamClosed":true.*}\n\n$/)
+
+  const gone = await made(text)
+  const lost = await waiting(gone, 'long-poll')
+  await fetch(daemon.stream(gone), { method: 'DELETE' })
+  assert.equal((await lost.answer).status, 404)
+
+  const nothing = await made(text, 'x')
+  const late = await fetch(daemon.stream(nothing, '?offset=now&live=long-poll'))
+  assert.equal(late.status, 204)
+  assert.equal(late.headers.get('stream-next-offset'), await tailOf(nothing))
+  assert.ok(late.headers.get('stream-cursor'))
+})
+
+// The source keeps growing; a fork stays what it was.
+test('a fork at each offset, and each message or byte behind it', async () => {
+  for (const [headers, appends, lengths] of [[json, ['[1,2,3]', '[4]', '[5,6]'], [3, 1, 2]], [text, ['abc', 'd', 'ef'], [3, 1, 2]]]) {
+    const path = await made(headers)
+    const offsets = [START]
+    for (const body of appends) offsets.push((await daemon.post(path, body, headers)).headers.get('stream-next-offset'))
+    const all = headers === json ? [1, 2, 3, 4, 5, 6] : 'abcdef'
+    const contentOf = (part) => (headers === json ? JSON.stringify(part) : part)
+    let before = 0
+    for (const [index, offset] of offsets.entries()) {
+      const length = lengths[index] ?? 0
+      for (let sub = 0; sub <= length; sub++) {
+        const name = `${path}/fork/${index}/${sub}`
+        const answer = await daemon.put(name, { 'stream-forked-from': `/v1/stream/${path}`, 'stream-fork-offset': offset, 'stream-fork-sub-offset': `${sub}` })
+        assert.equal(answer.status, 201, name)
+        assert.equal(await read(name), contentOf(all.slice(0, before + sub)))
+        assert.equal((await daemon.post(name, headers === json ? '"own"' : 'own', headers)).status, 204)
+        assert.equal(await read(name), contentOf(headers === json ? [...all.slice(0, before + sub), 'own'] : `${all.slice(0, before + sub)}own`))
+        assert.equal(await read(name, `?offset=${answer.headers.get('stream-next-offset')}`), headers === json ? '["own"]' : 'own')
+      }
+      const over = await daemon.put(`${path}/over`, { 'stream-forked-from': `/v1/stream/${path}`, 'stream-fork-offset': offset, 'stream-fork-sub-offset': `${length + 1}` })
+      assert.equal(over.status, 400)
+      before += length
+    }
+    assert.equal(await read(path), contentOf(all))
+    for (const sub of ['-1', '01', '1.0', '', 'x'])
+      assert.equal((await daemon.put(`${path}/over`, { 'stream-forked-from': `/v1/stream/${path}`, 'stream-fork-offset': START, 'stream-fork-sub-offset': sub })).status, 400, sub)
+    assert.equal((await daemon.put(`${path}/over`, { 'stream-forked-from': `/v1/stream/${path}`, 'stream-fork-offset': '9999999999999999_9999999999999999' })).status, 400)
+    assert.equal((await daemon.put(`${path}/over`, { 'stream-forked-from': '/v1/stream/none' })).status, 404)
+    assert.equal((await daemon.put(`${path}/over`, { 'stream-fork-offset': START })).status, 400)
+  }
+})
+
+test('producers: what belongs together, bounds, repetition, fencing', async () => {
+  const path = await made()
+  const post = (id, epoch, seq, body = '1', more = {}) => daemon.post(path, body, {
+    ...(id !== undefined && { 'producer-id': id }), ...(epoch !== undefined && { 'producer-epoch': `${epoch}` }),
+    ...(seq !== undefined && { 'producer-seq': `${seq}` }), ...more })
+  for (const [id, epoch, seq] of [['p', 0], ['p', undefined, 0], [undefined, 0, 0], ['', 0, 0], ['p', -1, 0], ['p', 0, '1.0'], ['p', '00', 0],
+    ['p', 0, '9007199254740992'], ['p', 'x', 0], ['p', '', 0], ['x'.repeat(257), 0, 0]])
+    assert.equal((await post(id, epoch, seq)).status, 400, `${id} ${epoch} ${seq}`)
+  const check = async (answer, status, headers) => {
+    assert.equal(answer.status, status)
+    for (const [name, value] of Object.entries(headers)) assert.equal(answer.headers.get(name), value, name)
+  }
+  await check(await post('p', 0, 1), 409, { 'producer-expected-seq': '0', 'producer-received-seq': '1' })
+  await check(await post('p', 0, 0), 200, { 'producer-epoch': '0', 'producer-seq': '0' })
+  await check(await post('p', 0, 1), 200, { 'producer-seq': '1' })
+  await check(await post('p', 0, 0), 204, { 'producer-epoch': '0', 'producer-seq': '1' })
+  await check(await post('p', 0, 5), 409, { 'producer-expected-seq': '2', 'producer-received-seq': '5' })
+  // What is no JSON changes nothing, and neither does another type.
+  assert.equal((await post('p', 0, 2, '{')).status, 400)
+  assert.equal((await post('p', 0, 2, '1', text)).status, 409)
+  assert.equal((await post('p', 1, 1)).status, 400)
+  await check(await post('p', 9007199254740991, 0), 200, { 'producer-epoch': '9007199254740991', 'producer-seq': '0' })
+  await check(await post('p', 0, 2), 403, { 'producer-epoch': '9007199254740991' })
+  await check(await post('q', 7, 0), 200, { 'producer-epoch': '7' })
+  const before = await read(path)
+  const many = await Promise.all(Array.from({ length: 20 }, () => post('q', 7, 1)))
+  assert.deepEqual(many.map((answer) => answer.status).sort(), [200, ...Array(19).fill(204)])
+  assert.equal(await read(path), before.replace(']', ',1]'))
+  await check(await post('q', 7, 2, undefined, { 'stream-closed': 'true' }), 200, { 'stream-closed': 'true' })
+  await check(await post('q', 7, 2, '1', { 'stream-closed': 'true' }), 204, { 'stream-closed': 'true' })
+  await check(await post('q', 7, 3), 409, { 'stream-closed': 'true' })
+  await check(await post('q', 6, 0), 403, { 'producer-epoch': '7' })
 })
