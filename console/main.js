@@ -22,7 +22,8 @@ function judge(overview) {
   if (overview.bridges.length === 0) return ['fair', 'no bridge']
   const late = overview.bridges.find(({ report, age_ms: age }) => report.phase !== 'following' || age > 10_000 || report.lag_seconds > LATE_S)
   if (late) return ['bad', late.age_ms > 10_000 ? 'bridge silent' : String(late.report.phase === 'following' ? 'behind' : late.report.phase)]
-  return ['good', `${seconds(Math.max(0, ...overview.bridges.map(({ report }) => report.lag_seconds ?? 0)))} behind`]
+  const lags = overview.bridges.map(({ report }) => report.lag_seconds).filter((lag) => lag !== undefined)
+  return ['good', lags.length ? `${seconds(Math.max(...lags))} behind` : 'following']
 }
 
 function setHealth(overview) {

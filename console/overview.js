@@ -101,7 +101,7 @@ function tiles({ server, bridges, history, now_ms: now }) {
   const rows = growth(history.time, history.row_changes)
   const total = bridges.reduce((sum, { report }) => sum + (report.row_changes ?? 0), 0)
   return [
-    tile('Lag', lags.length ? seconds(Math.max(...lags)) : '–', lags.length ? 'from commit to stream' : 'no bridge is running'),
+    tile('Lag', lags.length ? seconds(Math.max(...lags)) : '–', lags.length ? 'from commit to stream' : bridges.length ? 'not measured yet' : 'no bridge is running'),
     tile('Row changes', `${rate(last(rows))}/s`, `${count(total)} in all`),
     tile('Events stored', count(server.messages), `${count(server.commits)} commits`),
     tile('Live readers', count(server.readers), `${count(server.connections)} connections`),

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { chromium } from 'playwright-core'
 
 const PROGRAM = process.env.CHROMIUM ?? '/usr/bin/chromium'
-const PATIENCE_MS = 30_000
+const PATIENCE_MS = 60_000
 
 /** Where screenshots go, to be looked at. */
 const SHOTS = process.env.WEIR_SCREENSHOTS
