@@ -12,7 +12,7 @@ import { cpuSeconds, residentMiB } from './machine.js'
 import { RULES, SCHEMA, TABLES, USERS, changesOf, writeItems } from './workload.js'
 
 const DEADLINE_MS = 600_000
-const BASE_SLOT = 'prepared'
+export const BASE_SLOT = 'prepared'
 
 /** Folders with sparse files of many gigabytes. */
 function copyFolder(from, to) {
@@ -93,7 +93,7 @@ export async function drainWithWeir(stack) {
 }
 
 /** Events in all users' streams, so that nobody can win by leaving some out. */
-async function countEvents(stack) {
+export async function countEvents(stack) {
   let count = 0
   for (let user = 1; user <= USERS; user++) {
     for (let offset = '-1', isThrough = false; !isThrough;) {

@@ -10,6 +10,7 @@ import { describeMachine, loadBefore, versionOf } from './machine.js'
 import { writePart } from './page.js'
 import { measureLatency, measureThroughput } from './pattern.js'
 import { report } from './report.js'
+import { measureStandard, standardReport } from './standard.js'
 import { measureServers } from './server_measures.js'
 import { serverReport } from './server_report.js'
 import { nginxVersion } from './server_targets.js'
@@ -30,6 +31,8 @@ const FULL_SERVER = {
   fanOut: { readers: 1000, rounds: 200, referenceRounds: 20 },
   idle: { readers: 15_000 },
 }
+const FULL_STANDARD = { rounds: 3, size: { inserts: 12_000, updates: 8_000, singles: 2_000 } }
+const QUICK_STANDARD = { rounds: 1, size: { inserts: 2_000, updates: 1_000, singles: 200 } }
 // Show that everything runs; their numbers mean nothing.
 const QUICK = {
   rounds: 1,
@@ -86,8 +89,14 @@ async function measureCosts(plan, rounds, context) {
   return { text: costReport({ ...context, plan, rounds, results }), summary: [] }
 }
 
+async function measureOthers({ size }, rounds, context) {
+  const results = await measureStandard(size, rounds, log)
+  return { text: standardReport({ ...context, size, results }), summary: [] }
+}
+
 const KINDS = {
   pipeline: { full: FULL, quick: QUICK, measure: measurePipeline },
+  standard: { full: FULL_STANDARD, quick: QUICK_STANDARD, measure: measureOthers },
   server: { full: FULL_SERVER, quick: QUICK_SERVER, measure: measureServer },
   cost: { full: FULL_COST, quick: QUICK_COST, measure: measureCosts },
 }

@@ -1,9 +1,9 @@
-// docs/benchmarks.md has three parts, each written by a run of its own: bench/run, bench/run server and
-// bench/run cost.
+// docs/benchmarks.md has parts, each written by a run of its own: bench/run, bench/run standard, bench/run server
+// and bench/run cost.
 
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 
-const HEADS = [['pipeline', '# Benchmarks'], ['server', '## The stream server by itself'], ['cost', '## What one change costs']]
+const HEADS = [['pipeline', '# Benchmarks'], ['standard', '## Other stream servers'], ['server', '## The stream server by itself'], ['cost', '## What one change costs']]
 
 /** The parts that a page has, by name, in their order. */
 function partsOf(path) {

@@ -58,7 +58,7 @@ class Peer {
   }
 }
 
-async function drainWithPeer(stack, changes) {
+export async function drainWithPeer(stack, changes) {
   await copySlot(stack, 'peer')
   const peer = await Peer.startServer(stack)
   try {

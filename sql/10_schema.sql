@@ -3,8 +3,8 @@
 -- The files of this folder, in the order of their names and in one transaction, are what
 -- `weir install` runs. By hand, as the owner of the database:
 --
---   psql -1 -v ON_ERROR_STOP=1 -f 10_schema.sql -f 20_tables.sql -f 30_rule_checks.sql \
---        -f 40_publication.sql -f 50_explain.sql -f 60_preview.sql
+--   psql -1 -v ON_ERROR_STOP=1 -f 10_schema.sql -f 20_tables.sql -f 25_parked.sql \
+--        -f 30_rule_checks.sql -f 40_publication.sql -f 50_explain.sql -f 60_preview.sql
 --
 -- Running them again changes nothing, or brings an older version up to this one. They need CREATE
 -- on the database, no superuser and no extension; whoever ran them first runs them again.

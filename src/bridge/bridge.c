@@ -6,6 +6,7 @@
 #include "weir/base/fault.h"
 #include "weir/base/file.h"
 #include "weir/base/log.h"
+#include "weir/base/lsn.h"
 
 #include <errno.h>
 
@@ -28,7 +29,7 @@ enum bridge_end bridge_end_of(enum publisher_claim result)
 static void init_outbox(struct bridge *bridge)
 {
     outbox_init(&bridge->outbox, bridge->publisher, bridge->settings->batch_size,
-                bridge->published);
+                bridge->published, &bridge->parking);
     bridge_allow_spool(bridge);
 }
 
@@ -36,7 +37,7 @@ static void init_outbox(struct bridge *bridge)
 static enum bridge_end name_source(struct bridge *bridge, struct err *err)
 {
     struct buffer source = BUFFER_INIT;
-    if (publisher_source(bridge->publisher)[0] ||
+    if (!publisher_keeps_progress(bridge->publisher) || publisher_source(bridge->publisher)[0] ||
         replica_meta(bridge->replica, "source before").len)
         return BRIDGE_DONE;
     if (!replica_meta(bridge->replica, "source").len &&
@@ -49,12 +50,37 @@ static enum bridge_end name_source(struct bridge *bridge, struct err *err)
     return end;
 }
 
+/* Where this bridge begins to send, for a server that keeps no progress: behind what its replica has
+ * (of what is outgoing, nothing). What Postgres has written by now is all that an earlier one can have
+ * sent. */
+static enum bridge_end find_start(struct bridge *bridge, struct publisher_start *start,
+                                  struct err *err)
+{
+    bool has_outgoing = replica_meta(bridge->replica, "outgoing").len > 0;
+    *start = (struct publisher_start){.own.lsn = bridge->replica_lsn - has_outgoing};
+    if (publisher_keeps_progress(bridge->publisher))
+        return BRIDGE_DONE;
+    struct pg_connection *connection = rule_table_connection(&bridge->rule_table, err);
+    struct pg_rows *rows =
+        connection ? pg_query(connection, err, "SELECT pg_current_wal_flush_lsn()", 0, NULL) : NULL;
+    if (!rows)
+        return BRIDGE_RETRY;
+    bool ok = lsn_parse(pg_rows_slice(rows, 0, 0), &start->replayed_to);
+    pg_rows_free(rows);
+    check(ok);
+    bridge->replayed_to = start->replayed_to;
+    return BRIDGE_DONE;
+}
+
 enum bridge_end bridge_claim(struct bridge *bridge, struct err *err)
 {
+    struct publisher_start start;
     if (bridge->is_claimed)
         return BRIDGE_DONE;
-    enum bridge_end end =
-        bridge_end_of(publisher_claim(bridge->publisher, &bridge->published, err));
+    enum bridge_end end = find_start(bridge, &start, err);
+    if (end == BRIDGE_DONE)
+        end = bridge_end_of(
+            publisher_claim(bridge->publisher, &start, &bridge->published, err));
     if (end == BRIDGE_DONE)
         end = name_source(bridge, err);
     if (end != BRIDGE_DONE)
@@ -206,7 +232,9 @@ bool bridge_open_publisher(struct bridge *bridge, bool has_reporter, struct err 
     bool has_token = secret_next(&rest, &token);
     if (has_token)
         memcpy(text, token.data, token.len);
-    struct publisher_settings publisher = {.streams_url = settings->streams,
+    struct publisher_settings publisher = {.dialect = settings->dialect,
+                                           .connections = settings->connections,
+                                           .streams_url = settings->streams,
                                            .producer = settings->slot,
                                            .token = has_token ? text : NULL,
                                            .ca_file = settings->ca_file,
@@ -230,7 +258,8 @@ static bool open_bridge(struct bridge *bridge, uint64_t size_least, struct err *
     if (!bridge_open_publisher(bridge, true, err))
         return false;
     bridge->sink = outbox_sink(&bridge->outbox);
-    bridge->difference = difference_new(&bridge->sink, settings->transaction_memory);
+    bridge->difference = difference_new(&bridge->sink, settings->transaction_memory,
+                                        settings->event_max);
     bridge->decoder = change_decoder_new();
     return true;
 }
@@ -248,6 +277,7 @@ static void close_bridge(struct bridge *bridge)
     rule_table_release(&bridge->rule_table);
     catalog_free(bridge->catalog);
     outbox_release(&bridge->outbox);
+    parking_release(&bridge->parking);
     publisher_close(bridge->publisher);
     replica_close(bridge->replica);
 }

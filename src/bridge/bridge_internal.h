@@ -39,6 +39,7 @@ struct bridge {
     struct replica *replica;
     struct publisher *publisher;
     struct outbox outbox;
+    struct parking parking;
     struct event_sink sink;
     struct difference *difference;
     struct catalog *catalog;
@@ -54,6 +55,8 @@ struct bridge {
     uint64_t applied_lsn; /* in the replica, perhaps not durable yet */
     bool is_claimed;
     struct progress published; /* the server had this when this process claimed the producer */
+    uint64_t replayed_to; /* an earlier process may have published up to this, if the server keeps no
+                             progress; else 0 */
     uint64_t server_lsn;  /* Postgres has sent everything before it */
 
     bool in_transaction;
@@ -179,8 +182,14 @@ void bridge_allow_spool(struct bridge *bridge);
 
 /* checkpoint.c */
 
+/* Writes down what has been parked, before what goes with it is sent; waits for Postgres. */
+enum bridge_end bridge_write_parked(struct bridge *bridge, struct err *err) WEIR_MUST_CHECK;
+
 /* Submits the batch in hand, waiting for room; answers keep-alives meanwhile. */
 enum bridge_end bridge_submit(struct bridge *bridge, struct err *err) WEIR_MUST_CHECK;
+
+/* Submits the batch in hand, and waits until everything submitted is stored. */
+enum bridge_end bridge_wait_until_stored(struct bridge *bridge, struct err *err) WEIR_MUST_CHECK;
 
 /* Everything up to lsn stored by the server, then in the replica, then confirmed to Postgres. */
 enum bridge_end bridge_checkpoint(struct bridge *bridge, uint64_t lsn, struct err *err)

@@ -55,6 +55,20 @@ static enum bridge_end wait_for_publisher(struct bridge *bridge, uint64_t *stopp
     return bridge_feedback(bridge, false, err) ? BRIDGE_DONE : BRIDGE_RETRY;
 }
 
+enum bridge_end bridge_write_parked(struct bridge *bridge, struct err *err)
+{
+    bridge->figures.parked = bridge->parking.rows;
+    for (bool has_failed = false;; has_failed = true) {
+        if (parking_write(&bridge->parking, &bridge->rule_table, bridge->settings->slot, err))
+            return BRIDGE_DONE;
+        if (*bridge->stop)
+            return BRIDGE_STOPPED;
+        if (!has_failed)
+            log_err(LOG_WARN, "cannot write weir.parked; retrying", err);
+        bridge_wait(bridge, FEEDBACK_INTERVAL_MS);
+    }
+}
+
 enum bridge_end bridge_submit(struct bridge *bridge, struct err *err)
 {
     uint64_t stopping_since = 0;
@@ -66,7 +80,7 @@ enum bridge_end bridge_submit(struct bridge *bridge, struct err *err)
     return BRIDGE_DONE;
 }
 
-static enum bridge_end wait_until_stored(struct bridge *bridge, struct err *err)
+enum bridge_end bridge_wait_until_stored(struct bridge *bridge, struct err *err)
 {
     uint64_t stopping_since = 0;
     enum bridge_end end = bridge_submit(bridge, err);
@@ -78,7 +92,8 @@ static enum bridge_end wait_until_stored(struct bridge *bridge, struct err *err)
 void bridge_drop_changes(struct bridge *bridge)
 {
     transaction_clear(&bridge->transaction);
-    outbox_drop_spool(&bridge->outbox);
+    outbox_drop(&bridge->outbox);
+    parking_drop(&bridge->parking);
     if (replica_meta(bridge->replica, "outgoing").len == 0)
         scratch_clear(replica_scratch(bridge->replica));
 }
@@ -87,7 +102,7 @@ enum bridge_end bridge_checkpoint(struct bridge *bridge, uint64_t lsn, struct er
 {
     uint64_t started_us = clock_monotonic_us();
     outbox_advance(&bridge->outbox, (struct progress){lsn, 0});
-    enum bridge_end end = wait_until_stored(bridge, err);
+    enum bridge_end end = bridge_wait_until_stored(bridge, err);
     if (end != BRIDGE_DONE)
         return end;
     bool has_outgoing = replica_meta(bridge->replica, "outgoing").len > 0;

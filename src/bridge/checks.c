@@ -266,6 +266,16 @@ enum bridge_end bridge_weigh(struct bridge *bridge, struct pg_connection *connec
     return BRIDGE_DONE;
 }
 
+/* Only `weir serve` says which streams a producer has written. */
+static bool can_read_streams(const struct bridge *bridge, const char *why, struct err *err)
+{
+    if (publisher_keeps_progress(bridge->publisher))
+        return true;
+    err_set(err, "%s, and a server of the standard dialect cannot be compared with", why);
+    return err_hint(err, "give the stream server its data back, or start with an empty --state, "
+                         "another --slot and new streams");
+}
+
 enum bridge_end bridge_decide(struct bridge *bridge, enum bridge_way *way, struct err *err)
 {
     struct pg_connection *connection;
@@ -276,10 +286,14 @@ enum bridge_end bridge_decide(struct bridge *bridge, enum bridge_way *way, struc
         return reach == PG_UNREACHABLE ? BRIDGE_RETRY : BRIDGE_FAILED;
     enum bridge_end end = BRIDGE_DONE;
     if (!bridge->is_claimed)
-        end = bridge_end_of(publisher_look(bridge->publisher, &bridge->published, err));
+        end = bridge_end_of(publisher_look(bridge->publisher,
+                                           (struct progress){bridge->replica_lsn, 0},
+                                           &bridge->published, err));
     if (end == BRIDGE_DONE)
         end = bridge_weigh(bridge, connection, way, &why, err);
     pg_close(connection);
+    if (end == BRIDGE_DONE && why && *way != WAY_RESYNC && !can_read_streams(bridge, why, err))
+        end = BRIDGE_FAILED;
     if (end != BRIDGE_DONE)
         return end;
     if (why && strcmp(why, bridge->resync_reason) != 0)

@@ -98,6 +98,18 @@ static void deliver_unless_held(void *context, struct slice path, uint32_t index
                              payload_of(comparison, form, is_held));
 }
 
+static void next_row(void *context)
+{
+    struct comparison *comparison = context;
+    comparison->sink.next_row(comparison->sink.context);
+}
+
+static void park(void *context, const struct relation *relation, struct row row, size_t bytes)
+{
+    struct comparison *comparison = context;
+    comparison->sink.park(comparison->sink.context, relation, row, bytes);
+}
+
 static void delete_held(void *context, struct slice path, struct slice type, struct slice key)
 {
     struct comparison *comparison = context;
@@ -189,10 +201,13 @@ static enum bridge_end run(struct comparison *comparison, struct err *err)
     if (!set_headers(bridge, err))
         return BRIDGE_RETRY;
     fault_step(FAULT_COMPARE_BEGIN);
+    bridge->parking.lsn = bridge->replica_lsn;
     end = held_read(bridge, err);
     fault_step(FAULT_COMPARE_READ);
     if (end == BRIDGE_DONE)
         end = compare_rows(comparison, err);
+    if (end == BRIDGE_DONE)
+        end = bridge_write_parked(bridge, err);
     if (end != BRIDGE_DONE)
         return end;
     if (!bridge_begin_history(bridge, true, err) ||
@@ -211,8 +226,9 @@ enum bridge_end bridge_compare(struct bridge *bridge, struct err *err)
     struct comparison comparison = {.bridge = bridge,
                                     .scratch = replica_scratch(bridge->replica),
                                     .sink = outbox_sink(&bridge->outbox)};
-    struct event_sink sieve = {&comparison, add_form, deliver_unless_held};
-    comparison.difference = difference_new(&sieve, bridge->settings->transaction_memory);
+    struct event_sink sieve = {&comparison, add_form, deliver_unless_held, next_row, park};
+    comparison.difference = difference_new(&sieve, bridge->settings->transaction_memory,
+                                           bridge->settings->event_max);
     enum bridge_end end = run(&comparison, err);
     difference_free(comparison.difference);
     for (uint32_t i = 0; i < comparison.form_capacity; i++)

@@ -291,8 +291,9 @@ static bool look_at_streams(struct examination *examination, struct err *err)
     struct bridge *bridge = &examination->bridge;
     bridge->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     check(bridge->wake_fd >= 0);
+    struct progress own = {bridge->replica_lsn, 0};
     bool ok = bridge_open_publisher(bridge, false, err) &&
-              publisher_look(bridge->publisher, &bridge->published, err) == PUBLISHER_CLAIMED;
+              publisher_look(bridge->publisher, own, &bridge->published, err) == PUBLISHER_CLAIMED;
     if (ok)
         fine(examination, "streams", "the stream server at %s lets the bridge write",
              bridge->settings->streams);

@@ -17,4 +17,5 @@ struct bridge_figures {
     uint64_t received_lsn, applied_lsn, stored_lsn, confirmed_lsn;
     uint64_t replica_bytes;
     uint64_t tables, rules_active, rules_refused;
+    uint64_t parked; /* rows */
 };

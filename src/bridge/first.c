@@ -33,6 +33,9 @@ static enum bridge_end send_if_full(struct walk *walk, struct err *err)
     struct outbox *outbox = &walk->bridge->outbox;
     if (batch_size(outbox->batch) < BATCH_BYTES)
         return BRIDGE_DONE;
+    enum bridge_end end = bridge_write_parked(walk->bridge, err);
+    if (end != BRIDGE_DONE)
+        return end;
     outbox_end(outbox, progress_of(walk, walk->rows));
     return bridge_submit(walk->bridge, err);
 }
@@ -67,6 +70,7 @@ enum bridge_end bridge_publish_first(struct bridge *bridge, struct err *err)
     if (claimed != BRIDGE_DONE)
         return claimed;
     struct walk walk = {.bridge = bridge, .lsn = bridge->replica_lsn};
+    bridge->parking.lsn = walk.lsn;
     outbox_spool_past(&bridge->outbox, NULL, SIZE_MAX); /* a batch for each few rows is sent at once */
     const struct relation_set *relations = &bridge->catalog->relations;
     if (bridge->published.lsn == walk.lsn)
@@ -77,12 +81,15 @@ enum bridge_end bridge_publish_first(struct bridge *bridge, struct err *err)
     event_headers_set(&bridge->headers, 0, replica_meta(bridge->replica, "loaded at"));
     progress_line_begin(&walk.line, "publishing", (uint64_t)total);
     for (size_t i = 0; i < relations->count; i++) {
-        enum bridge_end end = walk_relation(&walk, relations->relations[i], err);
-        if (end != BRIDGE_DONE)
-            return end;
+        enum bridge_end walked = walk_relation(&walk, relations->relations[i], err);
+        if (walked != BRIDGE_DONE)
+            return walked;
     }
     /* One step behind the last row, so that a server that has everything can be told from one that
      * lacks the rest. */
+    enum bridge_end end = bridge_write_parked(bridge, err);
+    if (end != BRIDGE_DONE)
+        return end;
     if (walk.rows + 1 > walk.published) {
         outbox_end(&bridge->outbox, progress_of(&walk, walk.rows + 1));
         outbox_advance(&bridge->outbox, progress_of(&walk, walk.rows + 1));
@@ -90,7 +97,7 @@ enum bridge_end bridge_publish_first(struct bridge *bridge, struct err *err)
     if (!meta_set_phase(bridge->replica, PHASE_FOLLOWING, err))
         return BRIDGE_FAILED;
     fault_step(FAULT_FIRST_PUBLISHED);
-    enum bridge_end end = bridge_checkpoint(bridge, walk.lsn, err);
+    end = bridge_checkpoint(bridge, walk.lsn, err);
     if (end == BRIDGE_DONE)
         progress_line_end(&walk.line, walk.rows);
     bridge_allow_spool(bridge);

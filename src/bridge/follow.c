@@ -27,6 +27,15 @@ static bool has_caught_up(const struct bridge *bridge)
            bridge->server_lsn >= bridge->published.lsn;
 }
 
+/* Where the streams' server keeps no progress, that is known only once everything has been sent again
+ * that an earlier bridge may have sent. A change that does not fit needs not wait for that: no bridge
+ * got beyond it. */
+static bool has_replayed(const struct bridge *bridge)
+{
+    return has_caught_up(bridge) && (bridge->applied_lsn >= bridge->replayed_to ||
+                                     bridge->server_lsn >= bridge->replayed_to);
+}
+
 static void begin_transaction(struct bridge *bridge, const struct change *change)
 {
     struct buffer scratch = BUFFER_INIT;
@@ -61,13 +70,23 @@ static enum bridge_end finish_changes(struct bridge *bridge, uint64_t end_lsn, s
     bridge->figures.row_changes += changes->entry_count;
     if (progress_cmp(progress, bridge->published) > 0) {
         uint64_t started_us = clock_monotonic_us();
+        bridge->parking.lsn = end_lsn;
         difference_run(bridge->difference, bridge->replica, changes, bridge->rules, rules,
                        &bridge->headers);
         bridge->figures.difference_us += clock_monotonic_us() - started_us;
         if (!scratch_is_sound(replica_scratch(bridge->replica), err))
             return BRIDGE_FAILED;
+        enum bridge_end end = bridge_write_parked(bridge, err);
+        if (end != BRIDGE_DONE)
+            return end;
         if (!outbox_is_spooling(&bridge->outbox))
             outbox_end(&bridge->outbox, progress);
+    }
+    if (outbox_is_spooling(&bridge->outbox)) {
+        /* It is committed below, and what was before it with it. */
+        enum bridge_end end = bridge_wait_until_stored(bridge, err);
+        if (end != BRIDGE_DONE)
+            return end;
     }
     if (!change_set_apply(changes, bridge->replica, err))
         return BRIDGE_FAILED;
@@ -216,7 +235,7 @@ static enum bridge_end check_catalog(struct bridge *bridge, struct err *err)
 static enum bridge_end check_catalog_if_due(struct bridge *bridge, struct err *err)
 {
     uint64_t started = clock_monotonic_ms();
-    if (bridge->in_transaction || !has_caught_up(bridge) || started < bridge->next_catalog_ms ||
+    if (bridge->in_transaction || !has_replayed(bridge) || started < bridge->next_catalog_ms ||
         started < bridge->catalog_pause_ms)
         return BRIDGE_DONE;
     enum bridge_end end = check_catalog(bridge, err);

@@ -1,22 +1,28 @@
 #include "outbox.h"
 
 #include "weir/base/check.h"
+#include "weir/base/hash.h"
+
+#include <string.h>
 
 void outbox_init(struct outbox *outbox, struct publisher *publisher, size_t batch_size,
-                 struct progress progress)
+                 struct progress progress, struct parking *parking)
 {
     *outbox = (struct outbox){.publisher = publisher,
                               .batch = publisher_take_empty(publisher),
                               .batch_size = batch_size,
                               .gathered = progress,
                               .submitted = progress,
-                              .memory = SIZE_MAX};
+                              .memory = SIZE_MAX,
+                              .parking = parking};
 }
 
 void outbox_release(struct outbox *outbox)
 {
     batch_free(outbox->batch);
     outbox->batch = NULL;
+    buffer_release(&outbox->latest.bytes);
+    buffer_release(&outbox->latest.path);
 }
 
 void outbox_spool_past(struct outbox *outbox, struct scratch *scratch, size_t memory)
@@ -25,41 +31,146 @@ void outbox_spool_past(struct outbox *outbox, struct scratch *scratch, size_t me
     outbox->memory = memory;
 }
 
+/* ---- The spool ---- */
+
+static struct slice number_of(const uint32_t *number)
+{
+    return slice_of((const char *)number, sizeof *number);
+}
+
+static void put_event(struct outbox *outbox, uint32_t event, struct slice bytes)
+{
+    uint32_t number = __builtin_bswap32(event);
+    scratch_put(outbox->scratch, SCRATCH_EVENTS, number_of(&number), bytes);
+}
+
+static void put_delivery(struct outbox *outbox, struct slice path, struct slice value,
+                         char key[SPOOL_KEY_SIZE])
+{
+    struct hash128 hash = hash128(hash_process_key(), path);
+    uint64_t number = __builtin_bswap64(outbox->spooled_deliveries++);
+    memcpy(key, &hash, SPOOL_PATH_SIZE);
+    memcpy(key + SPOOL_PATH_SIZE, &number, sizeof number);
+    scratch_put_new(outbox->scratch, SCRATCH_PATHS, slice_of(key, SPOOL_PATH_SIZE), path);
+    scratch_put(outbox->scratch, SCRATCH_DELIVERIES, slice_of(key, SPOOL_KEY_SIZE), value);
+}
+
+static void put_reference(struct outbox *outbox, struct slice path, uint32_t event)
+{
+    char key[SPOOL_KEY_SIZE];
+    put_delivery(outbox, path, number_of(&event), key);
+}
+
+/* An event that goes to one stream only is kept with that, where it will be read. Another one of its row
+ * may come before it goes to a second one, so these are remembered while there is room. */
+static void settle_latest(struct outbox *outbox)
+{
+    struct latest_event *latest = &outbox->latest;
+    bool is_inlined = latest->state == LATEST_SENT_ONCE && outbox->inlined_count < INLINED_MAX;
+    if (latest->state == LATEST_SETTLED)
+        return;
+    if (!is_inlined)
+        put_event(outbox, latest->number, buffer_slice(&latest->bytes));
+    if (is_inlined) {
+        struct inlined_event *inlined = &outbox->inlined[outbox->inlined_count++];
+        inlined->number = latest->number;
+        put_delivery(outbox, buffer_slice(&latest->path), buffer_slice(&latest->bytes),
+                     inlined->key);
+    } else if (latest->state == LATEST_SENT_ONCE) {
+        put_reference(outbox, buffer_slice(&latest->path), latest->number);
+    }
+    latest->state = LATEST_SETTLED;
+}
+
 static void spool_event(void *context, struct slice event)
 {
     struct outbox *outbox = context;
-    uint32_t number = __builtin_bswap32(outbox->spooled_events++);
+    struct latest_event *latest = &outbox->latest;
+    settle_latest(outbox);
+    latest->number = outbox->spooled_events++;
     check(outbox->spooled_events != 0);
-    scratch_put(outbox->scratch, SCRATCH_EVENTS, slice_of((const char *)&number, sizeof number),
-                event);
+    latest->state = LATEST_UNSENT;
+    buffer_clear(&latest->bytes);
+    buffer_add_slice(&latest->bytes, event);
+}
+
+/* One that went to one stream, and goes to a second one after all. */
+static void share_inlined(struct outbox *outbox, uint32_t event)
+{
+    for (size_t i = 0; i < outbox->inlined_count; i++) {
+        struct inlined_event *inlined = &outbox->inlined[i];
+        if (inlined->number != event)
+            continue;
+        struct buffer bytes = BUFFER_INIT;
+        buffer_add_slice(&bytes, scratch_get(outbox->scratch, SCRATCH_DELIVERIES,
+                                             slice_of(inlined->key, SPOOL_KEY_SIZE)));
+        put_event(outbox, event, buffer_slice(&bytes));
+        buffer_release(&bytes);
+        *inlined = outbox->inlined[--outbox->inlined_count];
+        return;
+    }
 }
 
 static void spool_delivery(void *context, struct slice path, uint32_t event)
 {
     struct outbox *outbox = context;
-    struct hash128 hash = hash128(hash_process_key(), path);
-    uint64_t number = __builtin_bswap64(outbox->spooled_deliveries++);
-    char key[SPOOL_PATH_SIZE + sizeof number];
-    memcpy(key, &hash, SPOOL_PATH_SIZE);
-    memcpy(key + SPOOL_PATH_SIZE, &number, sizeof number);
-    scratch_put_new(outbox->scratch, SCRATCH_PATHS, slice_of(key, SPOOL_PATH_SIZE), path);
-    scratch_put(outbox->scratch, SCRATCH_DELIVERIES, slice_of(key, sizeof key),
-                slice_of((const char *)&event, sizeof event));
+    struct latest_event *latest = &outbox->latest;
+    if (latest->state == LATEST_UNSENT && latest->number == event) {
+        buffer_clear(&latest->path);
+        buffer_add_slice(&latest->path, path);
+        latest->state = LATEST_SENT_ONCE;
+        return;
+    }
+    if (latest->state == LATEST_SENT_ONCE && latest->number == event) {
+        put_event(outbox, event, buffer_slice(&latest->bytes));
+        put_reference(outbox, buffer_slice(&latest->path), event);
+        latest->state = LATEST_SETTLED;
+    } else {
+        settle_latest(outbox);
+        share_inlined(outbox, event); /* the latest itself may have been settled so */
+    }
+    put_reference(outbox, path, event);
 }
 
 void outbox_spool(struct outbox *outbox)
 {
     check(!outbox->is_spooling && outbox->scratch);
     outbox->is_spooling = true;
-    outbox->spooled_events = 0;
+    outbox->spooled_events = batch_open_payload(outbox->batch);
     outbox->spooled_deliveries = 0;
+    outbox->latest.state = LATEST_SETTLED;
+    outbox->inlined_count = 0;
     struct batch_visitor visitor = {outbox, spool_event, spool_delivery};
-    batch_take_apart(outbox->batch, &visitor);
+    batch_take_open(outbox->batch, &visitor);
 }
 
 bool outbox_is_spooling(const struct outbox *outbox)
 {
     return outbox->is_spooling;
+}
+
+void outbox_end_spool(struct outbox *outbox)
+{
+    if (outbox->is_spooling)
+        settle_latest(outbox);
+}
+
+static void forget_payload(void *context, struct slice payload)
+{
+    (void)context, (void)payload;
+}
+
+static void forget_reference(void *context, struct slice path, uint32_t payload)
+{
+    (void)context, (void)path, (void)payload;
+}
+
+void outbox_drop(struct outbox *outbox)
+{
+    struct batch_visitor visitor = {NULL, forget_payload, forget_reference};
+    if (outbox->batch)
+        batch_take_open(outbox->batch, &visitor);
+    outbox_drop_spool(outbox);
 }
 
 void outbox_drop_spool(struct outbox *outbox)
@@ -96,9 +207,24 @@ static void deliver(void *context, struct slice path, uint32_t payload)
         batch_add_reference(outbox->batch, batch_add_stream(outbox->batch, path), payload);
 }
 
+static void next_row(void *context)
+{
+    struct outbox *outbox = context;
+    if (!outbox->is_spooling)
+        return;
+    settle_latest(outbox);
+    outbox->inlined_count = 0;
+}
+
+static void park(void *context, const struct relation *relation, struct row row, size_t bytes)
+{
+    struct outbox *outbox = context;
+    parking_note(outbox->parking, relation, row, bytes);
+}
+
 struct event_sink outbox_sink(struct outbox *outbox)
 {
-    return (struct event_sink){outbox, add_payload, deliver};
+    return (struct event_sink){outbox, add_payload, deliver, next_row, park};
 }
 
 void outbox_end(struct outbox *outbox, struct progress progress)

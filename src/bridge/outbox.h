@@ -5,11 +5,21 @@
  * has stored, and what it will have stored when everything submitted is. One thread.
  *
  * The events of a transaction that are too many for memory go to a spool in the replica's scratch
- * instead, with those that were waiting; src/bridge/outgoing.c sends them from there. */
+ * instead; src/bridge/outgoing.c sends them from there. */
 #pragma once
+
+#include "parking.h"
 
 #include "weir/events/difference.h"
 #include "weir/publish/publisher.h"
+
+/* In the spool:
+ *
+ *   SCRATCH_EVENTS      number 4, big-endian -> event
+ *   SCRATCH_PATHS       16 of the path -> path
+ *   SCRATCH_DELIVERIES  16 of the path, number 8, big-endian -> event's number 4; or the event itself,
+ *                       which is longer, where it goes to this stream only */
+enum { SPOOL_PATH_SIZE = 16, SPOOL_KEY_SIZE = SPOOL_PATH_SIZE + 8, INLINED_MAX = 8 };
 
 struct outbox {
     struct publisher *publisher;
@@ -18,16 +28,27 @@ struct outbox {
     struct progress gathered;  /* the last transaction in the batch */
     struct progress submitted; /* the last that the publisher has taken over */
     uint64_t events, deliveries; /* since the beginning; an event may go to many streams */
+    struct parking *parking;
     struct scratch *scratch;   /* of the spool */
     size_t memory;             /* what a batch may take before it is spooled */
     bool is_spooling;
     uint32_t spooled_events;
     uint64_t spooled_deliveries;
+    struct latest_event {
+        enum { LATEST_SETTLED, LATEST_UNSENT, LATEST_SENT_ONCE } state;
+        uint32_t number;
+        struct buffer bytes, path;
+    } latest;
+    struct inlined_event {
+        uint32_t number;
+        char key[SPOOL_KEY_SIZE];
+    } inlined[INLINED_MAX];
+    size_t inlined_count;
 };
 
 /* Takes over where the server's progress stands. */
 void outbox_init(struct outbox *outbox, struct publisher *publisher, size_t batch_size,
-                 struct progress progress);
+                 struct progress progress, struct parking *parking);
 void outbox_release(struct outbox *outbox);
 
 struct event_sink outbox_sink(struct outbox *outbox);
@@ -39,19 +60,19 @@ void outbox_end(struct outbox *outbox, struct progress progress);
  * does. */
 void outbox_spool_past(struct outbox *outbox, struct scratch *scratch, size_t memory);
 
-/* From here on everything goes to the spool, with what is in the batch already. */
+/* From here on everything goes to the spool, with what the open transaction has in the batch already.
+ * What is of earlier ones stays, to be submitted. */
 void outbox_spool(struct outbox *outbox);
 bool outbox_is_spooling(const struct outbox *outbox);
 
+/* Everything has been delivered. */
+void outbox_end_spool(struct outbox *outbox);
+
+/* Forgets the open transaction, in the batch and in the spool. */
+void outbox_drop(struct outbox *outbox);
+
 /* Ends that; what is in the scratch is the caller's. */
 void outbox_drop_spool(struct outbox *outbox);
-
-/* In the spool:
- *
- *   SCRATCH_EVENTS      number 4, big-endian -> event
- *   SCRATCH_PATHS       16 of the path -> path
- *   SCRATCH_DELIVERIES  16 of the path, number 8, big-endian -> event's number 4 */
-enum { SPOOL_PATH_SIZE = 16 };
 
 /* Whether something waits to be submitted. */
 bool outbox_has_batch(const struct outbox *outbox);

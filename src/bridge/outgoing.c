@@ -14,8 +14,13 @@
 #include <stdlib.h>
 
 /* A part ends behind the stream in which it comes to be larger than the first, and within a stream
- * where it is larger than the second. Spools are sent after an upgrade, too: do not change these. */
-enum { PART_ENOUGH = 4 * 1024 * 1024, PART_LARGEST = 24 * 1024 * 1024 };
+ * where an event would make it larger than the second. Spools are sent after an upgrade, too: do not
+ * change these. */
+enum {
+    PART_ENOUGH = 4 * 1024 * 1024,
+    PART_LARGEST = 24 * 1024 * 1024,
+    PART_REFERENCES = 64 * 1024,
+};
 
 enum { FIRST_SLOTS = 1024 };
 
@@ -39,6 +44,7 @@ bool bridge_commit_outgoing(struct bridge *bridge, uint64_t lsn, struct err *err
 {
     struct scratch *scratch = replica_scratch(bridge->replica);
     struct slice note = slice_of((const char *)&lsn, sizeof lsn);
+    outbox_end_spool(&bridge->outbox);
     scratch_put(scratch, SCRATCH_NOTES, SLICE("lsn"), note);
     if (!scratch_sync(scratch, err) || !replica_set_meta(bridge->replica, "outgoing", note, err) ||
         !meta_set_lsn(bridge->replica, lsn, err) || !replica_commit(bridge->replica, err))
@@ -74,21 +80,56 @@ static void grow_placements(struct sending *sending)
     free(old);
 }
 
-static uint32_t payload_of(struct sending *sending, uint32_t event)
+static struct slice shared_event(const struct sending *sending, uint32_t event)
 {
+    uint32_t number = __builtin_bswap32(event);
+    struct slice bytes = scratch_get(sending->scratch, SCRATCH_EVENTS,
+                                     slice_of((const char *)&number, sizeof number));
+    check(bytes.data != NULL);
+    return bytes;
+}
+
+/* An event that goes to this stream only comes with it. */
+static bool is_shared(struct slice value)
+{
+    return value.len == sizeof(uint32_t);
+}
+
+static uint32_t payload_of(struct sending *sending, struct slice value)
+{
+    struct batch *batch = sending->bridge->outbox.batch;
+    if (!is_shared(value))
+        return batch_add_payload(batch, value);
     if (sending->placed * 2 >= sending->slots)
         grow_placements(sending);
+    uint32_t event = load_u32(value.data);
     struct placement *slot = slot_of(sending, event);
     if (!slot->payload) {
-        uint32_t number = __builtin_bswap32(event);
-        struct slice bytes = scratch_get(sending->scratch, SCRATCH_EVENTS,
-                                         slice_of((const char *)&number, sizeof number));
-        check(bytes.data != NULL);
         *slot = (struct placement){
-            event, batch_add_payload(sending->bridge->outbox.batch, bytes) + 1};
+            event, batch_add_payload(batch, shared_event(sending, event)) + 1};
         sending->placed++;
     }
     return slot->payload - 1;
+}
+
+/* What the event would add to the part. */
+static size_t size_of(const struct sending *sending, struct slice value)
+{
+    if (!is_shared(value))
+        return value.len;
+    uint32_t event = load_u32(value.data);
+    return slot_of(sending, event)->payload ? 0 : shared_event(sending, event).len;
+}
+
+static bool ends_part(const struct sending *sending, bool is_next, struct slice value)
+{
+    const struct batch *batch = sending->bridge->outbox.batch;
+    size_t size = batch_size(batch), added = size_of(sending, value);
+    /* One event that is too large by itself goes to many streams at once all the same. */
+    if (batch_reference_count(batch) == 0 || (added == 0 && size >= PART_LARGEST))
+        return batch_reference_count(batch) >= PART_REFERENCES;
+    return size >= (is_next ? PART_ENOUGH : PART_LARGEST) ||
+           size + added > PART_LARGEST;
 }
 
 static enum bridge_end end_part(struct sending *sending, struct progress progress,
@@ -118,15 +159,14 @@ static enum bridge_end end_part(struct sending *sending, struct progress progres
 static enum bridge_end send_delivery(struct sending *sending, struct slice key, struct slice value,
                                      struct err *err)
 {
-    struct batch *batch = sending->bridge->outbox.batch;
     bool is_next = memcmp(sending->path_hash, key.data, SPOOL_PATH_SIZE) != 0;
-    if (batch_size(batch) >= (is_next ? PART_ENOUGH : PART_LARGEST)) {
+    if (ends_part(sending, is_next, value)) {
         struct progress progress = {sending->lsn - 1, ++sending->part};
         enum bridge_end end = end_part(sending, progress, err);
         if (end != BRIDGE_DONE)
             return end;
-        batch = sending->bridge->outbox.batch;
     }
+    struct batch *batch = sending->bridge->outbox.batch;
     if (is_next || !sending->has_stream) {
         memcpy(sending->path_hash, key.data, SPOOL_PATH_SIZE);
         struct slice path = scratch_get(sending->scratch, SCRATCH_PATHS,
@@ -135,7 +175,7 @@ static enum bridge_end send_delivery(struct sending *sending, struct slice key, 
         sending->stream = batch_add_stream(batch, path);
         sending->has_stream = true;
     }
-    batch_add_reference(batch, sending->stream, payload_of(sending, load_u32(value.data)));
+    batch_add_reference(batch, sending->stream, payload_of(sending, value));
     return BRIDGE_DONE;
 }
 

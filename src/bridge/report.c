@@ -74,6 +74,7 @@ void report_write(const struct report *report, struct buffer *out)
     add_number(out, "tables", figures->tables);
     add_number(out, "rules_active", figures->rules_active);
     add_number(out, "rules_refused", figures->rules_refused);
+    add_number(out, "parked", figures->parked);
     buffer_add_str(out, "\"answers\":[");
     buffer_add_slice(out, report->answers);
     buffer_printf(out, "],\"started_ms\":%" PRId64 "}", report->started_ms);

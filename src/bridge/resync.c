@@ -248,10 +248,14 @@ static enum bridge_end bring_up(struct resync *resync, struct err *err)
         return BRIDGE_RETRY;
     event_headers_set(&bridge->headers, 0, pg_rows_slice(now, 0, 0));
     pg_rows_free(now);
+    bridge->parking.lsn = resync->lsn;
     outbox_spool(&bridge->outbox); /* however little it is, as it could not be taken again */
     difference_run(bridge->difference, bridge->replica, &bridge->transaction.changes,
                    bridge->rules, resync->rules, &bridge->headers);
     fault_step(FAULT_RESYNC_DIFFERENCE);
+    enum bridge_end end = bridge_write_parked(bridge, err);
+    if (end != BRIDGE_DONE)
+        return end;
     if (!commit(resync, err))
         return BRIDGE_FAILED;
     log_event(LOG_INFO, "resynced", LOG_U("rows_read", resync->rows), LOG_LSN("lsn", resync->lsn));

@@ -5,11 +5,13 @@
 #include "weir/bridge/bridge.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 struct settings {
     struct bridge_settings bridge;
+    const char *dialect;
     const char *log_level;
     const char *log_format;
 };
@@ -29,6 +31,19 @@ static const struct option_spec options[] = {
      .default_value = "http://127.0.0.1:4437/v1/stream",
      .placeholder = "URL",
      .help = "the stream server's root"},
+    {.name = "dialect",
+     .kind = OPTION_STRING,
+     .offset = FIELD(dialect),
+     .default_value = "auto",
+     .placeholder = "NAME",
+     .help = "the stream server's: weir, for `weir serve`; standard, for any other Durable Streams "
+             "server; auto asks it"},
+    {.name = "streams-connections",
+     .kind = OPTION_UINT,
+     .offset = FIELD(bridge.connections),
+     .default_value = "64",
+     .placeholder = "N",
+     .help = "how many streams of a server of the standard dialect are written to side by side"},
     {.name = "state",
      .kind = OPTION_STRING,
      .offset = FIELD(bridge.state),
@@ -71,6 +86,13 @@ static const struct option_spec options[] = {
      .default_value = "4M",
      .placeholder = "SIZE",
      .help = "a batch is sent when no change is waiting, or when it has this size"},
+    {.name = "max-event",
+     .kind = OPTION_SIZE,
+     .offset = FIELD(bridge.event_max),
+     .default_value = "60M",
+     .placeholder = "SIZE",
+     .help = "a row that is larger as JSON is shown to nobody and noted in weir.parked; less than "
+             "the server's --max-body"},
     {.name = "transaction-memory",
      .kind = OPTION_SIZE,
      .offset = FIELD(bridge.transaction_memory),
@@ -148,6 +170,22 @@ static bool configure_log(const struct settings *settings, struct err *err)
     return true;
 }
 
+static bool read_dialect(struct settings *settings, struct err *err)
+{
+    if (settings->bridge.connections < 1 || settings->bridge.connections > 1000)
+        return err_set(err, "--streams-connections is not between 1 and 1000");
+    static const char *const names[] = {[PUBLISHER_DIALECT_WEIR] = "weir",
+                                        [PUBLISHER_DIALECT_STANDARD] = "standard",
+                                        [PUBLISHER_DIALECT_AUTO] = "auto"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (strcmp(settings->dialect, names[i]) == 0) {
+            settings->bridge.dialect = (enum publisher_dialect)i;
+            return true;
+        }
+    }
+    return err_set(err, "--dialect is not auto, weir or standard");
+}
+
 static int bridge_main(int argc, char **argv)
 {
     struct settings settings = {.log_level = NULL};
@@ -162,7 +200,7 @@ static int bridge_main(int argc, char **argv)
     case OPTION_OK:
         break;
     }
-    if (!configure_log(&settings, &err)) {
+    if (!configure_log(&settings, &err) || !read_dialect(&settings, &err)) {
         log_err(LOG_ERROR, "bad options", &err);
         return 2;
     }

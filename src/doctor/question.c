@@ -65,7 +65,8 @@ const struct question questions_of_rights[] = {
      "  FROM (SELECT c.relname, string_agg(needed.item, ', ' ORDER BY needed.item DESC) AS rights"
      "          FROM (VALUES ('rules', 'SELECT'), ('revoked', 'SELECT'), ('schema_version', 'SELECT'),"
      "                       ('rule_status', 'SELECT'), ('rule_status', 'INSERT'),"
-     "                       ('rule_status', 'UPDATE'), ('rule_status', 'DELETE')) needed(name, item)"
+     "                       ('rule_status', 'UPDATE'), ('rule_status', 'DELETE'),"
+     "                       ('parked', 'SELECT'), ('parked', 'INSERT'), ('parked', 'UPDATE')) needed(name, item)"
      "          JOIN pg_class c ON c.relname = needed.name"
      "          JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'weir'"
      "         WHERE NOT has_table_privilege(c.oid, needed.item) GROUP BY c.relname) missing"},

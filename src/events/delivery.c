@@ -7,6 +7,8 @@
 void delivery_next_row(struct delivery *delivery)
 {
     delivery->form_count = 0;
+    if (delivery->sink->next_row)
+        delivery->sink->next_row(delivery->sink->context);
 }
 
 static bool same_columns(const struct relation *relation, const uint64_t *a, const uint64_t *b)

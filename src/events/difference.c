@@ -10,6 +10,7 @@ struct difference {
     struct delivery delivery;
     struct candidates candidates;
     struct arena arena; /* audiences of one row */
+    size_t row_max;
 };
 
 /* One difference being worked out. */
@@ -19,12 +20,13 @@ struct sides {
     struct change_set *changes;
 };
 
-struct difference *difference_new(const struct event_sink *sink, size_t memory)
+struct difference *difference_new(const struct event_sink *sink, size_t memory, size_t row_max)
 {
     struct difference *difference = calloc(1, sizeof *difference);
     check(difference != NULL);
     difference->sink = *sink;
     difference->candidates.memory = memory;
+    difference->row_max = row_max;
     difference->delivery.sink = &difference->sink;
     return difference;
 }
@@ -39,21 +41,45 @@ void difference_free(struct difference *difference)
     free(difference);
 }
 
+static bool is_too_large(const struct difference *difference, const struct relation *relation,
+                         struct row row)
+{
+    return row_exists(row) && row_json(relation, row).len > difference->row_max;
+}
+
+static void park(const struct difference *difference, const struct relation *relation,
+                 struct row row, size_t bytes)
+{
+    if (difference->sink.park)
+        difference->sink.park(difference->sink.context, relation, row, bytes);
+}
+
+static void park_entry(const struct difference *difference, const struct change_entry *entry)
+{
+    if (is_too_large(difference, entry->relation, entry->new_row))
+        park(difference, entry->relation, entry->new_row,
+             row_json(entry->relation, entry->new_row).len);
+    else if (is_too_large(difference, entry->relation, entry->old_row))
+        park(difference, entry->relation, entry->old_row, 0);
+}
+
 static void audience_of(struct difference *difference, struct ruleset *rules,
                         const struct state *state, const struct relation *relation,
                         struct row row, struct audience *audience)
 {
     audience_init(audience, &difference->arena);
-    if (row_exists(row))
+    if (row_exists(row) && !is_too_large(difference, relation, row))
         ruleset_audience(rules, state, relation, row, audience);
 }
 
 /* Whether an update cannot have changed who sees the row: the rules, the columns they look at and
  * all other tables they read are as before. */
-static bool keeps_audience(const struct sides *sides, const struct change_entry *entry,
-                           bool reads_changed)
+static bool keeps_audience(const struct difference *difference, const struct sides *sides,
+                           const struct change_entry *entry, bool reads_changed)
 {
-    return sides->rules_a == sides->rules_b && !reads_changed && row_exists(entry->old_row) &&
+    return !is_too_large(difference, entry->relation, entry->old_row) &&
+           !is_too_large(difference, entry->relation, entry->new_row) &&
+           sides->rules_a == sides->rules_b && !reads_changed && row_exists(entry->old_row) &&
            row_exists(entry->new_row) &&
            !ruleset_target_columns_differ(sides->rules_a, entry->relation, entry->old_row,
                                           entry->new_row);
@@ -158,7 +184,8 @@ static void deliver_changed_rows(struct difference *difference, const struct sid
                 sides->rules_a == sides->rules_b)
                 continue;
             delivery_next_row(&difference->delivery);
-            if (keeps_audience(sides, entry, reads_changed))
+            park_entry(difference, entry);
+            if (keeps_audience(difference, sides, entry, reads_changed))
                 update_all(difference, sides, entry);
             else
                 deliver_entry(difference, sides, entry);
@@ -217,6 +244,8 @@ static bool sees(struct difference *difference, struct ruleset *rules, const str
                  const uint64_t **columns)
 {
     *columns = NULL;
+    if (is_too_large(difference, candidate->channel->relation, row))
+        return false;
     return is_known || ruleset_is_visible(rules, state, row, candidate->channel,
                                           candidate->subject, &difference->arena, columns);
 }
@@ -255,6 +284,10 @@ static void deliver_candidates(struct difference *difference, const struct sides
             delivery_next_row(&difference->delivery);
             row = state_get(&sides->a, candidate->row->relation, candidate->row->key);
             check(row_exists(row)); /* it did not change, so it is in A as well as in B */
+            if (sides->rules_a != sides->rules_b &&
+                is_too_large(difference, candidate->row->relation, row))
+                park(difference, candidate->row->relation, row,
+                     row_json(candidate->row->relation, row).len);
         }
         deliver_candidate(difference, sides, row, candidate);
     }
@@ -286,6 +319,8 @@ void difference_first(struct difference *difference, struct replica *replica,
     struct audience audience;
     difference->delivery.headers = headers;
     delivery_next_row(&difference->delivery);
+    if (is_too_large(difference, relation, row))
+        park(difference, relation, row, row_json(relation, row).len);
     audience_of(difference, rules, &state, relation, row, &audience);
     for (size_t i = 0; i < audience.count; i++)
         delivery_send(&difference->delivery, EVENT_INSERT, audience.members[i]->channel,

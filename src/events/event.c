@@ -27,8 +27,8 @@ void event_headers_set(struct event_headers *headers, uint32_t xid, struct slice
     buffer_release(&tail);
 }
 
-static void add_key(struct buffer *out, const struct relation *relation, struct row row,
-                    struct arena *scratch)
+void event_add_key(struct buffer *out, const struct relation *relation, struct row row,
+                   struct arena *scratch)
 {
     if (relation->key_count == 1) {
         uint16_t column = relation->key[0];
@@ -59,7 +59,7 @@ void event_encode(struct buffer *out, const struct event_headers *headers,
     buffer_add_str(out, "{\"type\":");
     buffer_add_slice(out, type_json);
     buffer_add_str(out, ",\"key\":");
-    add_key(out, relation, row, scratch);
+    event_add_key(out, relation, row, scratch);
     if (operation != EVENT_DELETE) {
         buffer_add_str(out, ",\"value\":");
         if (columns)

@@ -33,6 +33,16 @@ void batch_free(struct batch *batch)
     free(batch);
 }
 
+static void begin_transaction(struct batch *batch)
+{
+    batch->touched_count = 0;
+    batch->open_count = 0;
+    batch->open_payload_at = batch->payload_end;
+    batch->open_payload = batch->payload_count;
+    batch->open_stream = batch->stream_count;
+    batch->open_path_at = batch->paths.len;
+}
+
 void batch_clear(struct batch *batch)
 {
     /* What one huge transaction needed is not kept for the small ones that follow. */
@@ -50,12 +60,11 @@ void batch_clear(struct batch *batch)
     batch->payload_count = 0;
     buffer_clear(&batch->paths);
     batch->stream_count = 0;
-    batch->open_count = 0;
-    batch->touched_count = 0;
     buffer_clear(&batch->appends);
     batch->append_count = 0;
     batch->reference_count = 0;
     batch->mark_count = 0;
+    begin_transaction(batch);
 }
 
 /* Room for one more item in an array that doubles. */
@@ -157,8 +166,7 @@ void batch_end_transaction(struct batch *batch)
         stream->write_at += 4;
     }
     batch->append_count += batch->touched_count;
-    batch->touched_count = 0;
-    batch->open_count = 0;
+    begin_transaction(batch);
 }
 
 void batch_mark(struct batch *batch, struct progress progress)
@@ -235,22 +243,29 @@ static struct slice path_of(const struct batch *batch, uint32_t stream)
     return slice_of(batch->paths.data + from->path_at, from->path_len);
 }
 
-void batch_take_apart(struct batch *batch, const struct batch_visitor *visitor)
+uint32_t batch_open_payload(const struct batch *batch)
+{
+    return batch->open_payload;
+}
+
+void batch_take_open(struct batch *batch, const struct batch_visitor *visitor)
 {
     struct reader payloads =
-        reader_of(slice_of(batch->body.data + GAP, batch->payload_end - GAP));
-    for (uint32_t i = 0; i < batch->payload_count; i++)
+        reader_of(slice_of(batch->body.data + batch->open_payload_at,
+                           batch->payload_end - batch->open_payload_at));
+    for (uint32_t i = batch->open_payload; i < batch->payload_count; i++)
         visitor->payload(visitor->context, read_bytes(&payloads, read_u32(&payloads)));
-    struct reader appends = reader_of(buffer_slice(&batch->appends));
-    for (uint32_t i = 0; i < batch->append_count; i++) {
-        uint32_t stream = read_u32(&appends), count = read_u32(&appends);
-        for (uint32_t j = 0; j < count; j++)
-            visitor->reference(visitor->context, path_of(batch, stream), read_u32(&appends));
-    }
     for (size_t i = 0; i < batch->open_count; i++)
         visitor->reference(visitor->context, path_of(batch, batch->open[i].stream),
                            batch->open[i].payload);
     for (uint32_t i = 0; i < batch->touched_count; i++)
         batch->streams[batch->touched[i]].open_count = 0;
-    batch_clear(batch);
+    /* The last streams first, so that no probe sequence is cut. */
+    while (batch->stream_count > batch->open_stream)
+        batch->table[batch->streams[--batch->stream_count].slot] = 0;
+    batch->reference_count -= batch->open_count;
+    batch->payload_end = batch->body.len = batch->open_payload_at;
+    batch->payload_count = batch->open_payload;
+    batch->paths.len = batch->open_path_at;
+    begin_transaction(batch);
 }

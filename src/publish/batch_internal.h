@@ -51,6 +51,10 @@ struct batch {
     uint32_t *touched; /* its streams, as they were first referred to */
     uint32_t touched_count;
     size_t touched_capacity;
+    /* Where it began. */
+    size_t open_payload_at; /* in body */
+    uint32_t open_payload, open_stream;
+    size_t open_path_at;
 
     struct buffer appends; /* 4 stream, 4 count, 4 payload each */
     uint32_t append_count;

@@ -8,6 +8,7 @@ struct parts {
     struct batch *batch;
     struct progress before, after;
     size_t part_bytes;
+    size_t limit; /* of the part being built */
     bool is_whole; /* fits into one request */
     bool is_done;
 
@@ -92,6 +93,7 @@ static void begin_part(struct parts *parts, struct slice producer)
     buffer_clear(&parts->streams);
     buffer_clear(&parts->appends);
     parts->payload_count = parts->stream_count = parts->append_count = 0;
+    parts->limit = parts->part_bytes;
     memset(parts->payload_index, 0, parts->batch->payload_count * sizeof *parts->payload_index);
     memset(parts->stream_index, 0, parts->batch->stream_count * sizeof *parts->stream_index);
 }
@@ -122,6 +124,14 @@ static uint32_t use_payload(struct parts *parts, uint32_t payload)
     return parts->payload_index[payload] - 1;
 }
 
+/* Bytes that the payload would add to the part. */
+static size_t payload_size(const struct parts *parts, uint32_t payload)
+{
+    return parts->payload_index[payload]
+               ? 0
+               : 4 + load_u32(parts->batch->body.data + parts->payload_at[payload]);
+}
+
 /* Bytes that the append would add to the part. */
 static size_t append_size(const struct parts *parts, const struct append *append)
 {
@@ -129,9 +139,7 @@ static size_t append_size(const struct parts *parts, const struct append *append
     if (!parts->stream_index[append->stream])
         size += 2 + parts->batch->streams[append->stream].path_len;
     for (uint32_t i = 0; i < append->count; i++) {
-        uint32_t payload = load_u32(append->refs + 4 * (size_t)i);
-        if (!parts->payload_index[payload])
-            size += 4 + load_u32(parts->batch->body.data + parts->payload_at[payload]);
+        size += payload_size(parts, load_u32(append->refs + 4 * (size_t)i));
     }
     return size;
 }
@@ -145,9 +153,10 @@ static bool add_append(struct parts *parts, const struct append *append, bool di
     uint32_t count = 0;
     buffer_add_u32(&parts->appends, 0);
     while (parts->refs_done < append->count) {
-        if (divide && count && part_size(parts) >= parts->part_bytes)
+        uint32_t payload = load_u32(append->refs + 4 * (size_t)parts->refs_done);
+        if (divide && count && part_size(parts) + payload_size(parts, payload) > parts->limit)
             break;
-        uint32_t payload = load_u32(append->refs + 4 * (size_t)parts->refs_done++);
+        parts->refs_done++;
         uint32_t index = use_payload(parts, payload);
         buffer_add_u32(&parts->appends, index);
         count++;
@@ -165,10 +174,14 @@ static bool add_transaction(struct parts *parts)
     while (parts->append_at < end) {
         struct append append = append_at(batch, parts->append_at);
         bool is_alone = parts->append_count == 0 || parts->refs_done > 0;
-        if (!is_alone && part_size(parts) + append_size(parts, &append) > parts->part_bytes)
+        bool is_first = parts->append_count == 0;
+        if (!is_alone && part_size(parts) + append_size(parts, &append) > parts->limit)
             return false;
         if (!add_append(parts, &append, is_alone))
             return false;
+        /* One event that is too large by itself goes to many streams at once all the same. */
+        if (is_first && part_size(parts) > parts->limit)
+            parts->limit = part_size(parts) + parts->part_bytes / 64;
         parts->append_at += 8 + 4 * (size_t)append.count;
         parts->refs_done = 0;
     }

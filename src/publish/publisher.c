@@ -1,9 +1,4 @@
-#include "weir/publish/publisher.h"
-
-#include "answer.h"
-#include "weir/http/http.h"
-#include "parts.h"
-#include "queue.h"
+#include "publisher_internal.h"
 #include "url.h"
 
 #include "weir/base/clock.h"
@@ -11,40 +6,12 @@
 #include "weir/base/log.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <unistd.h>
 
-enum {
-    REQUEST_TIMEOUT_MS = 60000,
-    CLAIM_TIMEOUT_MS = 10000,
-    CLOSE_GRACE_MS = 2000, /* for a request in hand whose server does not answer */
-    BACKOFF_FIRST_MS = 50,
-    BACKOFF_MAX_MS = 10000,
-};
-
-static const char batch_type[] = "application/vnd.weir.batch";
-
-struct publisher {
-    char *producer;
-    char *streams_url, *batch_url, *claim_url;
-    char source[SOURCE_SIZE]; /* as it was when last asked */
-    int notify_fd;
-    struct http *http; /* the thread's; while it has nothing to do, publisher_claim()'s */
-    atomic_ullong abort_at_ms;
-
-    pthread_mutex_t lock; /* of everything below */
-    pthread_cond_t changed;
-    pthread_t thread;
-    bool is_closing, has_ended;
-    atomic_bool has_lost_track;
-    struct err err;
-    uint64_t epoch;
-    struct progress submitted, stored;
-    struct batch_queue queue; /* its head is the batch under way */
-};
+enum { CLOSE_GRACE_MS = 2000 /* for a request in hand whose server does not answer */ };
 
 /* Tells the caller's loop. The counter of an eventfd that is full wakes it just as well. */
 static void notify(const struct publisher *publisher)
@@ -54,8 +21,7 @@ static void notify(const struct publisher *publisher)
     (void)ignored;
 }
 
-/* Half to all of the interval, so that several bridges do not return at once. */
-static uint64_t with_jitter(uint64_t interval_ms)
+uint64_t with_jitter(uint64_t interval_ms)
 {
     uint64_t random = 0;
     check(getrandom(&random, sizeof random, 0) == (ssize_t)sizeof random);
@@ -75,87 +41,28 @@ static void wait_unless_closing(struct publisher *publisher, uint64_t wait_ms)
         status = pthread_cond_timedwait(&publisher->changed, &publisher->lock, &until);
 }
 
-/* One attempt. err is set unless the batch is stored. */
-static enum answer_kind send_once(struct publisher *publisher, const struct question *question,
-                                  struct slice body, struct answer *answer, struct err *err)
+bool publisher_pause(struct publisher *publisher, uint64_t interval_ms)
 {
-    long status;
-    struct slice text;
-    if (fault_fails(FAULT_PUBLISH_SEND)) {
-        err_set_errno(err, errno, "%s", question->url);
-        return ANSWER_RETRY;
-    }
-    if (!http_post(publisher->http, question->url, batch_type, body, REQUEST_TIMEOUT_MS, &status,
-                   &text, err))
-        return ANSWER_RETRY;
-    fault_step(FAULT_PUBLISH_ANSWERED);
-    return answer_read(question, status, text, answer, err);
+    pthread_mutex_lock(&publisher->lock);
+    wait_unless_closing(publisher, with_jitter(interval_ms));
+    bool is_closing = publisher->is_closing;
+    pthread_mutex_unlock(&publisher->lock);
+    return !is_closing;
 }
 
-/* Sends until the server has answered for good. ANSWER_RETRY: the publisher closes. */
-static enum answer_kind send_request(struct publisher *publisher, struct slice body,
-                                     uint64_t epoch, struct progress before, struct progress after,
-                                     struct err *err)
+bool publisher_is_closing(struct publisher *publisher)
 {
-    struct question question = {.url = publisher->batch_url,
-                                .producer = publisher->producer,
-                                .before = before,
-                                .body_len = body.len};
-    struct answer answer;
-    uint64_t interval_ms = BACKOFF_FIRST_MS, attempts = 1;
-    for (;; attempts++) {
-        enum answer_kind kind = send_once(publisher, &question, body, &answer, err);
-        if (kind == ANSWER_FATAL) {
-            /* An epoch that is below ours was before ours, so the server has gone back. */
-            publisher->has_lost_track =
-                answer.is_gap || (answer.is_fenced && answer.epoch < epoch);
-            return kind;
-        }
-        if (kind == ANSWER_STORED)
-            break;
-        if (attempts == 1)
-            log_err(LOG_WARN, "the stream server did not store a batch; retrying", err);
-        pthread_mutex_lock(&publisher->lock);
-        wait_unless_closing(publisher, with_jitter(interval_ms));
-        bool is_closing = publisher->is_closing;
-        pthread_mutex_unlock(&publisher->lock);
-        if (is_closing)
-            return ANSWER_RETRY;
-        interval_ms = interval_ms * 2 < BACKOFF_MAX_MS ? interval_ms * 2 : BACKOFF_MAX_MS;
-    }
-    if (attempts > 1)
-        log_event(LOG_INFO, "the stream server stores batches again",
-                  LOG_STR("url", publisher->batch_url), LOG_U("attempts", attempts));
-    /* The paths hold subjects, which are values of rows. */
-    if (answer.skipped_count)
-        log_event(LOG_WARN, "streams that are closed or deleted were left out of a batch",
-                  LOG_U("streams", answer.skipped_count), LOG_LSN("lsn", after.lsn));
-    return ANSWER_STORED;
+    pthread_mutex_lock(&publisher->lock);
+    bool is_closing = publisher->is_closing;
+    pthread_mutex_unlock(&publisher->lock);
+    return is_closing;
 }
 
-static void set_stored(struct publisher *publisher, struct progress stored)
+void publisher_set_stored(struct publisher *publisher, struct progress stored)
 {
     pthread_mutex_lock(&publisher->lock);
     publisher->stored = stored;
     pthread_mutex_unlock(&publisher->lock);
-}
-
-static enum answer_kind send_batch(struct publisher *publisher, struct batch *batch, uint64_t epoch,
-                                   struct progress before, struct progress after, struct err *err)
-{
-    struct slice producer = slice_from_str(publisher->producer), body;
-    struct parts *parts = parts_new(batch, before, after, PART_BYTES);
-    enum answer_kind kind = ANSWER_STORED;
-    struct progress stored = before, reached;
-    while (kind == ANSWER_STORED && parts_next(parts, producer, epoch, stored, &body, &reached)) {
-        kind = send_request(publisher, body, epoch, stored, reached, err);
-        if (kind != ANSWER_STORED)
-            break;
-        stored = reached;
-        set_stored(publisher, stored);
-    }
-    parts_free(parts);
-    return kind;
 }
 
 static void *publisher_run(void *context)
@@ -170,11 +77,10 @@ static void *publisher_run(void *context)
         struct progress after;
         struct batch *batch = batch_queue_head(&publisher->queue, &after);
         struct progress before = publisher->stored;
-        uint64_t epoch = publisher->epoch;
         pthread_mutex_unlock(&publisher->lock);
 
         struct err err;
-        enum answer_kind kind = send_batch(publisher, batch, epoch, before, after, &err);
+        enum answer_kind kind = publisher->dialect->send(publisher, batch, before, after, &err);
 
         pthread_mutex_lock(&publisher->lock);
         if (kind == ANSWER_RETRY)
@@ -222,15 +128,21 @@ struct publisher *publisher_open(const struct publisher_settings *settings, int 
     check(publisher != NULL);
     publisher->producer = strdup(settings->producer);
     check(publisher->producer != NULL);
-    publisher->streams_url = strdup(settings->streams_url);
-    check(publisher->streams_url != NULL);
+    publisher->root = url_make(settings->streams_url, "", NULL);
     publisher->batch_url = url_make(settings->streams_url, "/__weir/batch", NULL);
     publisher->claim_url =
         url_make(settings->streams_url, "/__weir/producers/", settings->producer);
     publisher->notify_fd = notify_fd;
-    publisher->http = http_new(&(struct http_settings){.token = settings->token,
-                                                       .ca_file = settings->ca_file,
-                                                       .abort_at_ms = &publisher->abort_at_ms});
+    struct http_settings http = {.token = settings->token,
+                                 .ca_file = settings->ca_file,
+                                 .abort_at_ms = &publisher->abort_at_ms};
+    publisher->http = http_new(&http);
+    if (settings->dialect != PUBLISHER_DIALECT_WEIR)
+        publisher->standard = standard_new(publisher->root, publisher->producer, &http,
+                                           settings->connections);
+    if (settings->dialect != PUBLISHER_DIALECT_AUTO)
+        publisher->dialect = settings->dialect == PUBLISHER_DIALECT_WEIR ? &dialect_weir
+                                                                         : &dialect_standard;
     batch_queue_init(&publisher->queue, settings->queue_limit);
 
     pthread_condattr_t attributes;
@@ -258,14 +170,15 @@ void publisher_close(struct publisher *publisher)
     pthread_cond_destroy(&publisher->changed);
     pthread_mutex_destroy(&publisher->lock);
     http_free(publisher->http);
+    standard_free(publisher->standard);
+    free(publisher->root);
     free(publisher->claim_url);
-    free(publisher->streams_url);
     free(publisher->batch_url);
     free(publisher->producer);
     free(publisher);
 }
 
-/* The thread has nothing to send, so http is ours until a batch is submitted. */
+/* The thread has nothing to send, so what is its is ours until a batch is submitted. */
 static void check_is_idle(struct publisher *publisher)
 {
     pthread_mutex_lock(&publisher->lock);
@@ -273,74 +186,60 @@ static void check_is_idle(struct publisher *publisher)
     pthread_mutex_unlock(&publisher->lock);
 }
 
-/* Asks about the producer; with a POST unless body.data is NULL. */
-static enum publisher_claim ask(struct publisher *publisher, struct slice body,
-                                struct answer *answer, struct err *err)
+/* Only `weir serve` knows the way of a batch, which has no GET: it says so, or asks who is there.
+ * Anywhere else it is a stream that does not exist. */
+static enum publisher_claim find_dialect(struct publisher *publisher, struct err *err)
 {
-    bool is_claim = body.data != NULL;
-    struct question question = {
-        .url = publisher->claim_url, .producer = publisher->producer, .is_claim = true};
     long status;
     struct slice text;
+    if (publisher->dialect)
+        return PUBLISHER_CLAIMED;
+    if (!http_get(publisher->http, publisher->batch_url, CLAIM_TIMEOUT_MS, &status, &text, err))
+        return PUBLISHER_UNREACHABLE;
+    if (status == 408 || status == 429 || status >= 500) {
+        err_set(err, "%s answered %ld", publisher->root, status);
+        return PUBLISHER_UNREACHABLE;
+    }
+    publisher->dialect = status == 404 ? &dialect_standard : &dialect_weir;
+    log_event(LOG_INFO, "the stream server's dialect",
+              LOG_STR("dialect", status == 404 ? "standard" : "weir"));
+    return PUBLISHER_CLAIMED;
+}
+
+static enum publisher_claim prepare_to_ask(struct publisher *publisher, struct err *err)
+{
     check_is_idle(publisher);
-    bool answered = is_claim ? http_post(publisher->http, question.url, "application/json", body,
-                                         CLAIM_TIMEOUT_MS, &status, &text, err)
-                             : http_get(publisher->http, question.url, CLAIM_TIMEOUT_MS, &status,
-                                        &text, err);
-    if (!answered)
-        return PUBLISHER_UNREACHABLE;
-    /* Any web server answers 404; only a stream server knows what a producer is. */
-    if (!is_claim && status == 404 && slice_starts_with(text, SLICE("there is no such producer"))) {
-        *answer = (struct answer){.epoch = 0}; /* never seen */
-        publisher->source[0] = '\0';
-        return PUBLISHER_CLAIMED;
-    }
-    switch (answer_read(&question, status, text, answer, err)) {
-    case ANSWER_STORED:
-        memcpy(publisher->source, answer->source, sizeof publisher->source);
-        return PUBLISHER_CLAIMED;
-    case ANSWER_RETRY:
-        return PUBLISHER_UNREACHABLE;
-    case ANSWER_FATAL:
-        break;
-    }
-    return PUBLISHER_REFUSED;
+    return find_dialect(publisher, err);
 }
 
-enum publisher_claim publisher_look(struct publisher *publisher, struct progress *progress,
-                                    struct err *err)
+enum publisher_claim publisher_look(struct publisher *publisher, struct progress own,
+                                    struct progress *progress, struct err *err)
 {
-    struct answer answer;
-    enum publisher_claim result = ask(publisher, SLICE_NONE, &answer, err);
-    if (result == PUBLISHER_CLAIMED)
-        *progress = answer.progress;
-    return result;
+    enum publisher_claim result = prepare_to_ask(publisher, err);
+    return result == PUBLISHER_CLAIMED ? publisher->dialect->look(publisher, own, progress, err)
+                                       : result;
 }
 
-static enum publisher_claim take_over(struct publisher *publisher, struct slice body,
-                                      struct progress *progress, struct err *err)
+static enum publisher_claim begin_at(struct publisher *publisher, enum publisher_claim result,
+                                     const struct progress *progress)
 {
-    struct answer answer;
-    if (fault_fails(FAULT_CLAIM_SEND)) {
-        err_set_errno(err, errno, "%s", publisher->claim_url);
-        return PUBLISHER_UNREACHABLE;
-    }
-    enum publisher_claim result = ask(publisher, body, &answer, err);
     if (result != PUBLISHER_CLAIMED)
         return result;
     fault_step(FAULT_CLAIM_ANSWERED);
     pthread_mutex_lock(&publisher->lock);
-    publisher->epoch = answer.epoch;
-    publisher->submitted = publisher->stored = answer.progress;
+    publisher->submitted = publisher->stored = *progress;
     pthread_mutex_unlock(&publisher->lock);
-    *progress = answer.progress;
-    return PUBLISHER_CLAIMED;
+    return result;
 }
 
-enum publisher_claim publisher_claim(struct publisher *publisher, struct progress *progress,
-                                     struct err *err)
+enum publisher_claim publisher_claim(struct publisher *publisher,
+                                     const struct publisher_start *start,
+                                     struct progress *progress, struct err *err)
 {
-    return take_over(publisher, SLICE(""), progress, err);
+    enum publisher_claim result = prepare_to_ask(publisher, err);
+    if (result == PUBLISHER_CLAIMED)
+        result = publisher->dialect->claim(publisher, start, progress, err);
+    return begin_at(publisher, result, progress);
 }
 
 const char *publisher_source(const struct publisher *publisher)
@@ -352,18 +251,16 @@ enum publisher_claim publisher_set_source(struct publisher *publisher, const cha
                                           bool restarts, struct progress *progress,
                                           struct err *err)
 {
-    struct buffer body = BUFFER_INIT;
-    buffer_printf(&body, "{\"source\":\"%s\",\"epoch\":%llu,\"restart\":%s}", source,
-                  (unsigned long long)publisher->epoch, restarts ? "true" : "false");
-    enum publisher_claim result = take_over(publisher, buffer_slice(&body), progress, err);
-    buffer_release(&body);
-    return result;
+    enum publisher_claim result = prepare_to_ask(publisher, err);
+    if (result == PUBLISHER_CLAIMED)
+        result = publisher->dialect->set_source(publisher, source, restarts, progress, err);
+    return begin_at(publisher, result, progress);
 }
 
 bool publisher_get(struct publisher *publisher, const char *below, long *status,
                    struct slice *answer, struct err *err)
 {
-    char *url = url_make(publisher->streams_url, below, NULL);
+    char *url = url_make(publisher->root, below, NULL);
     check_is_idle(publisher);
     bool ok = http_get(publisher->http, url, REQUEST_TIMEOUT_MS, status, answer, err);
     free(url);
@@ -378,6 +275,11 @@ const char *publisher_answer_header(struct publisher *publisher, const char *nam
 const char *publisher_name(const struct publisher *publisher)
 {
     return publisher->producer;
+}
+
+bool publisher_keeps_progress(const struct publisher *publisher)
+{
+    return publisher->dialect != &dialect_standard;
 }
 
 bool publisher_has_room(struct publisher *publisher)

@@ -106,6 +106,7 @@ static const struct {
     {"tables", "bridge_tables", "gauge", "tables followed"},
     {"rules_active", "bridge_rules_active", "gauge", "rules in force"},
     {"rules_refused", "bridge_rules_refused", "gauge", "rules that show nothing"},
+    {"parked", "bridge_parked_total", "counter", "rows that were too large to be shown"},
 };
 
 /* A label's value: a producer's name has no line ends, but may have the rest. */

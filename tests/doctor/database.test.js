@@ -62,7 +62,7 @@ test('not installed, and of an older and a newer version', async () => {
   const one = await patient({ isInstalled: false })
   await one.provoke(/^database \w+ has no schema weir$/)
   await one.db.query('GRANT USAGE ON SCHEMA weir TO weir_bridge; UPDATE weir.schema_version SET version = 1')
-  await one.db.query('GRANT SELECT ON weir.rules, weir.revoked TO weir_bridge; GRANT SELECT, INSERT, UPDATE, DELETE ON weir.rule_status TO weir_bridge')
+  await one.db.query('GRANT SELECT ON weir.rules, weir.revoked TO weir_bridge; GRANT SELECT, INSERT, UPDATE, DELETE ON weir.rule_status TO weir_bridge; GRANT SELECT, INSERT, UPDATE ON weir.parked TO weir_bridge')
   await one.provoke(/^schema weir has version 1, and this weir works with version \d+$/)
   await one.db.query('UPDATE weir.schema_version SET version = 1000')
   // The newer weir cannot be installed here: what it would find is the version as it is.
@@ -71,7 +71,7 @@ test('not installed, and of an older and a newer version', async () => {
 
 test('an installation of version 1 is brought up to date, with the rights of the role that it had', async () => {
   const one = await patient()
-  await one.db.query('ALTER PUBLICATION weir DROP TABLE weir.revoked; DROP TABLE weir.revoked; UPDATE weir.schema_version SET version = 1')
+  await one.db.query('ALTER PUBLICATION weir DROP TABLE weir.revoked; DROP TABLE weir.revoked, weir.parked; UPDATE weir.schema_version SET version = 1')
   await one.provoke(/^schema weir has version 1,/)
   const { code, findings } = await one.doctor()
   assert.equal(code, 0, JSON.stringify(findings))
@@ -85,6 +85,7 @@ test('each right on schema weir', async () => {
   await one.provoke(/^role weir_bridge lacks SELECT on weir\.revoked$/)
   await one.provoke(/^role weir_bridge lacks SELECT on weir\.schema_version$/)
   await one.provoke(/^role weir_bridge lacks UPDATE, SELECT, INSERT, DELETE on weir\.rule_status$/)
+  await one.provoke(/^role weir_bridge lacks UPDATE, SELECT, INSERT on weir\.parked$/)
   assert.equal((await one.doctor()).code, 0)
 })
 

@@ -50,11 +50,13 @@ static void pair_free(struct pair *pair)
         200, "{\"lsn\":\"0/20\",\"step\":0,\"skipped\":[]}"                                        \
     }
 
+static const struct publisher_start start; /* this server keeps progress */
+
 static void claim(struct pair *pair)
 {
     struct progress progress;
     struct err err;
-    cr_assert_eq(publisher_claim(pair->publisher, &progress, &err), PUBLISHER_CLAIMED, "%s",
+    cr_assert_eq(publisher_claim(pair->publisher, &start, &progress, &err), PUBLISHER_CLAIMED, "%s",
                  err.message);
     cr_assert(progress.lsn == 0x10 && progress.step == 2);
 }
@@ -242,11 +244,11 @@ Test(publisher, a_claim_tells_unreachable_from_refused)
     struct progress progress;
     struct err err;
     struct pair pair = PAIR({0, ""}, {503, "starting"}, {404, ""}, {401, ""}, CLAIMED);
-    cr_assert_eq(publisher_claim(pair.publisher, &progress, &err), PUBLISHER_UNREACHABLE);
-    cr_assert_eq(publisher_claim(pair.publisher, &progress, &err), PUBLISHER_UNREACHABLE);
-    cr_assert_eq(publisher_claim(pair.publisher, &progress, &err), PUBLISHER_REFUSED);
+    cr_assert_eq(publisher_claim(pair.publisher, &start, &progress, &err), PUBLISHER_UNREACHABLE);
+    cr_assert_eq(publisher_claim(pair.publisher, &start, &progress, &err), PUBLISHER_UNREACHABLE);
+    cr_assert_eq(publisher_claim(pair.publisher, &start, &progress, &err), PUBLISHER_REFUSED);
     EXPECT_PART(err.hint, "--streams");
-    cr_assert_eq(publisher_claim(pair.publisher, &progress, &err), PUBLISHER_REFUSED);
+    cr_assert_eq(publisher_claim(pair.publisher, &start, &progress, &err), PUBLISHER_REFUSED);
     claim(&pair);
     pair_free(&pair);
 }
@@ -261,7 +263,7 @@ Test(publisher, nobody_listening_is_unreachable)
     int notify_fd = eventfd(0, 0);
     struct publisher *publisher = publisher_open(&settings, notify_fd, &err);
     scripted_server_stop(server);
-    cr_assert_eq(publisher_claim(publisher, &progress, &err), PUBLISHER_UNREACHABLE);
+    cr_assert_eq(publisher_claim(publisher, &start, &progress, &err), PUBLISHER_UNREACHABLE);
     EXPECT_PART(err.message, "/__weir/producers/weir");
     publisher_close(publisher);
     close(notify_fd);

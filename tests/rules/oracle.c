@@ -200,8 +200,8 @@ struct strings deliveries_of(struct replica *replica, struct change_set *changes
                              bool *has_duplicates)
 {
     struct capture capture = {.arena = arena};
-    struct event_sink sink = {&capture, capture_payload, capture_delivery};
-    struct difference *difference = difference_new(&sink, change_set_is_spilled(changes) ? 0 : SIZE_MAX);
+    struct event_sink sink = {&capture, capture_payload, capture_delivery, NULL, NULL};
+    struct difference *difference = difference_new(&sink, change_set_is_spilled(changes) ? 0 : SIZE_MAX, SIZE_MAX);
     struct event_headers headers;
     event_headers_set(&headers, 7, SLICE_NONE);
     difference_run(difference, replica, changes, rules_a, rules_b, &headers);

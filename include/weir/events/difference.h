@@ -20,13 +20,17 @@ struct event_sink {
     void *context;
     uint32_t (*add_payload)(void *context, struct slice event);
     void (*deliver)(void *context, struct slice path, uint32_t payload);
+    void (*next_row)(void *context); /* what was added before is delivered no more; may be NULL */
+    /* A row of so many bytes is too large to be shown, so nobody sees it; 0: it was, and is no longer,
+     * or is gone. May be NULL. */
+    void (*park)(void *context, const struct relation *relation, struct row row, size_t bytes);
 };
 
 struct difference;
 
-/* What it reaches of rows that did not change themselves is kept in the replica's scratch when it
+/* A row whose JSON is larger than row_max is for nobody. What it reaches of rows that did not change themselves is kept in the replica's scratch when it
  * takes more than so many bytes; whoever runs it asks the scratch afterwards whether it is sound. */
-struct difference *difference_new(const struct event_sink *sink, size_t memory);
+struct difference *difference_new(const struct event_sink *sink, size_t memory, size_t row_max);
 void difference_free(struct difference *difference); /* NULL is allowed */
 
 /* Delivers what leads from A under rules_a to B under rules_b (the same pointer where no rule

@@ -29,3 +29,7 @@ void event_encode(struct buffer *out, const struct event_headers *headers,
                   enum event_operation operation, struct slice type_json,
                   const struct relation *relation, struct row row, const uint64_t *columns,
                   struct arena *scratch);
+
+/* Appends the event's key: a JSON string. */
+void event_add_key(struct buffer *out, const struct relation *relation, struct row row,
+                   struct arena *scratch);

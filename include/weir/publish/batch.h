@@ -52,13 +52,16 @@ size_t batch_reference_count(const struct batch *batch);
 struct slice batch_encode(struct batch *batch, struct slice producer, uint64_t epoch,
                           struct progress before, struct progress after);
 
-/* Where the content of a batch goes to. */
+/* The open transaction can be taken out again: its payloads begin with this index. */
+uint32_t batch_open_payload(const struct batch *batch);
+
+/* Where it goes to. */
 struct batch_visitor {
     void *context;
     void (*payload)(void *context, struct slice payload); /* in the order of their indexes */
     void (*reference)(void *context, struct slice path, uint32_t payload);
 };
 
-/* Hands over all payloads, then all references in their order, those of the open transaction at the
- * end, and clears the batch. */
-void batch_take_apart(struct batch *batch, const struct batch_visitor *visitor);
+/* Hands over the open transaction's payloads, then its references in their order, and leaves the batch
+ * as it was before it began. */
+void batch_take_open(struct batch *batch, const struct batch_visitor *visitor);

@@ -11,11 +11,19 @@
 
 struct publisher;
 
+enum publisher_dialect {
+    PUBLISHER_DIALECT_WEIR,
+    PUBLISHER_DIALECT_STANDARD,
+    PUBLISHER_DIALECT_AUTO, /* asks the server */
+};
+
 struct publisher_settings {
+    enum publisher_dialect dialect;
     const char *streams_url; /* "http://127.0.0.1:4437/v1/stream" */
     const char *producer;    /* name; the slot's */
     const char *token;       /* bearer token, NULL for none; never logged */
     const char *ca_file;     /* PEM, for an https URL; NULL for the system's list */
+    size_t connections;      /* of the standard dialect: streams served side by side */
     size_t queue_limit;      /* batches waiting or under way; at least 1 */
 };
 
@@ -36,14 +44,26 @@ enum publisher_claim {
 
 /* Learns the producer's progress without taking its name over, {0,0} when it is new: to find out
  * whether this bridge goes with the server's streams before it ends another one. Otherwise as
- * publisher_claim(). */
-enum publisher_claim publisher_look(struct publisher *publisher, struct progress *progress,
-                                    struct err *err) WEIR_MUST_CHECK;
+ * publisher_claim(). A server that keeps no progress has `own`, or the first there is where the
+ * caller has none, once a producer of this name has claimed it. */
+enum publisher_claim publisher_look(struct publisher *publisher, struct progress own,
+                                    struct progress *progress, struct err *err) WEIR_MUST_CHECK;
 
-/* Takes the producer's name over with a new epoch and learns its progress ({0,0} when new). Blocks
- * for at most about 10 s. Before the first batch, or when all that were submitted are stored. */
-enum publisher_claim publisher_claim(struct publisher *publisher, struct progress *progress,
-                                     struct err *err) WEIR_MUST_CHECK;
+/* For a server that keeps no progress. */
+struct publisher_start {
+    struct progress own;  /* where the caller begins again; everything up to it is stored */
+    uint64_t replayed_to; /* LSN: what is sent up to it may have been sent by an earlier process */
+};
+
+/* Takes the producer's name over with a new epoch and learns its progress ({0,0} when new; start's
+ * where the server keeps none). Blocks for at most about 10 s. Before the first batch, or when all
+ * that were submitted are stored. */
+enum publisher_claim publisher_claim(struct publisher *publisher,
+                                     const struct publisher_start *start,
+                                     struct progress *progress, struct err *err) WEIR_MUST_CHECK;
+
+/* False for a server of the standard dialect. Known after publisher_look(). */
+bool publisher_keeps_progress(const struct publisher *publisher);
 
 /* What the producer's events come from, as the server had it when it was last looked at, claimed or
  * set; "" when it has not been said. */

@@ -36,8 +36,8 @@ export class Stack {
 
   /** schema: SQL of the application; tables: those to publish; rules: [{name, relation, audience,
    * …}]; cluster: settings of an own one, or a Cluster that is shared, in which `database` is made and
-   * dropped in the end. The bridge is not started. */
-  static async create(name, { schema, tables, rules, cluster = {}, database = 'app', slot, serverArgs, bridgeArgs }) {
+   * dropped in the end. The bridge is not started. startServer: of another stream server than `weir serve`. */
+  static async create(name, { schema, tables, rules, cluster = {}, database = 'app', slot, serverArgs, bridgeArgs, startServer = (workspace) => Server.start(workspace, { args: serverArgs }) }) {
     const stack = new Stack()
     stack.workspace = new Workspace(name)
     try {
@@ -48,7 +48,7 @@ export class Stack {
       stack.db = await stack.connect()
       await stack.db.query(`${schema};${MARKER_SQL}`)
       await stack.#install(tables, rules)
-      stack.server = await Server.start(stack.workspace, { args: serverArgs })
+      stack.server = await startServer(stack.workspace)
       stack.bridge = new Bridge(stack.workspace, { conninfo: stack.cluster.conninfo(database), streamsUrl: stack.server.streamsUrl, slot, args: bridgeArgs })
       stack.marker = new Marker(stack.server.url)
       return stack

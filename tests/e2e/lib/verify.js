@@ -10,9 +10,11 @@ export class History {
   #transactions = [] // #transactions[i] leads from #states[i] to #states[i + 1]: {txid, streams, what}
   #paths = new Set()
 
-  /** initial: the state when the bridge was started, or at the latest when it made its snapshot. */
-  constructor(initial) {
+  /** initial: the state when the bridge was started, or at the latest when it made its snapshot.
+   * asServed: what the stream server makes of a value, where it does not leave it alone. */
+  constructor(initial, { asServed = (value) => value } = {}) {
     this.#states = [initial]
+    this.asServed = asServed
     for (const path of initial.keys()) this.#paths.add(path)
   }
 
@@ -71,9 +73,13 @@ export class History {
     throw new Error(`the snapshot is none of the committed states; compared with the first: ${first}`)
   }
 
+  #servedRows(state, path) {
+    return new Map([...(state.get(path) ?? [])].map(([id, value]) => [id, this.asServed(value)]))
+  }
+
   #wrongSnapshot(folded, state) {
     for (const [path, rows] of folded) {
-      const wrong = describeDifference(state.get(path) ?? new Map(), rows)
+      const wrong = describeDifference(this.#servedRows(state, path), rows)
       if (wrong) return `stream ${path}:\n${wrong}`
     }
     return ''
@@ -90,12 +96,12 @@ export class History {
       if (!expected) continue
       const group = []
       while (at < events.length && events[at].txid === transaction.txid) group.push(events[at++])
-      const problem = compareGroup(expected, group)
+      const problem = compareGroup(expected, group, this.asServed)
       if (problem) fail(`transaction ${transaction.txid}: ${problem}\nnext event: ${JSON.stringify(events[at])}\n${transaction.what}`)
       inStream(path, () => fold.applyAll(group))
     }
     if (at < events.length) fail(`event that no transaction called for: ${JSON.stringify(events[at])}`)
-    const wrong = describeDifference(this.current.get(path) ?? new Map(), flatten(fold.state))
+    const wrong = describeDifference(this.#servedRows(this.current, path), flatten(fold.state))
     if (wrong) fail(`at the end:\n${wrong}`)
   }
 }
@@ -109,7 +115,7 @@ function inStream(path, work) {
   }
 }
 
-function compareGroup(expected, group) {
+function compareGroup(expected, group, asServed) {
   const seen = new Set()
   for (const event of group) {
     const id = idOf(event)
@@ -118,7 +124,7 @@ function compareGroup(expected, group) {
     seen.add(id)
     if (!want) return `uncalled-for ${event.operation} of ${printableId(id)}: ${event.value}`
     if (want.operation !== event.operation) return `${event.operation} of ${printableId(id)} instead of ${want.operation}`
-    if (want.operation !== 'delete' && want.value !== event.value) {
+    if (want.operation !== 'delete' && asServed(want.value) !== event.value) {
       return `${event.operation} of ${printableId(id)} with the wrong value\n  expected ${want.value}\n  got      ${event.value}`
     }
   }
@@ -127,12 +133,13 @@ function compareGroup(expected, group) {
 }
 
 /** Only the end: every stream folded equals the oracle's state. */
-export async function verifyFolds(server, state, others = []) {
+export async function verifyFolds(server, state, others = [], { asServed = (value) => value } = {}) {
   let count = 0
   for (const path of new Set([...state.keys(), ...others])) {
     const { events } = await readStream(server, path)
     count += events.length
-    const wrong = describeDifference(state.get(path) ?? new Map(), flatten(new Fold().applyAll(events).state))
+    const rows = new Map([...(state.get(path) ?? [])].map(([id, value]) => [id, asServed(value)]))
+    const wrong = describeDifference(rows, flatten(new Fold().applyAll(events).state))
     if (wrong) throw new Error(`stream ${path}:\n${wrong}`)
   }
   return count
