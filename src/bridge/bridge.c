@@ -10,8 +10,14 @@
 
 #include <errno.h>
 
-enum { RETRY_FIRST_MS = 500, RETRY_MAX_MS = 5000, QUEUED_BATCHES = 3, RESYNCS_MAX = 5,
-       LOST_TRACKS_MAX = 3 };
+enum {
+    RETRY_FIRST_MS = 500,
+    RETRY_MAX_MS = 5000,
+    FULL_DISK_RETRY_MS = 5000,
+    QUEUED_BATCHES = 3,
+    RESYNCS_MAX = 5,
+    LOST_TRACKS_MAX = 3,
+};
 
 enum bridge_end bridge_end_of(enum publisher_claim result)
 {
@@ -282,6 +288,13 @@ static void close_bridge(struct bridge *bridge)
     replica_close(bridge->replica);
 }
 
+/* What it did not get to disk the slot sends again: the same way as after a crash. */
+static void wait_for_disk(struct bridge *bridge, const struct err *err)
+{
+    log_err(LOG_ERROR, "waiting for room on the disk", err);
+    bridge_wait(bridge, FULL_DISK_RETRY_MS);
+}
+
 /* A replica that turned out too small for what came between two checkpoints is opened again with
  * more room: the same way as after a crash. So is everything where this process's idea of the streams
  * or the replica turned out to be wrong. */
@@ -297,19 +310,25 @@ bool bridge_run(const struct bridge_settings *settings, int stop_fd,
                                 .wants_compare = wants_compare};
         bool is_open = open_bridge(&bridge, size_least, err);
         enum bridge_end end = is_open ? run(&bridge, err) : BRIDGE_FAILED;
-        bool needs_room = is_open && end == BRIDGE_FAILED && replica_is_full(bridge.replica);
+        bool has_failed = is_open && end == BRIDGE_FAILED;
+        bool needs_room = has_failed && replica_is_full(bridge.replica);
+        bool needs_disk = has_failed && replica_has_no_space(bridge.replica);
         if (needs_room)
             size_least = replica_size(bridge.replica) * 2;
-        if (is_open && end == BRIDGE_FAILED && publisher_has_lost_track(bridge.publisher) &&
+        if (has_failed && publisher_has_lost_track(bridge.publisher) &&
             lost_tracks++ < LOST_TRACKS_MAX) {
             log_err(LOG_WARN, "the stream server has lost what it had", err);
             end = BRIDGE_REOPEN;
         }
+        if (needs_disk)
+            bridge_show_waiting(&bridge, err);
         wants_compare = bridge.wants_compare;
         close_bridge(&bridge);
-        if (!needs_room && end != BRIDGE_REOPEN)
-            return end == BRIDGE_STOPPED;
-        if (needs_room)
+        if (needs_disk)
+            wait_for_disk(&bridge, err);
+        else if (needs_room)
             log_event(LOG_INFO, "replica grows", LOG_U("bytes", size_least));
+        else if (end != BRIDGE_REOPEN)
+            return end == BRIDGE_STOPPED;
     }
 }

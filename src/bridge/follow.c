@@ -111,6 +111,9 @@ static enum bridge_end finish_transaction(struct bridge *bridge, const struct ch
     bridge->in_transaction = false;
     if (bridge->skips_transaction)
         return BRIDGE_DONE;
+    /* Where that has failed, a transaction may look as if it had changed nothing. */
+    if (!scratch_is_sound(replica_scratch(bridge->replica), err))
+        return BRIDGE_FAILED;
     enum bridge_end end = BRIDGE_DONE;
     if (bridge->transaction.changes.entry_count)
         end = finish_changes(bridge, change->next_lsn, err);

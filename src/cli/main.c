@@ -1,6 +1,7 @@
 /* weir: finds the subcommand and runs it. Options belong to the commands. */
 #include "commands.h"
 
+#include "weir/base/bus_error.h"
 #include "weir/base/fault.h"
 
 #include <stdlib.h>
@@ -84,6 +85,7 @@ int main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "--help";
     struct err err;
+    bus_error_explain();
     if (!fault_arm(getenv("WEIR_FAULT"), &err)) {
         fprintf(stderr, "weir: %s\nhint: %s\n", err.message, err.hint);
         return EXIT_USAGE;

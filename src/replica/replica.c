@@ -1,5 +1,7 @@
 #include "weir/replica/replica.h"
 
+#include "room.h"
+
 #include "weir/base/check.h"
 #include "weir/base/fault.h"
 #include "weir/base/file.h"
@@ -43,6 +45,8 @@ struct replica {
     int data_fd;
     bool is_dirty;
     bool is_full;
+    bool has_no_space;
+    struct map_room room;
     uint64_t size, size_least, size_limit;
     struct hash_key hash;
     struct replica_index **indexes;
@@ -57,6 +61,7 @@ struct replica {
 static bool fail(struct replica *replica, int code, const char *what, struct err *err)
 {
     replica->is_full |= code == MDB_MAP_FULL && replica->size < replica->size_limit;
+    replica->has_no_space |= code == ENOSPC;
     err_set(err, "replica %s: %s: %s", replica->directory, what, mdb_strerror(code));
     if (code == MDB_MAP_FULL)
         return err_hint(err, "the replica has reached --replica-limit; restart with a larger one");
@@ -79,6 +84,12 @@ static struct slice slice_of_val(MDB_val val)
     return slice_of(val.mv_data, val.mv_size);
 }
 
+static int make_room(struct replica *replica, size_t trees, size_t value_len)
+{
+    const MDB_dbi tables[] = {replica->meta, replica->rows, replica->index};
+    return map_room_take(&replica->room, replica->txn, tables, 3, trees, value_len);
+}
+
 struct slice replica_meta(struct replica *replica, const char *name)
 {
     MDB_val key = val_of(slice_from_str(name)), value;
@@ -91,7 +102,9 @@ bool replica_set_meta(struct replica *replica, const char *name, struct slice by
                       struct err *err)
 {
     MDB_val key = val_of(slice_from_str(name)), value = val_of(bytes);
-    int code = mdb_put(replica->txn, replica->meta, &key, &value, 0);
+    int code = make_room(replica, 1, bytes.len);
+    if (code == 0)
+        code = mdb_put(replica->txn, replica->meta, &key, &value, 0);
     replica->is_dirty = true;
     return code == 0 || fail(replica, code, "cannot write", err);
 }
@@ -117,6 +130,7 @@ static bool begin(struct replica *replica, struct err *err)
     int code = mdb_txn_begin(replica->env, NULL, 0, &replica->txn);
     /* A write transaction closes its cursors when it ends. */
     replica->cursors[false][false].count = replica->cursors[false][true].count = 0;
+    map_room_begin(&replica->room, replica->env);
     return code == 0 || fail(replica, code, "cannot begin", err);
 }
 
@@ -388,6 +402,11 @@ bool replica_is_full(const struct replica *replica)
     return replica->is_full;
 }
 
+bool replica_has_no_space(const struct replica *replica)
+{
+    return replica->has_no_space || scratch_has_no_space(replica->scratch);
+}
+
 uint64_t replica_size(const struct replica *replica)
 {
     return replica->size;
@@ -588,7 +607,9 @@ bool replica_put(struct replica *replica, const struct relation *relation, struc
     replica->is_dirty = true;
     /* Indexes first: the old row's bytes may lie in the page that the put below rewrites, and the
      * index keys are copied out before anything is written to their own tree. */
-    int code = put_indexes(replica, relation, key, old_row, new_row);
+    int code = make_room(replica, 1 + 2 * replica->index_count, new_row.record.len);
+    if (code == 0)
+        code = put_indexes(replica, relation, key, old_row, new_row);
     if (code == 0) {
         MDB_val full_key = val_of(row_key_of(replica, relation, key));
         if (row_exists(new_row)) {

@@ -1,5 +1,7 @@
 #include "weir/replica/scratch.h"
 
+#include "room.h"
+
 #include "weir/base/check.h"
 #include "weir/base/fault.h"
 #include "weir/base/file.h"
@@ -16,7 +18,8 @@ struct scratch {
     MDB_env *env; /* NULL: nothing was put yet */
     MDB_txn *txn;
     MDB_dbi tables[SCRATCH_TABLES];
-    bool has_failed;
+    struct map_room room;
+    bool has_failed, has_no_space;
     struct err err;
 };
 
@@ -41,6 +44,7 @@ static void close_file(struct scratch *scratch)
         mdb_env_close(scratch->env);
     scratch->txn = NULL;
     scratch->env = NULL;
+    scratch->room.reserved = 0;
 }
 
 void scratch_free(struct scratch *scratch)
@@ -65,6 +69,7 @@ static bool fail(struct scratch *scratch, int code, const char *what)
     if (scratch->has_failed)
         return false;
     scratch->has_failed = true;
+    scratch->has_no_space = code == ENOSPC;
     err_set(&scratch->err, "%s: %s: %s", scratch->path, what, mdb_strerror(code));
     if (code == MDB_MAP_FULL)
         err_hint(&scratch->err, "a transaction needs more room than --replica-limit gives");
@@ -76,6 +81,7 @@ static bool fail(struct scratch *scratch, int code, const char *what)
 static bool begin(struct scratch *scratch)
 {
     int code = mdb_txn_begin(scratch->env, NULL, 0, &scratch->txn);
+    map_room_begin(&scratch->room, scratch->env);
     return code == 0 || fail(scratch, code, "cannot begin");
 }
 
@@ -131,7 +137,10 @@ static bool put(struct scratch *scratch, enum scratch_table table, struct slice 
     if (!is_ready(scratch))
         return false;
     MDB_val k = val_of(key), v = val_of(value);
-    int code = mdb_put(scratch->txn, scratch->tables[table], &k, &v, flags);
+    int code = map_room_take(&scratch->room, scratch->txn, scratch->tables, SCRATCH_TABLES, 1,
+                             value.len);
+    if (code == 0)
+        code = mdb_put(scratch->txn, scratch->tables[table], &k, &v, flags);
     if (code != 0 && code != MDB_KEYEXIST)
         fail(scratch, code, "cannot write");
     return code == 0;
@@ -176,6 +185,11 @@ struct slice scratch_get(struct scratch *scratch, enum scratch_table table, stru
     int code = mdb_get(scratch->txn, scratch->tables[table], &k, &v);
     check(code == 0 || code == MDB_NOTFOUND);
     return code ? SLICE_NONE : slice_of(v.mv_data, v.mv_size);
+}
+
+bool scratch_has_no_space(const struct scratch *scratch)
+{
+    return scratch->has_no_space;
 }
 
 bool scratch_is_sound(const struct scratch *scratch, struct err *err)

@@ -503,6 +503,18 @@ int posix_fallocate(int fd, off_t at, off_t len)
     return syscall(SYS_fallocate, fd, 0, at, len) == 0 ? 0 : errno;
 }
 
+int fallocate(int fd, int mode, off_t at, off_t len)
+{
+    if (is_of_root(fd) && must_fail(TRUNCATE))
+        return -1;
+    return (int)syscall(SYS_fallocate, fd, mode, at, len);
+}
+
+int fallocate64(int fd, int mode, off_t at, off_t len)
+{
+    return fallocate(fd, mode, at, len);
+}
+
 int posix_fallocate64(int fd, off_t at, off_t len)
 {
     return posix_fallocate(fd, at, len);

@@ -43,6 +43,9 @@ bool replica_commit(struct replica *replica, struct err *err) WEIR_MUST_CHECK;
  * The file grows by itself at commits, so this takes more changes between two commits than it had
  * room for. */
 bool replica_is_full(const struct replica *replica);
+
+/* Whether something failed because the disk is full: opening it anew when there is room mends it. */
+bool replica_has_no_space(const struct replica *replica);
 uint64_t replica_size(const struct replica *replica);
 
 /* Starts writing changed pages to the disk without waiting, so that the commit finds little left. */

@@ -44,6 +44,7 @@ void scratch_remove(struct scratch *scratch, enum scratch_table table, struct sl
 struct slice scratch_get(struct scratch *scratch, enum scratch_table table, struct slice key);
 
 /* Whether every put since the beginning was kept. */
+bool scratch_has_no_space(const struct scratch *scratch);
 bool scratch_is_sound(const struct scratch *scratch, struct err *err) WEIR_MUST_CHECK;
 
 /* Makes what is in it durable; blocks for that. */

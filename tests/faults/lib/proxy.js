@@ -49,25 +49,34 @@ export class Proxy {
     }
     if (this.#chunkBytes === 0 || data.length <= this.#chunkBytes) {
       if (!to.write(data)) {
-        from.pause()
-        to.once('drain', () => this.#isSilent || from.resume())
+        this.#hold(from)
+        to.once('drain', () => this.#release(from))
       }
       return
     }
     // A little each turn of the clock.
-    from.pause()
+    this.#hold(from)
     let at = 0
     const more = () => {
       if (to.destroyed) return
-      to.write(data.subarray(at, at + this.#chunkBytes))
-      at += this.#chunkBytes
-      if (at < data.length && this.#chunkBytes > 0) setTimeout(more, 1)
-      else {
-        if (at < data.length) to.write(data.subarray(at))
-        if (!this.#isSilent) from.resume()
-      }
+      const end = this.#chunkBytes > 0 ? at + this.#chunkBytes : data.length
+      to.write(data.subarray(at, end))
+      at = end
+      if (at < data.length) setTimeout(more, 1)
+      else this.#release(from)
     }
     more()
+  }
+
+  /** What is held is not read from until it is released, whatever else is told meanwhile. */
+  #hold(from) {
+    from.isHeld = true
+    from.pause()
+  }
+
+  #release(from) {
+    from.isHeld = false
+    if (!this.#isSilent) from.resume()
   }
 
   get connections() {
@@ -94,7 +103,7 @@ export class Proxy {
 
   speak() {
     this.#isSilent = false
-    for (const { near, far } of this.#pairs) near.resume() && far.resume()
+    for (const { near, far } of this.#pairs) for (const socket of [near, far]) if (!socket.isHeld) socket.resume()
   }
 
   refuse(isRefusing = true) {

@@ -19,6 +19,7 @@ const BRIDGE_ARGS = [...(process.env.WEIR_DEBUG ? ['--log-level', 'debug'] : [])
 
 export class World {
   static async create(name, seed, { bridgeArgs = [], cluster = {}, traffic = {} } = {}) {
+    if (!process.env.WEIR_FAULT_DISK) throw new Error('WEIR_FAULT_DISK does not name the library of tests/faults/disk.c')
     const world = new World()
     world.seed = seed
     world.random = new Random(seed)
@@ -78,6 +79,16 @@ export class World {
   async transaction() {
     const { txid } = await this.traffic.transaction()
     if (txid !== null) this.history.committed(txid, await this.oracle.state(), this.traffic.log)
+  }
+
+  /** One statement, in the history. */
+  async recorded(sql) {
+    const { db } = this.traffic
+    await db.query('BEGIN')
+    await db.query(sql)
+    const { rows } = await db.query('SELECT pg_current_xact_id()::xid::text AS txid')
+    await db.query('COMMIT')
+    this.history.committed(rows[0].txid, await this.oracle.state(), sql)
   }
 
   async transactions(count) {

@@ -1,0 +1,100 @@
+// A full disk, by small file systems of our own: writes are refused with 507 and reads go on, the bridge waits, and
+// everything resumes by itself when there is room. Skipped where mounting is not allowed.
+
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { rmSync, statfsSync, writeFileSync, mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import test from 'node:test'
+import { seedFromEnvironment } from '../e2e/lib/random.js'
+import { request } from '../e2e/lib/raw_http.js'
+import { until } from '../e2e/lib/wait.js'
+import { withWorld } from './lib/world.js'
+
+const seed = seedFromEnvironment()
+console.log(`WEIR_SEED=${seed}`)
+
+/** A file system of `size` at the folder, until the workspace closes. */
+function mount(world, folder, size) {
+  mkdirSync(folder, { recursive: true })
+  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'weir-test', folder], { stdio: 'pipe' })
+  world.stack.workspace.onClose(async () => {
+    await Promise.all([world.kill('bridge'), world.kill('server')])
+    execFileSync('umount', [folder])
+  })
+}
+
+function canMount() {
+  try {
+    const folder = `/tmp/weir-mount-${process.pid}`
+    mkdirSync(folder)
+    try {
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'weir-test', folder], { stdio: 'pipe' })
+      execFileSync('umount', [folder])
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
+    return true
+  } catch {
+    return false
+  }
+}
+
+const skip = canMount() ? false : 'mounting a tmpfs is not allowed here'
+
+/** Takes all room but `leave` bytes; returns what gives it back. */
+function fill(folder, leave) {
+  const { bavail, bsize } = statfsSync(folder)
+  const path = join(folder, 'ballast')
+  writeFileSync(path, Buffer.alloc(Math.max(0, bavail * bsize - leave)))
+  return () => rmSync(path)
+}
+
+const probe = (world, method, path, body) => request(world.server.url, path, { method, body, headers: { 'content-type': 'text/plain' } })
+
+test('the server\'s disk is full: 507, reads go on, and all resumes by itself', { skip }, async () => {
+  await withWorld('full-server', seed, async (world) => {
+    mount(world, world.server.dataDir, '100m')
+    world.disks.server.environment = () => ({})
+    await world.begin()
+    await world.transactions(5)
+    await world.verify()
+    assert.equal((await probe(world, 'PUT', '/v1/stream/probe', 'here')).status, 201)
+    await world.server.stop()
+    await world.start('server') // without a log to write to
+    const giveBack = fill(world.server.dataDir, 1 << 20)
+    assert.equal((await probe(world, 'POST', '/v1/stream/probe', 'no')).status, 507)
+    assert.equal((await probe(world, 'PUT', '/v1/stream/other', 'no')).status, 507)
+    assert.equal((await probe(world, 'GET', '/v1/stream/probe?offset=-1')).body.toString(), 'here')
+    await world.transactions(5)
+    await until('the bridge to say that it waits', () => world.bridge.log(40).includes('answered 507'))
+    assert.ok(world.bridge.isRunning() && world.server.isRunning())
+    giveBack()
+    await world.verify()
+    assert.equal((await probe(world, 'POST', '/v1/stream/probe', ' again')).status, 204)
+    assert.match(world.server.log(40), /no room on the disk[\s\S]*there is room on the disk again/)
+  })
+})
+
+for (const [what, memory] of [['', '16M'], [', while a large transaction is worked on', '1']]) {
+  test(`the bridge's disk is full${what}: it waits, and resumes by itself`, { skip }, async () => {
+    await withWorld('full-bridge', seed + 1, async (world) => {
+      mount(world, world.bridge.stateDir, '40m')
+      world.disks.bridge.environment = () => ({})
+      await world.begin()
+      await world.transactions(3)
+      await world.verify()
+      const giveBack = fill(world.bridge.stateDir, 64 << 10)
+      // More than the space that it has taken already, over several transactions.
+      for (let round = 0; !world.bridge.log(40).includes('waiting for room on the disk'); round++) {
+        assert.ok(round < 60, 'the disk does not become full')
+        assert.ok(world.bridge.isRunning(), 'the bridge has ended')
+        await world.recorded(`INSERT INTO todos (id, owner_id, body) SELECT 1000 * ${round + 1} + i, 'ana', repeat(md5(i::text), 250) FROM generate_series(1, 100) i`)
+      }
+      await world.transactions(3)
+      assert.ok(world.bridge.isRunning())
+      giveBack()
+      await world.verify()
+    }, { bridgeArgs: ['--transaction-memory', memory], traffic: { truncate: false } })
+  })
+}
