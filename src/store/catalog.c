@@ -3,11 +3,12 @@
 #include "catalog_internal.h"
 #include "weir/base/log.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
 
-enum { FORMAT_VERSION = 1 };
+enum { FORMAT_VERSION = 2 };
 
 static const char *const database_names[DATABASE_COUNT] = {
     [DATABASE_META] = "meta",         [DATABASE_PATHS] = "paths",
@@ -21,6 +22,18 @@ _Noreturn static void die(const char *what, int code)
     struct err err;
     err_set(&err, "cannot read %s from the catalog: %s", what, mdb_strerror(code));
     err_hint(&err, "the disk is failing, or catalog.mdb was changed by another program");
+    log_err(LOG_ERROR, "stopping", &err);
+    abort();
+}
+
+/* Going on would show somebody what nobody wrote. */
+_Noreturn static void die_of_damage(const char *what, uint64_t id, uint64_t position)
+{
+    struct err err;
+    err_set(&err, "catalog.mdb is damaged: %s of stream %" PRIu64 " at position %" PRIu64, what, id,
+            position);
+    err_hint(&err, "restore the data folder from a copy; or begin with an empty one, and an empty "
+                   "--state for the bridge");
     log_err(LOG_ERROR, "stopping", &err);
     abort();
 }
@@ -121,7 +134,13 @@ bool catalog_find(struct catalog *catalog, struct slice path, uint64_t *id)
 
 bool catalog_stream(struct catalog *catalog, uint64_t id, struct slice *record)
 {
-    return get(catalog, DATABASE_STREAMS, catalog_value(&id, sizeof id), record);
+    struct slice value;
+    if (!get(catalog, DATABASE_STREAMS, catalog_value(&id, sizeof id), &value))
+        return false;
+    MDB_val checked = catalog_value(value.data, value.len);
+    if (!catalog_record_of(id, &checked, record))
+        die_of_damage("the record", id, 0);
+    return true;
 }
 
 void catalog_pair_key(uint64_t high, uint64_t low, char out[PAIR_KEY_SIZE])
@@ -140,14 +159,37 @@ uint64_t catalog_pair_low(const MDB_val *key)
     return __builtin_bswap64(load_u64((const char *)key->mv_data + 8));
 }
 
-struct chunk catalog_chunk_of(const MDB_val *key, const MDB_val *value)
+uint32_t catalog_record_crc(uint64_t id, struct slice record)
+{
+    return crc32c(crc32c(0, &id, sizeof id), record.data, record.len);
+}
+
+bool catalog_record_of(uint64_t id, const MDB_val *value, struct slice *record)
+{
+    if (value->mv_size <= RECORD_CRC_SIZE)
+        return false;
+    *record = slice_of(value->mv_data, value->mv_size - RECORD_CRC_SIZE);
+    return load_u32(record->data + record->len) == catalog_record_crc(id, *record);
+}
+
+uint32_t catalog_chunk_crc(const MDB_val *key, const MDB_val *value)
 {
     const char *data = value->mv_data;
+    uint32_t crc = crc32c(crc32c(0, key->mv_data, key->mv_size), data, 4);
+    return crc32c(crc, data + CHUNK_HEADER_SIZE, value->mv_size - CHUNK_HEADER_SIZE);
+}
+
+bool catalog_chunk_of(const MDB_val *key, const MDB_val *value, struct chunk *chunk)
+{
+    const char *data = value->mv_data;
+    if (value->mv_size < CHUNK_HEADER_SIZE || load_u32(data + 4) != catalog_chunk_crc(key, value))
+        return false;
     uint32_t count = load_u32(data);
-    return (struct chunk){.start = catalog_pair_low(key),
-                          .count = count,
-                          .lens = data + CHUNK_COUNT_SIZE,
-                          .bytes = data + CHUNK_COUNT_SIZE + (size_t)count * CHUNK_LEN_SIZE};
+    *chunk = (struct chunk){.start = catalog_pair_low(key),
+                            .count = count,
+                            .lens = data + CHUNK_HEADER_SIZE,
+                            .bytes = data + CHUNK_HEADER_SIZE + (size_t)count * CHUNK_LEN_SIZE};
+    return true;
 }
 
 static MDB_cursor *open_cursor(struct catalog *catalog, enum database database)
@@ -174,7 +216,8 @@ bool catalog_chunk(struct catalog *catalog, uint64_t id, uint64_t position, stru
         die("chunks", code);
     if (code || catalog_pair_high(&key) != id)
         return false;
-    *chunk = catalog_chunk_of(&key, &value);
+    if (!catalog_chunk_of(&key, &value, chunk))
+        die_of_damage("messages", id, catalog_pair_low(&key));
     return true;
 }
 
@@ -251,8 +294,11 @@ uint64_t catalog_each_stream(struct catalog *catalog, uint64_t after, uint64_t l
     MDB_val key = catalog_value(&id, sizeof id), value;
     int code = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
     for (uint64_t seen = 0; code == 0 && seen < limit; seen++) {
+        struct slice record;
         id = load_u64(key.mv_data);
-        visit(context, id, slice_of(value.mv_data, value.mv_size));
+        if (!catalog_record_of(id, &value, &record))
+            die_of_damage("the record", id, 0);
+        visit(context, id, record);
         code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
     }
     mdb_cursor_close(cursor);

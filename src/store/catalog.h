@@ -35,7 +35,7 @@ struct chunk {
     const char *bytes;
 };
 
-enum { CHUNK_COUNT_SIZE = 4, CHUNK_LEN_SIZE = 4 };
+enum { CHUNK_HEADER_SIZE = 8, CHUNK_LEN_SIZE = 4 }; /* header: count 4, CRC 4 */
 static const uint32_t CHUNK_END = 0x80000000u;
 
 /* The chunk in which position lies. */

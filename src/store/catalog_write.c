@@ -44,9 +44,11 @@ static struct slice old_record(struct writer *writer, uint64_t id)
     if (writer->code)
         return SLICE_NONE;
     int code = mdb_get(writer->txn, database(writer, DATABASE_STREAMS), &key, &value);
-    if (code == 0)
-        return slice_of(value.mv_data, value.mv_size);
-    writer->code = code == MDB_NOTFOUND ? 0 : code;
+    struct slice record;
+    if (code == 0 && catalog_record_of(id, &value, &record))
+        return record;
+    if (code != MDB_NOTFOUND)
+        writer->code = code ? code : MDB_CORRUPTED;
     return SLICE_NONE;
 }
 
@@ -113,15 +115,16 @@ static void put_chunk(struct writer *writer, uint64_t id, uint64_t start)
     size_t lens_len = writer->lens.len;
     catalog_pair_key(id, start, name);
     MDB_val key = catalog_value(name, sizeof name);
-    MDB_val value = {.mv_size = CHUNK_COUNT_SIZE + lens_len + writer->bytes.len};
+    MDB_val value = {.mv_size = CHUNK_HEADER_SIZE + lens_len + writer->bytes.len};
     if (writer->code == 0)
         writer->code = mdb_cursor_put(writer->chunks, &key, &value, MDB_RESERVE);
     if (writer->code)
         return;
     char *to = value.mv_data;
     store_u32(to, (uint32_t)(lens_len / CHUNK_LEN_SIZE));
-    memcpy(to + CHUNK_COUNT_SIZE, writer->lens.data, lens_len);
-    memcpy(to + CHUNK_COUNT_SIZE + lens_len, writer->bytes.data, writer->bytes.len);
+    memcpy(to + CHUNK_HEADER_SIZE, writer->lens.data, lens_len);
+    memcpy(to + CHUNK_HEADER_SIZE + lens_len, writer->bytes.data, writer->bytes.len);
+    store_u32(to + 4, catalog_chunk_crc(&key, &value));
     buffer_clear(&writer->lens);
     buffer_clear(&writer->bytes);
 }
@@ -144,10 +147,14 @@ static uint64_t begin_chunk(struct writer *writer, uint64_t id, uint64_t start)
     }
     if (catalog_pair_high(&key) != id || value.mv_size > CHUNK_MERGE_MAX)
         return start;
-    struct chunk chunk = catalog_chunk_of(&key, &value);
+    struct chunk chunk;
+    if (!catalog_chunk_of(&key, &value, &chunk)) {
+        writer->code = MDB_CORRUPTED;
+        return start;
+    }
     size_t lens_len = (size_t)chunk.count * CHUNK_LEN_SIZE;
     buffer_add(&writer->lens, chunk.lens, lens_len);
-    buffer_add(&writer->bytes, chunk.bytes, value.mv_size - CHUNK_COUNT_SIZE - lens_len);
+    buffer_add(&writer->bytes, chunk.bytes, value.mv_size - CHUNK_HEADER_SIZE - lens_len);
     check(chunk.start + writer->bytes.len == start);
     return chunk.start;
 }
@@ -172,6 +179,18 @@ static void put_entries(struct writer *writer, const struct checkpoint_stream *s
     put_chunk(writer, stream->id, start);
 }
 
+static void put_record(struct writer *writer, uint64_t id, struct slice record)
+{
+    MDB_val key = catalog_value(&id, sizeof id), value = {.mv_size = record.len + RECORD_CRC_SIZE};
+    if (writer->code == 0)
+        writer->code =
+            mdb_put(writer->txn, database(writer, DATABASE_STREAMS), &key, &value, MDB_RESERVE);
+    if (writer->code)
+        return;
+    memcpy(value.mv_data, record.data, record.len);
+    store_u32((char *)value.mv_data + record.len, catalog_record_crc(id, record));
+}
+
 static void put_stream(struct writer *writer, const struct checkpoint_stream *stream)
 {
     struct slice record =
@@ -184,8 +203,7 @@ static void put_stream(struct writer *writer, const struct checkpoint_stream *st
             catalog_value(&stream->id, sizeof stream->id));
     }
     set_expiry(writer, stream->id, old_deadline, record_deadline(record));
-    put(writer, DATABASE_STREAMS, catalog_value(&stream->id, sizeof stream->id),
-        catalog_value(record.data, record.len));
+    put_record(writer, stream->id, record);
     put_entries(writer, stream);
 }
 
