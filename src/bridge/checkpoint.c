@@ -94,7 +94,9 @@ void bridge_drop_changes(struct bridge *bridge)
     transaction_clear(&bridge->transaction);
     outbox_drop(&bridge->outbox);
     parking_drop(&bridge->parking);
-    if (replica_meta(bridge->replica, "outgoing").len == 0)
+    /* Where a commit has failed, nobody knows whether it is on the disk: the next start looks. */
+    if (!replica_has_failed(bridge->replica) &&
+        replica_meta(bridge->replica, "outgoing").len == 0)
         scratch_clear(replica_scratch(bridge->replica));
 }
 

@@ -160,8 +160,12 @@ static bool resize(struct replica *replica, uint64_t size, struct err *err)
     if (size == replica->size)
         return true;
     int code = mdb_env_set_mapsize(replica->env, size);
-    if (code != 0)
+    if (code != 0) {
+        /* LMDB has unmapped the file and not forgotten where it was: closing would unmap again what is
+         * there by now, and that is somebody else's. So it is left as it is. */
+        replica->env = NULL;
         return fail(replica, code, "cannot change its size", err);
+    }
     replica->size = size;
     return true;
 }
@@ -400,6 +404,11 @@ struct scratch *replica_scratch(const struct replica *replica)
 bool replica_is_full(const struct replica *replica)
 {
     return replica->is_full;
+}
+
+bool replica_has_failed(const struct replica *replica)
+{
+    return !replica->txn;
 }
 
 bool replica_has_no_space(const struct replica *replica)
