@@ -213,6 +213,25 @@ static bool has_what_it_needs(struct slice message, const struct oracle *tree, c
            are_columns(tree, "identity", action == 'D');
 }
 
+/* What wal2json writes plainly the decoder reads plainly: "0\\/1" is no position to it. */
+static bool has_escapes(struct slice message)
+{
+    struct json_scan scan = json_scan_of(message);
+    struct slice key;
+    struct json_value value;
+    bool found = false;
+    if (!json_object_begin(&scan))
+        return false;
+    for (bool first = true; json_object_next(&scan, first, &key, &value) == JSON_STEP_ITEM;
+         first = false) {
+        bool is_plain_text = slice_eq(key, SLICE("\"action\"")) ||
+                             slice_eq(key, SLICE("\"lsn\"")) ||
+                             slice_eq(key, SLICE("\"nextlsn\""));
+        found = found || (is_plain_text && memchr(value.raw.data, '\\', value.raw.len));
+    }
+    return found;
+}
+
 bool decode_is_due(struct slice message)
 {
     bool is_excused;
@@ -220,7 +239,7 @@ bool decode_is_due(struct slice message)
     struct slice action = tree ? oracle_text(member(tree, "action")) : SLICE_NONE;
     /* json_is_valid: jansson nests deeper than the scanner, and ends at a NUL. */
     bool is_due = tree && action.len == 1 && strchr("BCIUDTM", action.data[0]) &&
-                  json_is_valid(message) && is_plain(message, tree) &&
+                  json_is_valid(message) && is_plain(message, tree) && !has_escapes(message) &&
                   has_what_it_needs(message, tree, action.data[0]);
     oracle_free(tree);
     return is_due;

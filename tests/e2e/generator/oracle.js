@@ -60,12 +60,16 @@ export class LiveOracle {
     return this.#advance(rules, (oid) => touched.has(oid))
   }
 
-  async #readRules(refused = new Set(this.#rules.filter((rule) => rule.isRefused).map((rule) => rule.name))) {
+  /** A rule that was refused stays so until it is written anew. refused: names, where they are known. */
+  async #readRules(refused) {
     const { rows } = await this.db.query(RULES_SQL)
+    const before = new Map(this.#rules.map((rule) => [rule.name, rule]))
     for (const rule of rows) {
+      const old = before.get(rule.name)
       rule.table = this.model.byOid.get(rule.target)
       rule.type ??= rule.table?.name
-      rule.isRefused = refused.has(rule.name) || !rule.table?.isFollowed
+      const wasRefused = refused ? refused.has(rule.name) : old?.isRefused && isSameRule(old, rule)
+      rule.isRefused = wasRefused || !rule.table?.isFollowed
     }
     return rows
   }
@@ -75,7 +79,7 @@ export class LiveOracle {
     const changed = new Set()
     for (const rule of rules) {
       const old = before.get(rule.name)
-      const isSame = old && old.isRefused === rule.isRefused && ['audience', 'target', 'stream', 'type'].every((each) => old[each] === rule[each]) && `${old.columns}` === `${rule.columns}`
+      const isSame = old && old.isRefused === rule.isRefused && isSameRule(old, rule)
       before.delete(rule.name)
       rule.channel = rule.type + SEPARATOR + rule.stream
       rule.pairs = isSame ? old.pairs : undefined
@@ -188,6 +192,10 @@ export class LiveOracle {
     for (const rows of shown.values()) for (const [id, { row, columns }] of rows) rows.set(id, valueOf(row, columns))
     return shown
   }
+}
+
+function isSameRule(a, b) {
+  return ['audience', 'target', 'stream', 'type'].every((each) => a[each] === b[each]) && `${a.columns}` === `${b.columns}`
 }
 
 /** undefined: no path can carry the subject; Weir leaves it out and says so. */

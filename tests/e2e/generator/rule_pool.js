@@ -105,8 +105,9 @@ async function isFollowable(db, model, { target, audience, columns }) {
     await db.query(`BEGIN; SET LOCAL search_path = "${table.schema.replaceAll('"', '""')}", public;
       CREATE TEMP VIEW weir_probe AS SELECT s.subject FROM "${table.schema.replaceAll('"', '""')}"."${quoted}" AS "${quoted}", LATERAL (${audience}) AS s(subject)`)
     const { rows } = await db.query(`SELECT d.refobjid AS oid, a.attname AS name FROM pg_rewrite r JOIN pg_depend d ON d.objid = r.oid AND d.refclassid = 'pg_class'::regclass
-        JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid WHERE r.ev_class = 'weir_probe'::regclass AND d.refobjid <> r.ev_class`)
-    return rows.every((row) => model.byOid.get(row.oid)?.isFollowed && model.byOid.get(row.oid).published.some((column) => column.name === row.name))
+        LEFT JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid AND d.refobjsubid > 0 WHERE r.ev_class = 'weir_probe'::regclass AND d.refobjid <> r.ev_class`)
+    // A table of which no column is named is read as well.
+    return rows.every((row) => model.byOid.get(row.oid)?.isFollowed && (row.name === null || model.byOid.get(row.oid).published.some((column) => column.name === row.name)))
   } catch (error) {
     if (!/^(42|22)/.test(error.code ?? '')) throw error
     return false

@@ -129,6 +129,7 @@ export function publicationSql(random, model, schemas, { hasFilters, isPartial }
     const hasList = random.chance(0.25) && table.identity === 'd' && (root || !table.isPartitioned)
     return `${name(table.schema)}.${name(table.name)}${hasList ? ` (${list([...table.key, ...others.map((column) => column.name)])})` : ''}`
   })
-  return `ALTER PUBLICATION weir ADD TABLE ${tables.join(', ')}; ALTER PUBLICATION weir SET (${via})`
+  // Column lists and filters of partitioned tables need the root to be published first.
+  return `ALTER PUBLICATION weir SET (${via}); ALTER PUBLICATION weir ADD TABLE ${tables.join(', ')}`
 }
 
