@@ -20,7 +20,7 @@ export class RulePool {
     this.options = options
   }
 
-  /** The tables a rule of weir.rules looks at. */
+  /** The tables a rule of weir.rules looks at; undefined where that is not known. */
   readsOf(rule) {
     return this.#byText?.get(`${rule.target} ${rule.audience}`)
   }
@@ -28,7 +28,9 @@ export class RulePool {
   #byText
 
   #index() {
-    this.#byText = new Map(this.rules.map((rule) => [`${rule.target} ${rule.audience}`, rule.reads]))
+    // Of older rules it is not known: a name may be another table's by now.
+    const known = this.rules.filter((rule) => !(rule.age > 1))
+    this.#byText = new Map(known.map((rule) => [`${rule.target} ${rule.audience}`, rule.reads]))
   }
 
   /** Keeps what still has its table, and adds new ones up to count. */
