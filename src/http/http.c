@@ -1,15 +1,11 @@
+#include "handle.h"
 #include "http_internal.h"
 
-#include "weir/base/clock.h"
-#include "weir/http/http.h"
-
-#include <curl/curl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 enum {
-    CONNECT_TIMEOUT_MS = 5000,
     ANSWER_MAX = 4 * 1024 * 1024, /* `skipped` may name every stream of a batch */
     GET_MAX = 256 * 1024 * 1024,  /* a page of a stream holds one append at least */
     UPLOAD_BUFFER = 512 * 1024,
@@ -18,7 +14,6 @@ enum {
 struct http {
     CURL *curl;
     char *authorization; /* header line, or NULL */
-    const atomic_ullong *abort_at_ms;
     struct buffer answer;
     size_t answer_max;
     char reason[CURL_ERROR_SIZE];
@@ -45,45 +40,18 @@ static size_t take_answer(char *data, size_t size, size_t count, void *context)
     return len;
 }
 
-static int check_abort(void *context, curl_off_t down_total, curl_off_t down, curl_off_t up_total,
-                       curl_off_t up)
-{
-    (void)down_total, (void)down, (void)up_total, (void)up;
-    struct http *http = context;
-    uint64_t abort_at = atomic_load(http->abort_at_ms);
-    return abort_at != 0 && clock_monotonic_ms() >= abort_at;
-}
-
 #define SET(option, value) check(curl_easy_setopt(http->curl, option, value) == CURLE_OK)
 
 struct http *http_new(const struct http_settings *settings)
 {
-    http_library_init();
     struct http *http = calloc(1, sizeof *http);
     check(http != NULL);
-    http->abort_at_ms = settings->abort_at_ms;
     if (settings->token)
         check(asprintf(&http->authorization, "Authorization: Bearer %s", settings->token) > 0);
-    http->curl = curl_easy_init();
-    check(http->curl != NULL);
-    SET(CURLOPT_NOSIGNAL, 1L);
-    SET(CURLOPT_TCP_NODELAY, 1L);
-    SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    SET(CURLOPT_PROTOCOLS_STR, "http,https");
-    SET(CURLOPT_FOLLOWLOCATION, 0L);
-    /* The server is named by its own address; a proxy in the environment is meant for browsing. */
-    SET(CURLOPT_PROXY, "");
-    if (settings->ca_file)
-        SET(CURLOPT_CAINFO, settings->ca_file);
-    SET(CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS);
+    http->curl = http_handle_new(settings, http->reason);
     SET(CURLOPT_UPLOAD_BUFFERSIZE, (long)UPLOAD_BUFFER);
-    SET(CURLOPT_USERAGENT, "weir/" WEIR_VERSION);
-    SET(CURLOPT_ERRORBUFFER, http->reason);
     SET(CURLOPT_WRITEFUNCTION, take_answer);
     SET(CURLOPT_WRITEDATA, http);
-    SET(CURLOPT_XFERINFOFUNCTION, check_abort);
-    SET(CURLOPT_XFERINFODATA, http);
-    SET(CURLOPT_NOPROGRESS, 0L);
     return http;
 }
 
@@ -93,6 +61,8 @@ void http_free(struct http *http)
         return;
     curl_easy_cleanup(http->curl);
     buffer_release(&http->answer);
+    if (http->authorization)
+        explicit_bzero(http->authorization, strlen(http->authorization));
     free(http->authorization);
     free(http);
 }

@@ -1,14 +1,14 @@
 #include "weir/http/pool.h"
 
+#include "handle.h"
 #include "http_internal.h"
 #include "weir/base/clock.h"
 
-#include <curl/curl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONNECT_TIMEOUT_MS = 5000, POLL_MS = 250 };
+enum { POLL_MS = 250 };
 
 struct http_pool {
     CURLM *multi;
@@ -103,15 +103,6 @@ static size_t take_answer(char *data, size_t size, size_t count, void *context)
     return len;
 }
 
-static int check_abort(void *context, curl_off_t down_total, curl_off_t down, curl_off_t up_total,
-                       curl_off_t up)
-{
-    (void)down_total, (void)down, (void)up_total, (void)up;
-    const struct http_exchange *exchange = context;
-    uint64_t abort_at = atomic_load(exchange->pool->abort_at_ms);
-    return abort_at != 0 && clock_monotonic_ms() >= abort_at;
-}
-
 /* ---- One exchange ---- */
 
 #define SET(option, value) check(curl_easy_setopt(exchange->curl, option, value) == CURLE_OK)
@@ -122,28 +113,14 @@ struct http_exchange *http_exchange_new(struct http_pool *pool, void *context)
     check(exchange != NULL);
     exchange->pool = pool;
     exchange->context = context;
-    exchange->curl = curl_easy_init();
-    check(exchange->curl != NULL);
+    struct http_settings settings = {.ca_file = pool->ca_file, .abort_at_ms = pool->abort_at_ms};
+    exchange->curl = http_handle_new(&settings, exchange->reason);
     SET(CURLOPT_PRIVATE, exchange);
-    SET(CURLOPT_NOSIGNAL, 1L);
-    SET(CURLOPT_TCP_NODELAY, 1L);
-    SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    SET(CURLOPT_PROTOCOLS_STR, "http,https");
-    SET(CURLOPT_FOLLOWLOCATION, 0L);
-    SET(CURLOPT_PROXY, "");
-    if (pool->ca_file)
-        SET(CURLOPT_CAINFO, pool->ca_file);
-    SET(CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS);
-    SET(CURLOPT_USERAGENT, "weir/" WEIR_VERSION);
-    SET(CURLOPT_ERRORBUFFER, exchange->reason);
     SET(CURLOPT_READFUNCTION, send_pieces);
     SET(CURLOPT_READDATA, exchange);
     SET(CURLOPT_SEEKFUNCTION, refuse_to_rewind);
     SET(CURLOPT_WRITEFUNCTION, take_answer);
     SET(CURLOPT_WRITEDATA, exchange);
-    SET(CURLOPT_XFERINFOFUNCTION, check_abort);
-    SET(CURLOPT_XFERINFODATA, exchange);
-    SET(CURLOPT_NOPROGRESS, 0L);
     return exchange;
 }
 
