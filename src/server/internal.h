@@ -44,7 +44,9 @@ struct request {
     struct server *server;
     struct MHD_Connection *connection;
     struct connection *peer; /* connection.h */
-    char *uri;               /* as it was sent */
+    char *target;            /* as it was sent */
+    struct slice authority;  /* in it; data NULL: none */
+    const char *uri;         /* in it, from the path on */
     enum method method;
     bool is_begun;
     bool is_too_large;
@@ -257,6 +259,27 @@ bool parse_whole_number(struct slice text, uint64_t *number) WEIR_MUST_CHECK;
 bool parse_time(struct slice text, int64_t *wall_ms) WEIR_MUST_CHECK; /* RFC 3339 */
 void format_time(int64_t wall_ms, char out[TIME_TEXT_SIZE]);
 bool is_true(struct slice text); /* "true" in any case */
+
+/* A target may come with scheme and host before it, as a proxy is asked; then that is the host, and
+ * not what the header says. RFC 9112, 3.2.2. */
+struct target {
+    struct slice authority; /* data NULL: not there */
+    const char *origin;     /* path and query; both point into what was parsed */
+};
+
+struct target parse_target(const char *uri);
+
+/* Without the space that may stand behind it. RFC 9110, 5.5. */
+struct slice field_trim(struct slice value);
+
+/* Nothing but what RFC 9110, 5.5 lets into a header: no CR, no NUL. */
+bool is_field_value(struct slice value) WEIR_MUST_CHECK;
+
+/* Host and port, or nothing, by their characters. RFC 3986, 3.2. */
+bool is_authority(struct slice text) WEIR_MUST_CHECK;
+
+/* Whether If-None-Match has the tag in its list, or is a star. RFC 9110, 13.1.2. */
+bool etags_name(struct slice list, struct slice etag) WEIR_MUST_CHECK;
 
 struct query {
     struct slice offset, live, cursor; /* decoded; data NULL: not given */

@@ -194,3 +194,76 @@ uint64_t next_cursor(int64_t now_ms, uint64_t client_cursor, uint64_t random)
     uint64_t jitter_s = 1 + random % JITTER_MAX_S;
     return client_cursor + (jitter_s + CURSOR_INTERVAL_S - 1) / CURSOR_INTERVAL_S;
 }
+
+/* ---- The head of a request ---- */
+
+struct target parse_target(const char *uri)
+{
+    size_t scheme = strncasecmp(uri, "http://", 7) == 0    ? 7
+                    : strncasecmp(uri, "https://", 8) == 0 ? 8
+                                                           : 0;
+    if (!scheme)
+        return (struct target){SLICE_NONE, uri};
+    size_t len = strcspn(uri + scheme, "/?#");
+    return (struct target){slice_of(uri + scheme, len), uri + scheme + len};
+}
+
+struct slice field_trim(struct slice value)
+{
+    while (value.len && (value.data[value.len - 1] == ' ' || value.data[value.len - 1] == '\t'))
+        value.len--;
+    return value;
+}
+
+bool is_field_value(struct slice value)
+{
+    for (size_t i = 0; i < value.len; i++) {
+        unsigned char c = (unsigned char)value.data[i];
+        if ((c < ' ' && c != '\t') || c == 0x7f)
+            return false;
+    }
+    return true;
+}
+
+bool is_authority(struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.data[i];
+        bool is_alnum = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        if (!is_alnum && (c == '\0' || !strchr("-._~!$&'()*+,;=%:[]", c)))
+            return false;
+    }
+    return true;
+}
+
+/* The tag that a list of them begins with, a weak one without its mark; data NULL when there is
+ * none. */
+static struct slice take_etag(struct slice *list)
+{
+    size_t at = 0;
+    while (at < list->len && strchr(" \t,", list->data[at]) && list->data[at])
+        at++;
+    if (list->len - at >= 2 && memcmp(list->data + at, "W/", 2) == 0)
+        at += 2;
+    const char *start = list->data + at;
+    if (at == list->len || *start != '"')
+        return SLICE_NONE;
+    const char *quote = memchr(start + 1, '"', list->len - at - 1);
+    if (!quote)
+        return SLICE_NONE;
+    const char *end = quote + 1;
+    *list = slice_of(end, (size_t)(list->data + list->len - end));
+    return slice_of(start, (size_t)(end - start));
+}
+
+bool etags_name(struct slice list, struct slice etag)
+{
+    struct slice one;
+    if (slice_eq_str(field_trim(list), "*"))
+        return true;
+    while ((one = take_etag(&list)).data) {
+        if (slice_eq(one, etag))
+            return true;
+    }
+    return false;
+}

@@ -18,43 +18,25 @@ static void format_etag(const struct stream *stream, uint64_t start, uint64_t en
              is_closed ? ":c" : "");
 }
 
-/* The tag that a list of them begins with, a weak one without its mark; data NULL when there is
- * none. rest is what follows. */
-static struct slice first_etag(const char *list, const char **rest)
-{
-    list += strspn(list, " \t,");
-    if (strncmp(list, "W/", 2) == 0)
-        list += 2;
-    const char *end = *list == '"' ? strchr(list + 1, '"') : NULL;
-    if (!end)
-        return SLICE_NONE;
-    *rest = end + 1;
-    return slice_of(list, (size_t)(end + 1 - list));
-}
-
 struct etag_search {
-    const char *etag;
+    struct slice etag;
     bool is_found;
 };
 
-/* If-None-Match is a list of tags, or a star, and may be there more than once. RFC 9110, 13.1.2. */
+/* If-None-Match may be there more than once. */
 static enum MHD_Result search_etag(void *context, enum MHD_ValueKind kind, const char *name,
                                    const char *value)
 {
     struct etag_search *search = context;
-    struct slice etag;
     (void)kind;
-    if (!value || strcasecmp(name, "If-None-Match") != 0)
-        return MHD_YES;
-    search->is_found = search->is_found || value[strspn(value, " \t")] == '*';
-    while (!search->is_found && (etag = first_etag(value, &value)).data)
-        search->is_found = slice_eq_str(etag, search->etag);
+    if (value && strcasecmp(name, "If-None-Match") == 0)
+        search->is_found = search->is_found || etags_name(slice_from_str(value), search->etag);
     return MHD_YES;
 }
 
 static bool has_etag(const struct request *request, const char *etag)
 {
-    struct etag_search search = {.etag = etag};
+    struct etag_search search = {.etag = slice_from_str(etag)};
     MHD_get_connection_values(request->connection, MHD_HEADER_KIND, search_etag, &search);
     return search.is_found;
 }

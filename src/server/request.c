@@ -9,15 +9,6 @@
 
 enum { REQUEST_MAGIC = 0x52455155 };
 
-/* A target may come with scheme and host before it, as a proxy is asked (RFC 9112, 3.2.2). */
-static const char *origin_form(const char *uri)
-{
-    size_t scheme = strncasecmp(uri, "http://", 7) == 0    ? 7
-                    : strncasecmp(uri, "https://", 8) == 0 ? 8
-                                                           : 0;
-    return scheme ? uri + scheme + strcspn(uri + scheme, "/") : uri;
-}
-
 void *request_new(void *context, const char *uri, struct MHD_Connection *connection)
 {
     struct server *server = context;
@@ -26,8 +17,11 @@ void *request_new(void *context, const char *uri, struct MHD_Connection *connect
     request->magic = REQUEST_MAGIC;
     request->server = server;
     request->connection = connection;
-    request->uri = strdup(origin_form(uri));
-    check(request->uri != NULL);
+    request->target = strdup(uri);
+    check(request->target != NULL);
+    struct target target = parse_target(request->target);
+    request->authority = target.authority;
+    request->uri = target.origin;
     request->peer = connection_of(connection);
     request->peer->request = request;
     request->peer->steps++;
@@ -81,7 +75,7 @@ void request_done(void *context, struct MHD_Connection *connection, void **own,
     else if (request->response)
         MHD_destroy_response(request->response);
     release_body(request);
-    free(request->uri);
+    free(request->target);
     request->magic = 0;
     free(request);
     server->active_requests--;
@@ -95,10 +89,7 @@ struct slice request_header(const struct request *request, const char *name)
                                       &value, &len) == MHD_NO ||
         !value)
         return SLICE_NONE;
-    /* libmicrohttpd leaves what may stand behind it (RFC 9110, 5.5). */
-    while (len && (value[len - 1] == ' ' || value[len - 1] == '\t'))
-        len--;
-    return slice_of(value, len);
+    return field_trim(slice_of(value, len)); /* libmicrohttpd has left that */
 }
 
 void request_wait(struct request *request, enum waiting waiting, struct request_list *list)
@@ -216,24 +207,26 @@ static bool has_body(const struct request *request)
            request_header(request, "Transfer-Encoding").data;
 }
 
-static enum MHD_Result count_framing(void *context, enum MHD_ValueKind kind, const char *name,
-                                     const char *value)
-{
-    unsigned *count = context;
-    (void)kind;
-    (void)value;
-    if (strcasecmp(name, "Content-Length") == 0 || strcasecmp(name, "Transfer-Encoding") == 0)
-        ++*count;
-    return MHD_YES;
-}
+struct head {
+    unsigned lengths, hosts;
+    bool has_control, has_bad_host;
+};
 
-/* Two lengths, or a length and chunks: a proxy before us and we may disagree where the body ends
- * (RFC 9112, 6.3), and what one takes for a body the other takes for the next request. */
-static bool has_ambiguous_length(const struct request *request)
+static enum MHD_Result look_at_header(void *context, enum MHD_ValueKind kind, const char *name,
+                                      size_t name_len, const char *value, size_t value_len)
 {
-    unsigned count = 0;
-    MHD_get_connection_values(request->connection, MHD_HEADER_KIND, count_framing, &count);
-    return count > 1;
+    struct head *head = context;
+    struct slice text = slice_of(value, value ? value_len : 0);
+    (void)kind;
+    (void)name_len;
+    head->has_control = head->has_control || !is_field_value(text);
+    if (strcasecmp(name, "Content-Length") == 0 || strcasecmp(name, "Transfer-Encoding") == 0) {
+        head->lengths++;
+    } else if (strcasecmp(name, "Host") == 0) {
+        head->hosts++;
+        head->has_bad_host = head->has_bad_host || !is_authority(field_trim(text));
+    }
+    return MHD_YES;
 }
 
 enum { BODIES_HELD = 2 }; /* of the largest size, at the same time */
@@ -241,10 +234,21 @@ enum { BODIES_HELD = 2 }; /* of the largest size, at the same time */
 /* Reasons to refuse a request by its head, whatever it is for. NULL: none. */
 static const char *what_is_wrong(const struct request *request, const char *version)
 {
-    if (has_ambiguous_length(request))
+    struct head head = {0};
+    MHD_get_connection_values_n(request->connection, MHD_HEADER_KIND, look_at_header, &head);
+    /* Two lengths, or a length and chunks: a proxy before us and we may disagree where the body ends
+     * (RFC 9112, 6.3), and what one takes for a body the other takes for the next request. */
+    if (head.lengths > 1)
         return "the request has more than one length";
-    if (strcmp(version, MHD_HTTP_VERSION_1_1) == 0 && !request_header(request, "Host").data)
+    /* libmicrohttpd ends lines at LF alone, and lets a CR in the middle through. */
+    if (head.has_control)
+        return "a header has a control character in it";
+    if (head.hosts == 0 && strcmp(version, MHD_HTTP_VERSION_1_1) == 0)
         return "an HTTP/1.1 request needs a Host header";
+    if (head.hosts > 1)
+        return "the request has more than one Host header";
+    if (head.has_bad_host || !is_authority(request->authority))
+        return "the host is none";
     return NULL;
 }
 

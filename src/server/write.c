@@ -81,7 +81,9 @@ static bool parse_fork(struct request *request, struct fork_request *fork,
 static void add_location(struct request *request)
 {
     struct buffer location = BUFFER_INIT;
-    struct slice host = request_header(request, "Host");
+    struct slice host = request->authority;
+    if (!host.data)
+        host = request_header(request, "Host");
     const char *question = strchr(request->uri, '?');
     if (host.len) {
         buffer_add_str(&location, request->server->tls ? "https://" : "http://");

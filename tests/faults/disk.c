@@ -112,7 +112,7 @@ static void read_failing(const char *text)
 
 /* ---- What is durable ---- */
 
-static void note(const char *format, ...)
+__attribute__((format(printf, 1, 2))) static void note(const char *format, ...)
 {
     va_list args;
     va_start(args, format);

@@ -124,3 +124,39 @@ Test(parse, cursors_never_go_back)
         cr_expect(next_cursor(now_ms, 5000, random) > 5000);
     }
 }
+
+Test(parse, targets)
+{
+    static const struct {
+        const char *uri, *authority, *origin;
+    } cases[] = {
+        {"/a?b", NULL, "/a?b"},
+        {"http://h:1/a?b", "h:1", "/a?b"},
+        {"HTTPS://[::1]", "[::1]", ""},
+        {"http://h?a=/b", "h", "?a=/b"},
+        {"http:///a", "", "/a"},
+        {"http:/a", NULL, "http:/a"},
+        {"*", NULL, "*"},
+        {"", NULL, ""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct target target = parse_target(cases[i].uri);
+        cr_expect_str_eq(target.origin, cases[i].origin);
+        cr_expect_eq(!target.authority.data, !cases[i].authority, "%s", cases[i].uri);
+        if (cases[i].authority)
+            cr_expect(slice_eq_str(target.authority, cases[i].authority), "%s", cases[i].uri);
+    }
+}
+
+Test(parse, tags)
+{
+    cr_expect(etags_name(SLICE("\"a\""), SLICE("\"a\"")));
+    cr_expect(etags_name(SLICE("\"b,\", W/\"a\""), SLICE("\"a\"")));
+    cr_expect(etags_name(SLICE(",,\"a\"x"), SLICE("\"a\"")));
+    cr_expect(etags_name(SLICE("* \t"), SLICE("\"a\"")));
+    cr_expect(!etags_name(SLICE("\"b\"*"), SLICE("\"a\"")));
+    cr_expect(!etags_name(SLICE("\"b \"a\""), SLICE("\"a\"")));
+    cr_expect(!etags_name(SLICE("W/a\""), SLICE("\"a\"")));
+    cr_expect(!etags_name(SLICE("\"a"), SLICE("\"a\"")));
+    cr_expect(!etags_name(SLICE(""), SLICE("\"a\"")));
+}

@@ -174,6 +174,38 @@ test('HTTP/1.0, HTTP/1.1 without a host, and what is no HTTP', async () => {
   assert.equal(await read(path), '[1,2,3]')
 })
 
+test('a header with a control character in it, and a host that is none, are refused', async () => {
+  const path = await made(json, '[1]')
+  const put = (...headers) => exchange(lines(`PUT /v1/stream/head/${++count} HTTP/1.1`, ...headers, 'Connection: close', '', ''))
+  // Of what has been let in, Host and Content-Type go out again, in answers to other people.
+  for (const c of ['\r', '\x01', '\x7f', '\x1b']) {
+    assert.equal(statusOf(await put(`Host: a${c}b`)), 400)
+    assert.equal(statusOf(await put('Host: x', `Content-Type: a/b;c=${c}d`)), 400)
+    assert.equal(statusOf(await put('Host: x', `X-Whatever: ${c}`)), 400)
+  }
+  assert.equal(statusOf(await put('Host: x', 'Content-Type: a/b;\tc=d')), 201)
+  for (const host of ['a b', 'a/b', 'a?b', 'a#b', 'a@b', 'a"b', 'a\\b', 'a\tb', '\xff'])
+    assert.equal(statusOf(await put(Buffer.from(`Host: ${host}`).toString('latin1'))), 400, host)
+  assert.equal(statusOf(await put('Host: a', 'Host: a')), 400)
+  for (const host of ['a.example:80', '[::1]:80', '[::1]', 'a_b', '%41', 'xn--bcher-kva.example', '']) {
+    const received = await put(`Host: ${host} `)
+    assert.equal(statusOf(received), 201, host)
+    assert.ok(received.includes(`\r\nLocation: ${host && `http://${host}`}/v1/stream/head/${count}\r\n`), received)
+  }
+  assert.equal(await read(path), '[1]')
+})
+
+test('an absolute target has its host in it', async () => {
+  const ask = (target, host = 'x') => exchange(lines(`PUT ${target} HTTP/1.1`, `Host: ${host}`, 'Connection: close', '', ''))
+  const path = () => `/v1/stream/absolute/${++count}`
+  for (const scheme of ['http', 'HTTPS', 'Http'])
+    assert.match(await ask(`${scheme}://a.example:8080${path()}?x=/y`), new RegExp(`^HTTP/1.1 201 [^]*\r\nLocation: http://a.example:8080/v1/stream/absolute/${count}\r\n`))
+  for (const authority of ['a b', 'a@b', 'a"b']) assert.notEqual(statusOf(await ask(`http://${authority}${path()}`)), 201)
+  // What stands behind a question mark is no path.
+  for (const target of ['http://a', 'http://a?b=/v1/stream/c', 'http://a#/v1/stream/c', 'ftp://a/v1/stream/c', 'http:/v1/stream/c'])
+    assert.equal(statusOf(await ask(target)), 404, target)
+})
+
 test('requests that come together are answered in their order', async () => {
   const path = await made()
   const one = (i) => lines(`POST /v1/stream/${path} HTTP/1.1`, 'Host: x', 'Content-Type: application/json',
