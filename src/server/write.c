@@ -329,4 +329,6 @@ void route_write(struct request *request, struct slice path)
         post(request, path);
     else
         delete (request, path);
+    /* The disk works while the loop goes on to the next request. */
+    store_hand_over(request->server->store);
 }

@@ -12,7 +12,7 @@ struct commit {
     pthread_cond_t changed;
     struct frame *waiting; /* handed over, not yet synced */
     struct log_place place;
-    struct frame *synced;
+    uint64_t synced; /* sequence */
     bool is_stopping;
     int event_fd;
 };
@@ -34,7 +34,7 @@ static void *commit_main(void *argument)
         frame->write_us = clock_monotonic_us() - started_us;
         pthread_mutex_lock(&commit->mutex);
         commit->waiting = NULL;
-        commit->synced = frame;
+        commit->synced = frame->sequence;
         pthread_cond_broadcast(&commit->changed);
         check(eventfd_write(commit->event_fd, 1) == 0);
     }
@@ -68,7 +68,7 @@ void commit_stop(struct commit *commit)
 bool commit_is_idle(struct commit *commit)
 {
     pthread_mutex_lock(&commit->mutex);
-    bool is_idle = !commit->waiting && !commit->synced;
+    bool is_idle = !commit->waiting;
     pthread_mutex_unlock(&commit->mutex);
     return is_idle;
 }
@@ -76,29 +76,27 @@ bool commit_is_idle(struct commit *commit)
 void commit_submit(struct commit *commit, struct frame *frame, struct log_place place)
 {
     pthread_mutex_lock(&commit->mutex);
-    check(!commit->waiting && !commit->synced);
+    check(!commit->waiting);
     commit->waiting = frame;
     commit->place = place;
     pthread_cond_broadcast(&commit->changed);
     pthread_mutex_unlock(&commit->mutex);
 }
 
-struct frame *commit_take(struct commit *commit)
+uint64_t commit_synced(struct commit *commit)
 {
     pthread_mutex_lock(&commit->mutex);
-    struct frame *frame = commit->synced;
-    commit->synced = NULL;
+    uint64_t synced = commit->synced;
     pthread_mutex_unlock(&commit->mutex);
-    return frame;
+    return synced;
 }
 
-struct frame *commit_wait(struct commit *commit)
+uint64_t commit_wait(struct commit *commit)
 {
     pthread_mutex_lock(&commit->mutex);
     while (commit->waiting)
         pthread_cond_wait(&commit->changed, &commit->mutex);
-    struct frame *frame = commit->synced;
-    commit->synced = NULL;
+    uint64_t synced = commit->synced;
     pthread_mutex_unlock(&commit->mutex);
-    return frame;
+    return synced;
 }

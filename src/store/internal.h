@@ -40,7 +40,8 @@ struct store {
     uint64_t stream_count; /* that exist, soft-deleted ones among them */
 
     struct frame *open;            /* being filled */
-    struct frame *oldest, *newest; /* sealed, in memory; newest may be with the commit thread */
+    struct frame *oldest, *newest; /* sealed, in memory */
+    struct frame *pending;         /* of these, the first that is not known to be durable */
     uint64_t durable;              /* sequence */
     uint64_t memory_bytes, pinned_bytes;
     uint64_t checkpointed; /* sequence */

@@ -32,6 +32,7 @@ struct log_place {
     int fd;
     uint64_t offset;
     uint32_t salt;
+    uint32_t zeros; /* to write behind the frame */
 };
 
 /* Where the sealed frame goes; its room must have been reserved. */

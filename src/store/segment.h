@@ -10,6 +10,7 @@ struct segment {
     uint64_t number;
     uint64_t size;          /* bytes the file takes */
     uint64_t used;          /* bytes up to the end of the last frame */
+    uint64_t filled;        /* bytes written to, zeros behind the last frame among them */
     uint64_t last_sequence; /* of its frames, 0: none */
     uint32_t salt;
     int fd; /* -1: not open */

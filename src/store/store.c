@@ -68,6 +68,8 @@ static void hand_over(struct store *store)
     frame_seal(frame);
     struct log_place place = log_place(store->log, frame);
     keep_frame(store, frame);
+    if (!store->pending)
+        store->pending = frame;
     store->open = frame_new(frame->sequence + 1);
     commit_submit(store->commit, frame, place);
 }
@@ -174,16 +176,21 @@ static void count_commit(struct store_counters *counters, uint64_t us)
     }
 }
 
+static void take_in(struct store *store, uint64_t synced)
+{
+    for (; store->pending && store->pending->sequence <= synced;
+         store->pending = store->pending->next) {
+        count_commit(&store->counters, store->pending->write_us);
+        make_durable(store, store->pending);
+    }
+}
+
 void store_turn(struct store *store)
 {
     eventfd_t ignored;
     eventfd_read(store->event_fd, &ignored);
     catalog_read_end(store->catalog);
-    const struct frame *synced = commit_take(store->commit);
-    if (synced) {
-        count_commit(&store->counters, synced->write_us);
-        make_durable(store, synced);
-    }
+    take_in(store, commit_synced(store->commit));
     collect_checkpoint(store, false);
     store_expire(store);
     store_hand_over(store);
@@ -328,9 +335,7 @@ struct store *store_open(const struct store_settings *settings, struct err *err)
 static void finish_commits(struct store *store)
 {
     for (;;) {
-        const struct frame *synced = commit_wait(store->commit);
-        if (synced)
-            make_durable(store, synced);
+        take_in(store, commit_wait(store->commit));
         if (frame_is_empty(store->open))
             return;
         hand_over(store);
