@@ -1,15 +1,17 @@
 // Random protocol operations against a real server and a plain model in memory, with restarts and
-// SIGKILL in between: every answer and every stream must be the same. WEIR_SEED repeats a run.
+// SIGKILL in between: every answer and every stream must be the same. WEIR_SEED repeats a run,
+// WEIR_SEEDS makes so many of them, one seed after the other: 100 with WEIR_LONG=1.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Daemon } from './daemon.mjs'
 
-const seed = Number(process.env.WEIR_SEED ?? Date.now() % 1000000)
+const firstSeed = Number(process.env.WEIR_SEED ?? Date.now() % 1000000)
+const seeds = Number(process.env.WEIR_SEEDS ?? (process.env.WEIR_LONG === '1' ? 100 : 1))
 const operations = Number(process.env.WEIR_OPERATIONS ?? 3000)
 const paths = ['a', 'user/1/data', 'user/a%2Fb/data', 'deep/er/path', '%C3%A9']
 const types = ['application/json', 'text/plain', 'application/octet-stream']
 
-let state = seed
+let state
 function draw(below) {
   state = (Math.imul(state, 1664525) + 1013904223) >>> 0
   return Math.floor((state / 2 ** 32) * below)
@@ -337,8 +339,10 @@ async function step(daemon, model) {
   else await restart(daemon)
 }
 
-test(`random operations, WEIR_SEED=${seed}`, async () => {
-  const daemon = await Daemon.make('--page-size', '100', '--cache-size', '4K')
+async function run(seed) {
+  state = seed
+  const daemon = await Daemon.make('--page-size', pick(['1', '100', '1K']), '--cache-size', pick(['1K', '4K', '1M']),
+    '--checkpoint-interval', pick(['10ms', '300ms', '10s']))
   const model = new Model()
   for (let i = 0; i < operations; i++) {
     try {
@@ -351,4 +355,6 @@ test(`random operations, WEIR_SEED=${seed}`, async () => {
   await restart(daemon)
   for (const path of paths) await read(daemon, model, path)
   await daemon.remove()
-})
+}
+
+for (let seed = firstSeed; seed < firstSeed + seeds; seed++) test(`random operations, WEIR_SEED=${seed}`, () => run(seed))
