@@ -17,12 +17,21 @@ static void reply_nothing_new(struct request *request)
         reply_header_uint(request, "Stream-Cursor", server_cursor(request));
 }
 
+/* Deleted, or deleted but for its forks. */
+static void reply_gone(struct request *request)
+{
+    struct slice path = stream_path(request->stream);
+    struct stream *there;
+    bool is_kept = store_find(request->server->store, path, &there) == FIND_SOFT_DELETED;
+    reply_missing(request, path, is_kept ? FIND_SOFT_DELETED : FIND_MISSING);
+}
+
 static void long_poll(struct request *request)
 {
     struct server *server = request->server;
     struct stream *stream = request->stream;
     if (stream_is_gone(stream)) {
-        reply_missing(request, stream_path(stream), FIND_MISSING);
+        reply_gone(request);
     } else if (access_is_revoked(request)) {
         reply_revoked(request);
     } else if (request->position < stream_tail(stream)) {

@@ -358,6 +358,12 @@ test('who waits learns of data, an end, and a deletion, and misses nothing', asy
   await fetch(daemon.stream(gone), { method: 'DELETE' })
   assert.equal((await lost.answer).status, 404)
 
+  const forked = await made(text)
+  assert.equal((await daemon.put(`${forked}/fork`, { 'stream-forked-from': `/v1/stream/${forked}` })).status, 201)
+  const kept = await waiting(forked, 'long-poll')
+  await fetch(daemon.stream(forked), { method: 'DELETE' })
+  assert.equal((await kept.answer).status, 410)
+
   const nothing = await made(text, 'x')
   const late = await fetch(daemon.stream(nothing, '?offset=now&live=long-poll'))
   assert.equal(late.status, 204)
