@@ -1,4 +1,5 @@
-/* What the two halves of the catalog share: catalog.c opens and reads, catalog_write.c writes. */
+/* What the parts of the catalog share: catalog.c opens and reads, catalog_write.c writes, and
+ * catalog_space.c gives back space. */
 #pragma once
 
 #include "catalog.h"
@@ -26,7 +27,11 @@ struct catalog {
     struct hash_key key; /* of path hashes */
     MDB_txn *reader;     /* the loop thread's, reset between uses */
     bool is_reading;
+    uint64_t slack_left; /* bytes that could not be given back, the last time; checkpoint thread */
 };
+
+/* Checkpoint thread, outside of its transaction. Punches holes where that pays. */
+void catalog_give_back(struct catalog *catalog);
 
 bool catalog_fail(struct err *err, const char *what, int code);
 MDB_val catalog_value(const void *data, size_t len);

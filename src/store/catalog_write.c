@@ -249,6 +249,7 @@ bool catalog_write(struct catalog *catalog, const struct checkpoint_job *job, st
 {
     struct writer writer = {.catalog = catalog, .job = job};
     fault_step(FAULT_CHECKPOINT_BEGIN);
+    catalog_give_back(catalog);
     writer.code = mdb_txn_begin(catalog->env, NULL, 0, &writer.txn);
     if (writer.code)
         return catalog_fail(err, "write to", writer.code);

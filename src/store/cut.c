@@ -67,9 +67,23 @@ void store_cut(struct store *store)
     store->is_job_started = false;
 }
 
+/* What a checkpoint has freed is given back at the beginning of the second one after it
+ * (catalog_space.c), which may not be long in coming. */
+static void owe_checkpoints(struct store *store)
+{
+    enum { UNTIL_GIVEN_BACK = 2 };
+    const struct checkpoint_job *job = store->job;
+    bool has_deleted = job->stream_count && !job->streams[0].record_len;
+    if (has_deleted)
+        store->checkpoints_owed = UNTIL_GIVEN_BACK;
+    else if (store->checkpoints_owed)
+        store->checkpoints_owed--;
+}
+
 void store_finish_job(struct store *store)
 {
     const struct checkpoint_job *job = store->job;
+    owe_checkpoints(store);
     store->checkpointed = job->sequence;
     store->pinned_bytes = 0;
     for (const struct frame *frame = store->oldest; frame; frame = frame->next) {

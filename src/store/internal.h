@@ -52,6 +52,7 @@ struct store {
     bool is_job_started;
     bool has_checkpoint_failed; /* the last one that was tried */
     bool is_observed;
+    unsigned checkpoints_owed; /* without anything new in them: cut.c */
     uint64_t checkpoint_due_ms, retry_ms, sweep_due_ms; /* monotonic */
 
     struct checkpoint_producer *producers; /* of batches; names are owned */

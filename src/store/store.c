@@ -124,8 +124,10 @@ struct store_counters store_counters(const struct store *store)
 
 static bool is_checkpoint_due(const struct store *store)
 {
-    if (store->job || store->open->sequence - 1 == store->checkpointed)
+    if (store->job)
         return false;
+    if (store->open->sequence - 1 == store->checkpointed)
+        return store->checkpoints_owed && clock_monotonic_ms() >= store->checkpoint_due_ms;
     /* On a full disk a checkpoint may give back what the log takes. */
     return store->counters.is_full || store->pinned_bytes >= store->settings.checkpoint_bytes ||
            store->dirty_count >= CHECKPOINT_STREAMS ||
