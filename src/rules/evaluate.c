@@ -10,8 +10,11 @@
 void evaluation_release(struct evaluation *evaluation)
 {
     arena_release(&evaluation->scratch);
-    for (size_t i = 0; i < SLOTS_MAX; i++)
+    for (size_t i = 0; i < SLOTS_MAX; i++) {
         buffer_release(&evaluation->keys[i]);
+        seen_release(&evaluation->seen[i]);
+    }
+    buffer_release(&evaluation->seen_key);
 }
 
 struct slice evaluation_column(const struct evaluation *evaluation, const struct operand *operand)
@@ -187,14 +190,14 @@ static bool stop_at_first(struct evaluation *evaluation, struct slice subject)
     return false;
 }
 
-/* Whether the negation finds no row. Its rows go to slots of their own, so the outer ones stay. */
-static bool negation_holds(const struct plan *plan, struct evaluation *evaluation)
+/* Whether a negation or witness finds a row. Its rows go to slots of their own, so the outer ones stay. */
+static bool finds_row(const struct plan *plan, struct evaluation *evaluation)
 {
     plan_emit_fn *outer = evaluation->emit;
     evaluation->emit = stop_at_first;
     bool found_none = plan_run(plan, evaluation);
     evaluation->emit = outer;
-    return found_none;
+    return !found_none;
 }
 
 static bool subject_matches(const struct operand *subject, struct evaluation *evaluation)
@@ -214,7 +217,11 @@ static bool level_holds(const struct plan *plan, const struct plan_level *level,
     if (level->checks_subject && !subject_matches(plan->subject, evaluation))
         return false;
     for (size_t i = 0; i < level->negation_count; i++) {
-        if (!negation_holds(level->negations[i], evaluation))
+        if (finds_row(level->negations[i], evaluation))
+            return false;
+    }
+    for (size_t i = 0; i < level->witness_count; i++) {
+        if (!finds_row(level->witnesses[i], evaluation))
             return false;
     }
     return true;
@@ -247,12 +254,25 @@ static bool step_components(const struct plan_step *step, struct evaluation *eva
 static bool emit_subject(const struct plan *plan, struct evaluation *evaluation)
 {
     struct slice subject = SLICE_NONE;
-    if (plan->subject) {
+    if (plan->emits_subject) {
         arena_clear(&evaluation->scratch);
         if (!operand_text(evaluation, plan->subject, &subject))
             return true; /* NULL is nobody */
     }
     return evaluation->emit(evaluation, subject);
+}
+
+/* Whether rows that are alike in all that is still asked of them have been followed. */
+static bool was_followed(const struct plan_step *step, struct evaluation *evaluation)
+{
+    struct buffer *key = &evaluation->seen_key;
+    buffer_clear(key);
+    for (size_t i = 0; i < step->distinct_count; i++) {
+        struct slice value = evaluation_column(evaluation, step->distinct[i]);
+        buffer_add_u64(key, value.len);
+        buffer_add_slice(key, value);
+    }
+    return seen_before(&evaluation->seen[step->source->slot], buffer_slice(key));
 }
 
 static bool run_from(const struct plan *plan, size_t at, struct evaluation *evaluation);
@@ -269,7 +289,8 @@ static bool run_step(const struct plan *plan, size_t at, struct evaluation *eval
     bool goes_on = true;
     state_read_begin(&read, evaluation->state, &step->access, components);
     while (goes_on && state_read_next(&read, &evaluation->rows[slot])) {
-        if (level_holds(plan, &step->level, evaluation))
+        if (level_holds(plan, &step->level, evaluation) &&
+            !(step->is_distinct && was_followed(step, evaluation)))
             goes_on = run_from(plan, at + 1, evaluation);
     }
     state_read_end(&read);
@@ -295,5 +316,11 @@ static bool run_from(const struct plan *plan, size_t at, struct evaluation *eval
 
 bool plan_run(const struct plan *plan, struct evaluation *evaluation)
 {
-    return !level_holds(plan, &plan->given, evaluation) || run_from(plan, 0, evaluation);
+    if (!level_holds(plan, &plan->given, evaluation))
+        return true;
+    for (size_t i = 0; i < plan->step_count; i++) {
+        if (plan->steps[i].is_distinct)
+            seen_clear(&evaluation->seen[plan->steps[i].source->slot]);
+    }
+    return run_from(plan, 0, evaluation);
 }

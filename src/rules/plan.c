@@ -1,280 +1,161 @@
 #include "plan.h"
 
+#include "access.h"
+#include "distinct.h"
+#include "slots.h"
+
 #include "weir/base/check.h"
-#include "weir/replica/value.h"
 
-/* column = something that is known before the row is read */
-struct equality {
-    uint16_t column;
-    enum value_kind kind;
-    const struct operand *operand;
-    const struct condition *atom; /* NULL: the subject */
-    bool is_of_elements;          /* the column is an array that has it among its elements */
+/* One plan being built. */
+struct planner {
+    struct plan_context *context;
+    const struct conjunct *conjunct;
+    uint32_t bound;
+    uint32_t open;    /* sources that have neither a step nor are in a witness's plan */
+    uint32_t current; /* of open: those that conditions connect with the last step */
+    uint32_t answer;  /* what is asked for */
+    bool has_subject;
+    bool is_question; /* whether there are such rows: the first will do */
 };
 
-struct equalities {
-    struct equality items[INDEX_COLUMNS_MAX * 8];
-    size_t count;
-    size_t row_count; /* how many depend on another row or the subject, not on constants only */
-    bool has_elements; /* one is with each element of an array */
-};
-
-static uint32_t slot_bit(const struct source *source)
+static void *array_of(const struct planner *planner, size_t count)
 {
-    return 1u << source->slot;
+    return arena_calloc(planner->context->arena, count + 1, sizeof(void *));
 }
 
-static uint32_t operand_slots(const struct operand *operand)
+/* Filters and negations that became testable with the rows of the step; of what is given, without
+ * one. */
+static bool fill_level(const struct planner *planner, struct plan_level *level,
+                       const struct plan_step *step, const struct equalities *found)
 {
-    uint32_t slots = 0;
-    if (!operand)
-        return 0;
-    if (operand->kind == OPERAND_COLUMN)
-        return slot_bit(operand->source);
-    for (size_t i = 0; i < operand->part_count; i++)
-        slots |= operand_slots(operand->parts[i]);
-    return slots;
-}
-
-static bool is_known(const struct operand *operand, uint32_t bound)
-{
-    return !(operand_slots(operand) & ~bound);
-}
-
-static uint32_t atom_slots(const struct condition *atom)
-{
-    return operand_slots(atom->left) | operand_slots(atom->right);
-}
-
-/* The rows that a negation needs from outside. */
-static uint32_t negation_slots(const struct conjunct *negation)
-{
-    uint32_t needed = 0, own = 0;
-    for (size_t i = 0; i < negation->atom_count; i++)
-        needed |= atom_slots(negation->atoms[i]);
-    for (size_t i = 0; i < negation->negation_count; i++)
-        needed |= negation_slots(negation->negations[i]);
-    for (size_t i = 0; i < negation->source_count; i++)
-        own |= slot_bit(negation->sources[i]);
-    return needed & ~own;
-}
-
-/* Whether the column's stored key can be looked up for the comparison: a numeric compared as text
- * is not stored by its text. */
-static bool is_searchable(const struct operand *column)
-{
-    return !column->is_text_cast || column->type->kind != VALUE_NUMERIC;
-}
-
-static bool add_equality(struct equalities *found, const struct operand *column,
-                         const struct operand *operand, const struct condition *atom)
-{
-    size_t room = sizeof found->items / sizeof *found->items;
-    for (size_t i = 0; i < found->count; i++) {
-        if (found->items[i].column == column->column)
-            return false;
-    }
-    if (found->count == room || !is_searchable(column))
-        return false;
-    enum value_kind kind = column->is_text_cast ? VALUE_TEXT : column->type->kind;
-    found->items[found->count++] = (struct equality){
-        .column = column->column, .kind = kind, .operand = operand, .atom = atom};
-    found->row_count += operand->kind != OPERAND_CONSTANT;
-    return true;
-}
-
-static bool is_column_of(const struct operand *operand, const struct source *source)
-{
-    return operand->kind == OPERAND_COLUMN && operand->source == source;
-}
-
-static const struct operand subject_operand = {.kind = OPERAND_SUBJECT, .type = &text_type};
-
-static const struct equality *equality_on(const struct equalities *found, uint16_t column)
-{
-    for (size_t i = 0; i < found->count; i++) {
-        if (found->items[i].column == column)
-            return &found->items[i];
-    }
-    return NULL;
-}
-
-/* How many columns at the head of the primary key are given; key columns are searched only where
- * equal keys have equal texts. */
-static size_t given_key_columns(const struct relation *relation, const struct equalities *found)
-{
-    size_t count = 0;
-    if (!key_has_ranges(relation))
-        return 0;
-    while (count < relation->key_count && equality_on(found, relation->key[count]) &&
-           !equality_on(found, relation->key[count])->is_of_elements)
-        count++;
-    return count;
-}
-
-/* An array is looked up by one of its elements, where there is none of the rows before to look it up
- * by: constants only narrow. */
-static void find_element(const struct conjunct *conjunct, const struct source *source,
-                         uint32_t bound, struct equalities *found)
-{
-    for (size_t i = 0; !found->row_count && i < conjunct->atom_count; i++) {
-        const struct condition *atom = conjunct->atoms[i];
-        if (atom->kind != CONDITION_ANY || !is_column_of(atom->right, source) ||
-            !is_known(atom->left, bound))
-            continue;
-        bool is_constant = atom->left->kind == OPERAND_CONSTANT;
-        if (is_constant && found->count)
-            continue;
-        found->items[0] = (struct equality){.column = atom->right->column,
-                                            .operand = atom->left,
-                                            .atom = atom,
-                                            .is_of_elements = true};
-        found->count = 1;
-        found->row_count = !is_constant;
-    }
-}
-
-static void find_equalities(const struct conjunct *conjunct, const struct source *source,
-                            uint32_t bound, bool has_subject, struct equalities *found)
-{
-    *found = (struct equalities){.count = 0};
-    /* The subject first: it narrows most. */
-    if (has_subject && is_column_of(conjunct->subject, source))
-        add_equality(found, conjunct->subject, &subject_operand, NULL);
-    for (size_t i = 0; i < conjunct->atom_count; i++) {
-        const struct condition *atom = conjunct->atoms[i];
-        if (atom->kind != CONDITION_COMPARE || atom->op != COMPARE_EQ)
-            continue;
-        if (is_column_of(atom->left, source) && is_known(atom->right, bound))
-            add_equality(found, atom->left, atom->right, atom);
-        else if (is_column_of(atom->right, source) && is_known(atom->left, bound))
-            add_equality(found, atom->right, atom->left, atom);
-    }
-    /* Then the elements of one array: several look-ups, but better than none. */
-    for (size_t i = 0; i < conjunct->atom_count && !found->has_elements; i++) {
-        const struct condition *atom = conjunct->atoms[i];
-        if (atom->kind == CONDITION_ANY && is_column_of(atom->left, source) &&
-            is_known(atom->right, bound))
-            found->has_elements = add_equality(found, atom->left, atom->right, atom);
-    }
-    if (given_key_columns(source->relation, found) < source->relation->key_count)
-        find_element(conjunct, source, bound, found);
-}
-
-static void use_equality(struct plan_step *step, const struct equality *equality)
-{
-    size_t at = step->access.column_count++;
-    step->access.columns[at] = equality->column;
-    step->components[at] = equality->operand;
-    step->component_kinds[at] = equality->kind;
-    if (equality->atom && equality->atom->kind == CONDITION_ANY && !equality->is_of_elements)
-        step->elements = equality->operand;
-}
-
-static void use_key(struct plan_step *step, const struct equalities *found, size_t column_count)
-{
-    const struct relation *relation = step->source->relation;
-    step->access.kind =
-        column_count == relation->key_count ? ACCESS_KEY : ACCESS_KEY_RANGE;
-    for (size_t i = 0; i < column_count; i++)
-        use_equality(step, equality_on(found, relation->key[i]));
-}
-
-/* The columns in ascending order, so that rules that ask for the same set share an index. */
-static bool use_index(struct plan_context *context, struct plan_step *step,
-                      struct equalities *found)
-{
-    const struct relation *relation = step->source->relation;
-    size_t count = found->count < INDEX_COLUMNS_MAX ? found->count : INDEX_COLUMNS_MAX;
-    for (size_t i = 0; i < count; i++) {
-        for (size_t j = i; j > 0 && found->items[j - 1].column > found->items[j].column; j--) {
-            struct equality swapped = found->items[j];
-            found->items[j] = found->items[j - 1];
-            found->items[j - 1] = swapped;
-        }
-    }
-    for (size_t i = 0; i < count; i++)
-        use_equality(step, &found->items[i]);
-    step->access.kind = ACCESS_INDEX;
-    enum index_kind kind = found->items[0].is_of_elements ? INDEX_OF_ELEMENTS : INDEX_OF_VALUES;
-    step->access.index = replica_ensure_index(context->replica, relation, kind,
-                                              step->access.columns, count, context->err);
-    return step->access.index != NULL;
-}
-
-static bool choose_access(struct plan_context *context, struct plan_step *step,
-                          struct equalities *found)
-{
-    const struct relation *relation = step->source->relation;
-    step->access.relation = relation;
-    step->access.kind = ACCESS_ALL;
-    if (!found->count)
-        return true;
-    size_t key_columns = given_key_columns(relation, found);
-    if (key_columns && (key_columns == relation->key_count || key_columns == found->count)) {
-        use_key(step, found, key_columns);
-        return true;
-    }
-    return use_index(context, step, found);
-}
-
-/* The better source to read next: the whole key is given, then most columns that depend on rows,
- * then any column. */
-static size_t rank(const struct source *source, const struct equalities *found)
-{
-    if (!found->count)
-        return 0;
-    if (given_key_columns(source->relation, found) == source->relation->key_count)
-        return 100;
-    return 1 + found->row_count * 2 + (found->count > found->row_count);
-}
-
-static bool step_uses(const struct plan_step *step, const struct equalities *found,
-                      const struct condition *atom)
-{
-    for (size_t i = 0; i < step->access.column_count; i++) {
-        const struct equality *equality = equality_on(found, step->access.columns[i]);
-        if (equality && equality->atom == atom)
-            return true;
-    }
-    return false;
-}
-
-static void *array_of(struct plan_context *context, size_t count)
-{
-    return arena_calloc(context->arena, count + 1, sizeof(void *));
-}
-
-/* What becomes testable when the rows `bound` are there and those of `before` already were. */
-static bool fill_level(struct plan_context *context, struct plan_level *level,
-                       const struct conjunct *conjunct, const struct plan_step *step,
-                       const struct equalities *found, uint32_t before, uint32_t bound,
-                       bool is_first, bool has_subject)
-{
-    level->filters = array_of(context, conjunct->atom_count);
-    level->negations = array_of(context, conjunct->negation_count);
+    const struct conjunct *conjunct = planner->conjunct;
+    uint32_t bound = planner->bound, before = step ? bound & ~slot_bit(step->source) : 0;
+    level->filters = array_of(planner, conjunct->atom_count);
+    level->negations = array_of(planner, conjunct->negation_count);
     for (size_t i = 0; i < conjunct->atom_count; i++) {
         const struct condition *atom = conjunct->atoms[i];
         uint32_t slots = atom_slots(atom);
-        bool is_new = is_first || (slots & ~before);
-        if (!is_new || (slots & ~bound) || (step && step_uses(step, found, atom)))
+        if ((step && !(slots & ~before)) || (slots & ~bound) ||
+            (step && step_uses(step, found, atom)))
             continue;
         level->filters[level->filter_count++] = atom;
     }
     for (size_t i = 0; i < conjunct->negation_count; i++) {
         uint32_t slots = negation_slots(conjunct->negations[i]);
-        bool is_new = is_first || (slots & ~before);
-        if (!is_new || (slots & ~bound))
+        if ((step && !(slots & ~before)) || (slots & ~bound))
             continue;
-        struct plan *plan = plan_build(context, conjunct->negations[i], bound, false);
+        struct plan *plan =
+            plan_build(planner->context, conjunct->negations[i], bound, false);
         if (!plan)
             return false;
         level->negations[level->negation_count++] = plan;
     }
-    if (has_subject) {
+    if (planner->has_subject) {
         uint32_t slots = operand_slots(conjunct->subject);
-        level->checks_subject = !(slots & ~bound) && (is_first || (slots & ~before));
+        level->checks_subject = !(slots & ~bound) && (!step || (slots & ~before));
     }
+    return true;
+}
+
+/* The source among those of slots that is best read next. */
+static const struct source *best_source(const struct planner *planner, uint32_t slots,
+                                        struct equalities *found)
+{
+    const struct source *best = NULL;
+    struct equalities each;
+    for (size_t i = 0; i < planner->conjunct->source_count; i++) {
+        const struct source *source = planner->conjunct->sources[i];
+        if (!(slot_bit(source) & slots))
+            continue;
+        find_equalities(planner->conjunct, source, planner->bound, planner->has_subject, &each);
+        if (!best || access_rank(source, &each) > access_rank(best, found)) {
+            best = source;
+            *found = each;
+        }
+    }
+    return best;
+}
+
+static uint32_t component(const struct planner *planner, uint32_t from)
+{
+    return component_slots(planner->conjunct, from, planner->open, planner->has_subject);
+}
+
+/* The conjunct's part that is about the sources of slots. */
+static struct conjunct *part_of(const struct planner *planner, uint32_t slots)
+{
+    const struct conjunct *whole = planner->conjunct;
+    struct conjunct *part = arena_calloc(planner->context->arena, 1, sizeof *part);
+    part->sources = array_of(planner, whole->source_count);
+    part->atoms = array_of(planner, whole->atom_count);
+    part->negations = array_of(planner, whole->negation_count);
+    for (size_t i = 0; i < whole->source_count; i++) {
+        if (slot_bit(whole->sources[i]) & slots)
+            part->sources[part->source_count++] = whole->sources[i];
+    }
+    for (size_t i = 0; i < whole->atom_count; i++) {
+        if (atom_slots(whole->atoms[i]) & slots)
+            part->atoms[part->atom_count++] = whole->atoms[i];
+    }
+    for (size_t i = 0; i < whole->negation_count; i++) {
+        if (negation_slots(whole->negations[i]) & slots)
+            part->negations[part->negation_count++] = whole->negations[i];
+    }
+    return part;
+}
+
+static bool add_witness(const struct planner *planner, struct plan_level *level, uint32_t slots)
+{
+    struct conjunct *part = part_of(planner, slots);
+    bool has_subject =
+        planner->has_subject && (operand_slots(planner->conjunct->subject) & slots) != 0;
+    if (has_subject)
+        part->subject = planner->conjunct->subject;
+    if (!level->witnesses)
+        level->witnesses = array_of(planner, planner->conjunct->source_count);
+    struct plan *plan = plan_build(planner->context, part, planner->bound, has_subject);
+    level->witnesses[level->witness_count++] = plan;
+    return plan != NULL;
+}
+
+/* What is left falls into parts that no condition connects. Those that hold nothing of the answer
+ * need one row, whatever the others are: they are asked about here, once, the most easily found
+ * first. A question keeps the last of them for its own steps. */
+static bool split_witnesses(struct planner *planner, struct plan_level *level)
+{
+    struct equalities found;
+    uint32_t others = planner->open;
+    if (planner->answer & planner->open)
+        others &= ~component(planner, planner->answer & planner->open);
+    while (others) {
+        uint32_t slots = component(planner, slot_bit(best_source(planner, others, &found)));
+        if (planner->is_question && slots == planner->open)
+            break;
+        if (!add_witness(planner, level, slots))
+            return false;
+        planner->open &= ~slots;
+        others &= ~slots;
+    }
+    return true;
+}
+
+static bool add_step(struct planner *planner, struct plan *plan)
+{
+    struct equalities found;
+    uint32_t slots = planner->current ? planner->current : planner->open;
+    struct plan_step *step = &plan->steps[plan->step_count++];
+    step->source = best_source(planner, slots, &found);
+    uint32_t bit = slot_bit(step->source);
+    if (!planner->current)
+        planner->current = component(planner, bit);
+    if (!choose_access(planner->context, step, &found))
+        return false;
+    planner->bound |= bit;
+    planner->open &= ~bit;
+    if (!fill_level(planner, &step->level, step, &found) ||
+        !split_witnesses(planner, &step->level))
+        return false;
+    planner->current &= planner->open;
     return true;
 }
 
@@ -282,36 +163,25 @@ struct plan *plan_build(struct plan_context *context, const struct conjunct *con
                         uint32_t given, bool has_subject)
 {
     struct plan *plan = arena_calloc(context->arena, 1, sizeof *plan);
+    struct planner planner = {.context = context,
+                              .conjunct = conjunct,
+                              .bound = given,
+                              .has_subject = has_subject,
+                              .is_question = has_subject || !conjunct->subject};
     plan->subject = conjunct->subject;
+    plan->emits_subject = !planner.is_question;
     plan->steps = arena_calloc(context->arena, conjunct->source_count + 1, sizeof *plan->steps);
-    uint32_t bound = given;
-    if (!fill_level(context, &plan->given, conjunct, NULL, NULL, 0, bound, true, has_subject))
+    for (size_t i = 0; i < conjunct->source_count; i++)
+        planner.open |= slot_bit(conjunct->sources[i]) & ~given;
+    if (!planner.is_question)
+        planner.answer = operand_slots(conjunct->subject) | 1u << TARGET_SLOT;
+    if (!fill_level(&planner, &plan->given, NULL, NULL) ||
+        !split_witnesses(&planner, &plan->given))
         return NULL;
-    for (;;) {
-        const struct source *best = NULL;
-        struct equalities found, best_found = {.count = 0};
-        size_t best_rank = 0;
-        for (size_t i = 0; i < conjunct->source_count; i++) {
-            const struct source *source = conjunct->sources[i];
-            if (bound & slot_bit(source))
-                continue;
-            find_equalities(conjunct, source, bound, has_subject, &found);
-            if (!best || rank(source, &found) > best_rank) {
-                best = source;
-                best_rank = rank(source, &found);
-                best_found = found;
-            }
-        }
-        if (!best)
-            return plan;
-        struct plan_step *step = &plan->steps[plan->step_count++];
-        step->source = best;
-        if (!choose_access(context, step, &best_found))
-            return NULL;
-        uint32_t before = bound;
-        bound |= slot_bit(best);
-        if (!fill_level(context, &step->level, conjunct, step, &best_found, before, bound, false,
-                        has_subject))
+    while (planner.open) {
+        if (!add_step(&planner, plan))
             return NULL;
     }
+    plan_find_distinct(plan, context->arena, given);
+    return plan;
 }
