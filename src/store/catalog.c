@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 
 enum { FORMAT_VERSION = 2 };
@@ -201,6 +202,17 @@ static MDB_cursor *open_cursor(struct catalog *catalog, enum database database)
     return cursor;
 }
 
+/* The map is not read ahead, as most of what is looked for in it is small; so a chunk that is not in
+ * the kernel's memory is asked for as a whole, rather than page by page as it is touched. */
+static void read_ahead(const MDB_val *value)
+{
+    enum { PAGE = 4096 };
+    if (value->mv_size <= PAGE)
+        return;
+    uintptr_t start = (uintptr_t)value->mv_data & ~(uintptr_t)(PAGE - 1);
+    (void)madvise((void *)start, (uintptr_t)value->mv_data + value->mv_size - start, MADV_WILLNEED);
+}
+
 bool catalog_chunk(struct catalog *catalog, uint64_t id, uint64_t position, struct chunk *chunk)
 {
     char wanted[PAIR_KEY_SIZE];
@@ -216,6 +228,7 @@ bool catalog_chunk(struct catalog *catalog, uint64_t id, uint64_t position, stru
         die("chunks", code);
     if (code || catalog_pair_high(&key) != id)
         return false;
+    read_ahead(&value);
     if (!catalog_chunk_of(&key, &value, chunk))
         die_of_damage("messages", id, catalog_pair_low(&key));
     return true;
