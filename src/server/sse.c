@@ -13,6 +13,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 
 /* The block is only used for clients that do not know chunks, and is there for every reader. */
 enum { CONTROL_SIZE = 160, BLOCK_SIZE = 64 };
@@ -29,7 +30,7 @@ struct sse {
 
 static bool is_text(struct slice content_type)
 {
-    return content_type.len >= 5 && memcmp(content_type.data, "text/", 5) == 0;
+    return content_type.len >= 5 && strncasecmp(content_type.data, "text/", 5) == 0;
 }
 
 static void add_control(struct request *request, uint64_t end, bool is_at_tail, bool is_closed)

@@ -371,6 +371,19 @@ test('who waits learns of data, an end, and a deletion, and misses nothing', asy
   assert.ok(late.headers.get('stream-cursor'))
 })
 
+test('a media type is the same in any case', async () => {
+  for (const [type, encoding, data] of [['TEXT/Plain', null, '[1]'], ['Application/JSON;charset=UTF-8', null, '[1]'],
+    ['textual/plain', 'base64', 'WzFd'], ['Image/PNG', 'base64', 'WzFd']]) {
+    const path = await made({ 'content-type': type }, '[1]')
+    await fetch(daemon.stream(path), { method: 'POST', headers: { 'stream-closed': 'true' } })
+    const events = await fetch(daemon.stream(path, '?offset=-1&live=sse'))
+    assert.equal(events.headers.get('stream-sse-data-encoding'), encoding, type)
+    assert.match(await events.text(), new RegExp(`^event: data\ndata:${data.replaceAll('[', '\\[')}\n\n`), type)
+    const page = await fetch(daemon.stream(path))
+    assert.equal(page.headers.get('content-type'), type)
+  }
+})
+
 // The source keeps growing; a fork stays what it was.
 test('a fork at each offset, and each message or byte behind it', async () => {
   for (const [headers, appends, lengths] of [[json, ['[1,2,3]', '[4]', '[5,6]'], [3, 1, 2]], [text, ['abc', 'd', 'ef'], [3, 1, 2]]]) {
