@@ -1,0 +1,147 @@
+/* libFuzzer: what comes in on a connection, to a whole server that runs in a thread of this process,
+ * with a store of its own. Bounds are small and times short, so that they are reached. What one input
+ * has written, others find: the server must stand whatever there is, so an input that ends it may need
+ * those before it (-seed, -runs). */
+#include "weir/base/blob.h"
+#include "weir/base/check.h"
+#include "weir/base/log.h"
+#include "weir/server/server.h"
+
+#include <arpa/inet.h>
+#include <ftw.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static struct sockaddr_in address = {.sin_family = AF_INET};
+static char folder[] = "/tmp/weir-fuzz-XXXXXX";
+
+static int remove_one(const char *path, const struct stat *stat, int flag, struct FTW *walk)
+{
+    (void)stat;
+    (void)flag;
+    (void)walk;
+    return remove(path);
+}
+
+static void remove_folder(void)
+{
+    nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+static void *serve(void *listen)
+{
+    struct err err;
+    char data[sizeof folder + 8];
+    snprintf(data, sizeof data, "%s/data", folder);
+    struct server_settings settings = {
+        .listen = listen,
+        .data = data,
+        .auth = "none",
+        .console = "on",
+        .webhook_key_lifetime_ms = 0,
+        .long_poll_timeout_ms = 1,
+        .sse_lifetime_ms = 1,
+        .heartbeat_ms = 1,
+        .idle_timeout_ms = 1000,
+        .max_body = 8192,
+        .page_bytes = 64,
+        .cache_bytes = 64 << 10,
+        .checkpoint_ms = 50,
+        .connection_bytes = 5 << 10,
+        .max_streams = 200,
+        .max_connections = 100,
+        .ready_lag_ms = 1000,
+    };
+    if (!server_run(&settings, &err))
+        log_err(LOG_ERROR, "the server has ended", &err);
+    abort();
+}
+
+/* Returns the socket, or -1. */
+static int connect_once(void)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    check(fd >= 0);
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+static int connect_when_ready(void)
+{
+    int fd;
+    while ((fd = connect_once()) < 0)
+        usleep(1000);
+    return fd;
+}
+
+static void find_port(void)
+{
+    socklen_t len = sizeof address;
+    int probe = socket(AF_INET, SOCK_STREAM, 0);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    check(probe >= 0 && bind(probe, (struct sockaddr *)&address, sizeof address) == 0);
+    check(getsockname(probe, (struct sockaddr *)&address, &len) == 0);
+    close(probe);
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    static char listen[32];
+    pthread_t thread;
+    (void)argc;
+    (void)argv;
+    log_configure(LOG_ERROR, LOG_LOGFMT);
+    signal(SIGPIPE, SIG_IGN);
+    check(mkdtemp(folder) != NULL && atexit(remove_folder) == 0);
+    find_port();
+    snprintf(listen, sizeof listen, "127.0.0.1:%u", ntohs(address.sin_port));
+    check(pthread_create(&thread, NULL, serve, listen) == 0);
+    close(connect_when_ready());
+    return 0;
+}
+
+/* What comes back until the server closes, or has said nothing for a while: one that waits for the
+ * rest of a request says nothing. */
+static size_t exchange(struct slice request, char *answer, size_t size, int quiet_ms)
+{
+    size_t len = 0;
+    ssize_t count = 1;
+    int fd = connect_when_ready();
+    struct linger at_once = {1, 0};
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    (void)!send(fd, request.data, request.len, MSG_NOSIGNAL);
+    shutdown(fd, SHUT_WR);
+    struct pollfd poller = {.fd = fd, .events = POLLIN};
+    while (count > 0 && len < size && poll(&poller, 1, quiet_ms) == 1) {
+        count = recv(fd, answer + len, size - len, 0);
+        len += count > 0 ? (size_t)count : 0;
+    }
+    close(fd);
+    return len;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    enum { QUIET_MS = 3, PATIENT_MS = 10000, OFTEN = 64 };
+    struct slice health = SLICE("GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    static char answer[64 << 10];
+    static unsigned runs;
+    size_t len = exchange(slice_of((const char *)data, size), answer, sizeof answer, QUIET_MS);
+    check(len == 0 || len >= 9);
+    check(len == 0 || memcmp(answer, "HTTP/1.", 7) == 0);
+    if (++runs % OFTEN)
+        return 0;
+    len = exchange(health, answer, sizeof answer, PATIENT_MS);
+    check(len > 12 && memcmp(answer, "HTTP/1.1 200", 12) == 0);
+    return 0;
+}
