@@ -174,7 +174,7 @@ bool log_reserve(struct log *log, uint64_t frame_bytes, uint64_t checkpointed)
 }
 
 /* Room that has never been written to costs each commit a change of the file system's own records,
- * and waits for its journal. So zeros go ahead of the frames, much at a time. */
+ * which has to be synced as well. So zeros go ahead of the frames, much at a time. */
 static uint32_t fill_ahead(struct segment *segment)
 {
     if (segment->used <= segment->filled)
