@@ -446,7 +446,7 @@ static bool load_types(struct loading *loading, const struct pg_rows *columns, s
 static bool set_key(struct loading *loading, struct relation *relation, const int *attnums,
                     const char *indkey, struct err *err)
 {
-    uint16_t *columns = arena_calloc(loading->arena, RELATION_KEY_MAX, sizeof *columns);
+    uint16_t *columns = arena_calloc(loading->arena, relation->column_count + 1, sizeof *columns);
     relation->key = columns;
     while (*indkey) {
         char *end;
@@ -457,22 +457,37 @@ static bool set_key(struct loading *loading, struct relation *relation, const in
         if (column == relation->column_count)
             return err_set(err, "table %.*s.%.*s has changed while it was looked at",
                            SLICE_ARG(relation->schema), SLICE_ARG(relation->name));
-        check(relation->key_count < RELATION_KEY_MAX);
+        check(relation->key_count < relation->column_count);
         columns[relation->key_count++] = (uint16_t)column;
         indkey = *end ? end + 1 : end;
     }
     return true;
 }
 
+/* Where the rows of the oid begin and end, among rows in order of the oid in their first column. */
+static size_t rows_of(const struct pg_rows *rows, uint32_t oid, size_t *end)
+{
+    size_t low = 0, high = pg_rows_count(rows);
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (oid_at(rows, middle, 0) < oid)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    for (*end = low; *end < pg_rows_count(rows) && oid_at(rows, *end, 0) == oid;)
+        ++*end;
+    return low;
+}
+
 static bool set_columns(struct loading *loading, size_t at, const struct pg_rows *columns,
                         struct err *err)
 {
     struct relation *relation = loading->catalog->relations.relations[at];
-    struct column *all = arena_calloc(loading->arena, RELATION_COLUMNS_MAX, sizeof *all);
-    int *attnums = arena_calloc(loading->arena, RELATION_COLUMNS_MAX, sizeof *attnums);
-    for (size_t i = 0; i < pg_rows_count(columns); i++) {
-        if (oid_at(columns, i, 0) != relation->oid)
-            continue;
+    size_t end, first = rows_of(columns, relation->oid, &end);
+    struct column *all = arena_calloc(loading->arena, end - first + 1, sizeof *all);
+    int *attnums = arena_calloc(loading->arena, end - first + 1, sizeof *attnums);
+    for (size_t i = first; i < end; i++) {
         struct column *column = &all[relation->column_count];
         attnums[relation->column_count++] = atoi(pg_rows_str(columns, i, 1));
         column->name = copy_at(loading->arena, columns, i, 2);
@@ -522,14 +537,12 @@ static bool load_leaves(struct loading *loading, struct err *err)
         return false;
     for (size_t i = 0; i < relations->count; i++) {
         struct relation *relation = relations->relations[i];
-        struct table_name *leaves =
-            arena_calloc(loading->arena, pg_rows_count(rows) + 1, sizeof *leaves);
+        size_t end, first = rows_of(rows, relation->oid, &end);
+        struct table_name *leaves = arena_calloc(loading->arena, end - first + 1, sizeof *leaves);
         relation->leaves = leaves;
-        for (size_t j = 0; j < pg_rows_count(rows); j++) {
-            if (oid_at(rows, j, 0) == relation->oid)
-                leaves[relation->leaf_count++] = (struct table_name){
-                    copy_at(loading->arena, rows, j, 1), copy_at(loading->arena, rows, j, 2)};
-        }
+        for (size_t j = first; j < end; j++)
+            leaves[relation->leaf_count++] = (struct table_name){
+                copy_at(loading->arena, rows, j, 1), copy_at(loading->arena, rows, j, 2)};
     }
     pg_rows_free(rows);
     return true;

@@ -3,7 +3,7 @@
 // docs/decisions/large-transactions.md. Not a test: how long it takes is the question.
 
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
+import { Peak } from '../lib/peak.js'
 import { Stack } from '../lib/stack.js'
 import { readStream, userStream } from '../lib/stream.js'
 
@@ -12,31 +12,6 @@ const USERS = Number(process.argv[3] ?? 1000)
 const SCHEMA = `CREATE TABLE rows (id int PRIMARY KEY, owner_id text, body text);`
 const RULES = [{ name: 'own rows', relation: 'rows', audience: 'SELECT rows.owner_id' }]
 const DEADLINE_MS = 7_200_000
-const POLL_MS = 50
-
-/** Anonymous memory of a process, in MB. */
-function anonymous(pid) {
-  const match = /^RssAnon:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))
-  return match ? Number(match[1]) / 1024 : 0
-}
-
-class Peak {
-  constructor(stack) {
-    this.processes = { bridge: stack.bridge.child.process.pid, server: stack.server.child.process.pid }
-    this.most = { bridge: 0, server: 0 }
-    this.timer = setInterval(() => this.look(), POLL_MS)
-  }
-
-  look() {
-    for (const [name, pid] of Object.entries(this.processes)) this.most[name] = Math.max(this.most[name], anonymous(pid))
-  }
-
-  stop() {
-    this.look()
-    clearInterval(this.timer)
-    return this.most
-  }
-}
 
 async function measure(stack, what, sql) {
   const peak = new Peak(stack)
