@@ -6,12 +6,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { DOUBLED_MAX = 4 << 20, KEPT_MAX = 16 << 20 };
+
+/* Large ones grow by an eighth: the system moves their pages instead of copying them, and what a value
+ * of many megabytes does not need stays free. */
+static size_t grown(size_t capacity)
+{
+    if (!capacity)
+        return 256;
+    return capacity < DOUBLED_MAX ? capacity * 2 : capacity + capacity / 8;
+}
+
 char *buffer_reserve(struct buffer *buffer, size_t extra)
 {
     check(extra < SIZE_MAX / 4 && buffer->len < SIZE_MAX / 4);
     size_t needed = buffer->len + extra;
     if (needed > buffer->capacity) {
-        size_t capacity = buffer->capacity ? buffer->capacity * 2 : 256;
+        size_t capacity = grown(buffer->capacity);
         if (capacity < needed)
             capacity = needed;
         buffer->data = realloc(buffer->data, capacity);
@@ -98,6 +109,8 @@ struct slice buffer_slice(const struct buffer *buffer)
 
 void buffer_clear(struct buffer *buffer)
 {
+    if (buffer->capacity > KEPT_MAX)
+        buffer_release(buffer);
     buffer->len = 0;
 }
 

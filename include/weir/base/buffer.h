@@ -34,7 +34,7 @@ void buffer_add_u64(struct buffer *buffer, uint64_t value);
 const char *buffer_str(struct buffer *buffer);
 
 struct slice buffer_slice(const struct buffer *buffer);
-void buffer_clear(struct buffer *buffer); /* keeps the memory */
+void buffer_clear(struct buffer *buffer); /* keeps the memory up to 16 MB */
 void buffer_release(struct buffer *buffer);
 
 static inline uint16_t load_u16(const void *p)
