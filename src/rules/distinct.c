@@ -3,6 +3,7 @@
  * step remembers what it has followed. Where keys make sure that no two are alike, it does not. */
 #include "distinct.h"
 
+#include "array.h"
 #include "slots.h"
 
 /* Columns of the rows of `slots`, each once. */
@@ -31,14 +32,8 @@ static void add_columns(struct column_list *list, const struct operand *operand)
     if (operand->kind != OPERAND_COLUMN || !(slot_bit(operand->source) & list->slots) ||
         holds_column(list, operand->source->slot, operand->column))
         return;
-    if ((list->count & (list->count - 1)) == 0) {
-        const struct operand **grown =
-            arena_alloc(list->arena, (list->count ? list->count * 2 : 1) * sizeof(void *));
-        if (list->count)
-            memcpy(grown, list->items, list->count * sizeof(void *));
-        list->items = grown;
-    }
-    list->items[list->count++] = operand;
+    list->items = array_append(list->arena, list->items, list->count, sizeof operand, &operand);
+    list->count++;
 }
 
 static void add_key(struct column_list *list, const struct source *source)
