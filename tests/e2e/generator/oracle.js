@@ -111,11 +111,11 @@ export class LiveOracle {
     return !reads || [...reads].some((oid) => isTouched(this.model.byOid.get(oid)?.root ?? oid))
   }
 
-  async #prepared(text, schema) {
+  async #prepared(text, schema, values) {
     if (this.#searchPath !== schema) await this.db.query(`SET search_path = ${name(schema)}, public`)
     this.#searchPath = schema
     if (!this.#statements.has(text)) this.#statements.set(text, `s${++this.#statementCount}`)
-    return (await this.db.query({ name: this.#statements.get(text), text, rowMode: 'array' })).rows
+    return (await this.db.query({ name: this.#statements.get(text), text, values, rowMode: 'array' })).rows
   }
 
   #keyOf(table) {
@@ -131,7 +131,11 @@ export class LiveOracle {
     const { table } = rule
     const text = `${this.model.rowsInPlace}SELECT DISTINCT s.subject::text, ${this.#keyOf(table)} FROM ${this.model.rowsOf(table)} AS ${name(table.name)}, LATERAL (${rule.audience}) AS s(subject) WHERE s.subject IS NOT NULL`
     try {
-      return await this.#prepared(text, table.schema)
+      if (!isAskedByRow(rule.audience)) return await this.#prepared(text, table.schema)
+      const keys = await this.#prepared(`SELECT ${this.#keyOf(table)} FROM ${this.model.rowsOf(table)} AS ${name(table.name)}`, table.schema)
+      const pairs = []
+      for (const key of keys) pairs.push(...await this.#prepared(`${text} AND ${this.#keyOf(table)} = $1`, table.schema, key))
+      return pairs
     } catch (error) {
       if (!/^(42|22)/.test(error.code ?? '')) throw error
       rule.isRefused = true // it was written for tables that have changed
@@ -192,6 +196,11 @@ export class LiveOracle {
     for (const rows of shown.values()) for (const [id, { row, columns }] of rows) rows.set(id, valueOf(row, columns))
     return shown
   }
+}
+
+/** Whether Postgres may answer wrongly for several rows in one statement: tests/rules/oracle.c. */
+function isAskedByRow(audience) {
+  return /\bUNION\b|\bDISTINCT\b/.test(audience) && /\b(IN|ANY) \(SELECT/.test(audience)
 }
 
 function isSameRule(a, b) {
