@@ -1,6 +1,6 @@
 /* How much work a question is: what joins nothing to the answer must not multiply it. Visiting all
- * derivations of these rules would take longer than anybody waits; that the answers are right is for
- * the tests beside Postgres. */
+ * derivations of these rules would take longer than anybody waits; that the answers are right is
+ * for the tests beside Postgres. */
 #include "weir/rules/ruleset.h"
 #include "weir/replica/key.h"
 
@@ -183,7 +183,8 @@ Test(work, nor_do_those_under_a_negation, .timeout = 60)
     begin(&fixture, "SELECT items.owner FROM items a WHERE NOT EXISTS ("
                     "SELECT FROM members b, members c, items d, members e "
                     "WHERE b.id <> c.id AND e.user_id LIKE 'nobody%' "
-                    "AND NOT EXISTS (SELECT FROM members f, members g WHERE f.id < d.id AND g.id < 0))");
+                    "AND NOT EXISTS (SELECT FROM members f, members g "
+                    "WHERE f.id < d.id AND g.id < 0))");
     cr_assert_eq(audience_size(&fixture), 1);
     cr_assert(is_visible(&fixture, "owner4"));
     /* As a; as d, b, c, f and g nothing, for want of an e. */
@@ -198,7 +199,8 @@ Test(work, rows_that_are_alike_in_what_is_asked_are_followed_once, .timeout = 60
     /* 1,000 members of a project, 100 items of it, and so on: 10^10 derivations of 20 users. */
     begin(&fixture, "SELECT d.user_id FROM members a JOIN items b ON b.project_id = a.project_id "
                     "JOIN members c ON c.project_id = b.project_id "
-                    "JOIN members d ON d.project_id = c.project_id WHERE a.project_id = items.project_id");
+                    "JOIN members d ON d.project_id = c.project_id "
+                    "WHERE a.project_id = items.project_id");
     cr_assert_eq(audience_size(&fixture), EDITORS);
     cr_assert(is_visible(&fixture, "user19"));
     cr_assert(!is_visible(&fixture, "user20"));
