@@ -588,8 +588,12 @@ static bool check_rules(struct loading *loading, struct err *err)
 {
     if (relation_find_column(loading->catalog->rules, SLICE("relation_oid")) >= 0)
         return true;
+    struct buffer address = BUFFER_INIT;
+    pg_add_address(loading->connection, &address);
     err_set(err, "weir.rules has no column relation_oid: it is of another version of weir");
-    return err_hint(err, "run weir install --db ... again");
+    err_hint(err, "weir install --db \"%s\" # as the owner of the database", buffer_str(&address));
+    buffer_release(&address);
+    return false;
 }
 
 struct catalog *catalog_load(struct pg_connection *connection, const char *publication,

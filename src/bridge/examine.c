@@ -292,11 +292,18 @@ static bool look_at_streams(struct examination *examination, struct err *err)
     bridge->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     check(bridge->wake_fd >= 0);
     struct progress own = {bridge->replica_lsn, 0};
-    bool ok = bridge_open_publisher(bridge, false, err) &&
-              publisher_look(bridge->publisher, own, &bridge->published, err) == PUBLISHER_CLAIMED;
+    if (!bridge_open_publisher(bridge, false, err)) {
+        if (!err->hint[0])
+            err_hint(err, "put the server's --writer-token-file there, readable by the bridge, or give "
+                          "another --streams-token-file");
+        return false;
+    }
+    bool ok = publisher_look(bridge->publisher, own, &bridge->published, err) == PUBLISHER_CLAIMED &&
+              publisher_try_writing(bridge->publisher, err) == PUBLISHER_CLAIMED;
     if (ok)
-        fine(examination, "streams", "the stream server at %s lets the bridge write",
-             bridge->settings->streams);
+        fine(examination, "streams", "the stream server at %s lets the bridge write%s",
+             bridge->settings->streams,
+             publisher_keeps_progress(bridge->publisher) ? "" : " (standard dialect)");
     else if (!err->hint[0])
         err_hint(err, "weir serve --data DIR --auth jwt ... # start it there, or give its address as "
                       "--streams");

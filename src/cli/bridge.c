@@ -174,16 +174,8 @@ static bool read_dialect(struct settings *settings, struct err *err)
 {
     if (settings->bridge.connections < 1 || settings->bridge.connections > 1000)
         return err_set(err, "--streams-connections is not between 1 and 1000");
-    static const char *const names[] = {[PUBLISHER_DIALECT_WEIR] = "weir",
-                                        [PUBLISHER_DIALECT_STANDARD] = "standard",
-                                        [PUBLISHER_DIALECT_AUTO] = "auto"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if (strcmp(settings->dialect, names[i]) == 0) {
-            settings->bridge.dialect = (enum publisher_dialect)i;
-            return true;
-        }
-    }
-    return err_set(err, "--dialect is not auto, weir or standard");
+    return publisher_dialect_parse(settings->dialect, &settings->bridge.dialect) ||
+           err_set(err, "--dialect is not auto, weir or standard");
 }
 
 static int bridge_main(int argc, char **argv)

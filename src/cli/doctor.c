@@ -12,6 +12,7 @@
 
 struct settings {
     struct bridge_settings bridge;
+    const char *dialect;
     bool is_json;
 };
 
@@ -23,6 +24,10 @@ static const struct option_spec options[] = {
      true},
     {"streams", OPTION_STRING, FIELD(bridge.streams), NULL, "URL",
      "the stream server's root; left out, the stream server is not asked", false},
+    {"dialect", OPTION_STRING, FIELD(dialect), "auto", "NAME",
+     "the stream server's: weir, for `weir serve`; standard, for any other Durable Streams server, "
+     "where a stream is made and deleted to try it; auto asks it",
+     false},
     {"streams-token-file", OPTION_STRING, FIELD(bridge.token_file), NULL, "FILE",
      "whose first line is the token to write streams with", false},
     {"streams-ca-file", OPTION_STRING, FIELD(bridge.ca_file), NULL, "FILE",
@@ -104,19 +109,31 @@ static int print_sum(const struct printer *printer)
     return errors ? EXIT_ERRORS : warnings ? EXIT_WARNINGS : EXIT_FINE;
 }
 
+static enum option_result read_options(int argc, char **argv, struct settings *settings)
+{
+    struct err err = {.message = ""};
+    enum option_result outcome = option_parse(&command_doctor, argc, argv, settings, &err);
+    if (outcome == OPTION_OK && !publisher_dialect_parse(settings->dialect, &settings->bridge.dialect)) {
+        err_set(&err, "--dialect is not auto, weir or standard");
+        outcome = OPTION_INVALID;
+    }
+    if (outcome == OPTION_INVALID) {
+        fprintf(stderr, "weir doctor: %s\n", err.message);
+        if (err.hint[0])
+            fprintf(stderr, "hint: %s\n", err.hint);
+    }
+    return outcome;
+}
+
 static int doctor_main(int argc, char **argv)
 {
     enum { EXIT_OPTIONS = 64 };
-    struct settings settings = {.is_json = false};
-    struct err err = {.message = ""};
-    switch (option_parse(&command_doctor, argc, argv, &settings, &err)) {
+    struct settings settings = {.bridge.connections = 1};
+    switch (read_options(argc, argv, &settings)) {
     case OPTION_HELP:
         option_help(&command_doctor, stdout);
         return 0;
     case OPTION_INVALID:
-        fprintf(stderr, "weir doctor: %s\n", err.message);
-        if (err.hint[0])
-            fprintf(stderr, "hint: %s\n", err.hint);
         return EXIT_OPTIONS;
     case OPTION_OK:
         break;

@@ -155,6 +155,11 @@ static void examine_database(struct doctor *doctor)
     snprintf(text, sizeof text, "connected to PostgreSQL %d.%d, encoding UTF8", version / 10000,
              version % 10000);
     fine(doctor, "connection", text);
+    if (!ask_all(doctor, questions_of_kind)) {
+        pg_close(doctor->connection);
+        doctor->connection = NULL;
+        return;
+    }
     if (ask_all(doctor, questions_of_server))
         try_wal2json(doctor);
     if (ask_all(doctor, questions_of_schema) && ask_all(doctor, questions_of_rights) &&

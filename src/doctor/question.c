@@ -21,6 +21,15 @@
 
 #define DROP_SLOT "format('SELECT pg_drop_replication_slot(%L); -- "
 
+const struct question questions_of_kind[] = {
+    {"primary", "this is a primary",
+     "SELECT 'error', 'Postgres is a standby or still recovers, and a slot is of the primary',"
+     "       'give the address of the primary as --db; with several hosts in it, "
+     "target_session_attrs=read-write finds the primary'"
+     "  WHERE pg_is_in_recovery()"},
+    {.check = NULL},
+};
+
 const struct question questions_of_server[] = {
     {"version", "this version of Postgres can be followed",
      "SELECT 'error', 'PostgreSQL ' || current_setting('server_version') || ' is older than 15',"

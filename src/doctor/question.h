@@ -9,9 +9,9 @@ struct question {
     const char *sql;  /* rows of severity, message, mend; may use given: publication, slot, address */
 };
 
-/* Of the server and the role; of schema weir, the role's rights on it, and its version; of the
+/* Of what kind the server is; of the server and the role; of schema weir, the role's rights on it, and its version; of the
  * publication and its tables; of the slot. Each ends with one whose check is NULL. */
-extern const struct question questions_of_server[], questions_of_schema[], questions_of_rights[],
+extern const struct question questions_of_kind[], questions_of_server[], questions_of_schema[], questions_of_rights[],
     questions_of_version[], questions_of_publication[], questions_of_slot[];
 
 /* Version of schema weir that the bridge works with: what sql/10_schema.sql makes. */

@@ -170,6 +170,7 @@ static void set_method(struct http_exchange *exchange, const struct http_request
     curl_off_t len = 0;
     for (size_t i = 0; i < request->piece_count; i++)
         len += (curl_off_t)request->pieces[i].len;
+    SET(CURLOPT_CUSTOMREQUEST, NULL);
     SET(CURLOPT_NOBODY, 0L);
     SET(CURLOPT_UPLOAD, 0L);
     if (strcmp(request->method, "POST") == 0) {
@@ -180,6 +181,9 @@ static void set_method(struct http_exchange *exchange, const struct http_request
         SET(CURLOPT_INFILESIZE_LARGE, len);
     } else if (strcmp(request->method, "HEAD") == 0) {
         SET(CURLOPT_NOBODY, 1L);
+    } else if (strcmp(request->method, "DELETE") == 0) {
+        SET(CURLOPT_HTTPGET, 1L);
+        SET(CURLOPT_CUSTOMREQUEST, "DELETE");
     } else {
         SET(CURLOPT_HTTPGET, 1L);
     }

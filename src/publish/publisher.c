@@ -206,6 +206,20 @@ static enum publisher_claim find_dialect(struct publisher *publisher, struct err
     return PUBLISHER_CLAIMED;
 }
 
+bool publisher_dialect_parse(const char *name, enum publisher_dialect *dialect)
+{
+    static const char *const names[] = {[PUBLISHER_DIALECT_WEIR] = "weir",
+                                        [PUBLISHER_DIALECT_STANDARD] = "standard",
+                                        [PUBLISHER_DIALECT_AUTO] = "auto"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (strcmp(name, names[i]) == 0) {
+            *dialect = (enum publisher_dialect)i;
+            return true;
+        }
+    }
+    return false;
+}
+
 static enum publisher_claim prepare_to_ask(struct publisher *publisher, struct err *err)
 {
     check_is_idle(publisher);
@@ -218,6 +232,14 @@ enum publisher_claim publisher_look(struct publisher *publisher, struct progress
     enum publisher_claim result = prepare_to_ask(publisher, err);
     return result == PUBLISHER_CLAIMED ? publisher->dialect->look(publisher, own, progress, err)
                                        : result;
+}
+
+enum publisher_claim publisher_try_writing(struct publisher *publisher, struct err *err)
+{
+    enum publisher_claim result = prepare_to_ask(publisher, err);
+    if (result == PUBLISHER_CLAIMED && publisher->dialect->try_writing)
+        result = publisher->dialect->try_writing(publisher, err);
+    return result;
 }
 
 static enum publisher_claim begin_at(struct publisher *publisher, enum publisher_claim result,

@@ -31,6 +31,8 @@ struct dialect {
                                   struct progress *progress, struct err *err);
     enum publisher_claim (*set_source)(struct publisher *publisher, const char *source,
                                        bool restarts, struct progress *progress, struct err *err);
+    /* NULL: look() has told. */
+    enum publisher_claim (*try_writing)(struct publisher *publisher, struct err *err);
 };
 
 extern const struct dialect dialect_weir, dialect_standard;

@@ -12,6 +12,7 @@
 #include "last_event.h"
 #include "publisher_internal.h"
 #include "standard_plan.h"
+#include "standard_trial.h"
 #include "url.h"
 
 #include "weir/base/clock.h"
@@ -677,8 +678,15 @@ static enum publisher_claim set_source(struct publisher *publisher, const char *
     return PUBLISHER_CLAIMED;
 }
 
+static enum publisher_claim try_writing(struct publisher *publisher, struct err *err)
+{
+    return standard_try_writing(publisher->standard->pool, publisher->root, publisher->producer,
+                                err);
+}
+
 const struct dialect dialect_standard = {.kind = PUBLISHER_DIALECT_STANDARD,
                                          .send = send_batch,
                                          .look = look,
                                          .claim = claim,
-                                         .set_source = set_source};
+                                         .set_source = set_source,
+                                         .try_writing = try_writing};

@@ -40,7 +40,7 @@ const revoke = (subject, more = {}) => {
   return db.query(`INSERT INTO weir.revoked (${names}) VALUES (${names.map((_, i) => `$${i + 1}`)})`, Object.values(row))
 }
 
-for (const live of ['sse', 'long-poll']) {
+for (const live of [true, 'sse', 'long-poll']) {
   test(`live: ${live}, a row ends the reader and refuses its token; deleting it lets both in again`, async (t) => {
     const token = await gate.token('ana', { iat: ago(5) })
     await becomes('the first rows', token, 200)

@@ -3,15 +3,16 @@
 # database app, and a clone of this tree; the page's commands one after the other, scripts/deps and
 # the build among them.
 #
-#   tests/compose/getting_started.sh      about five minutes, as root; needs docker.io, debootstrap
+#   tests/compose/getting_started.sh      about five minutes, as root; needs docker.io, debootstrap, slirp4netns
 #
 # What differs from the page: the clone's address, and who restarts Postgres, as a container has no
 # systemd.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 . "$root/tests/compose/engine.sh"
+[ -n "${WEIR_ENGINE:-}" ] || enter dockerd
+inside_begin
 engine_start
-before_end() { docker ps -q | xargs -r docker kill >/dev/null 2>&1; }
 
 mkdir "$work/clone"
 git -C "$root" archive HEAD | tar -C "$work/clone" -x

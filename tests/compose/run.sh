@@ -2,11 +2,13 @@
 # docker-compose.yml on a real Docker engine, from nothing to the example working in a browser against
 # it; then all of it down and up again, with what was written still there.
 #
-#   tests/compose/run.sh          about five minutes, as root; needs docker.io, docker-compose,
-#                                 debootstrap, chromium
+#   tests/compose/run.sh          about ten minutes, as root; needs docker.io, docker-compose,
+#                                 debootstrap, slirp4netns, chromium
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 . "$root/tests/compose/engine.sh"
+[ -n "${WEIR_ENGINE:-}" ] || enter dockerd docker-compose chromium
+inside_begin
 export COMPOSE_PROJECT_NAME=weircompose COMPOSE_HTTP_TIMEOUT=300
 
 compose() { (cd "$root" && timeout 1500 docker-compose "$@"); }
@@ -16,16 +18,9 @@ before_end() {
         compose ps
         compose logs --tail=30
     fi
-    compose down -v --remove-orphans >"$work/down.log" 2>&1
 }
 
-free_port() {
-    node -e 'const s = require("net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close() })'
-}
-
-engine_start docker-compose chromium
-WEIR_PORT=$(free_port) EXAMPLE_PORT=$(free_port) POSTGRES_PORT=$(free_port)
-export WEIR_PORT EXAMPLE_PORT POSTGRES_PORT
+engine_start
 
 say "docker-compose build"
 compose build -q
@@ -39,7 +34,7 @@ check() {
     compose ps
     [ "$(compose ps | grep -c '(healthy)')" = 3 ]
     admin=$(compose run --rm --entrypoint cat secrets /run/weir-secrets/admin.token 2>/dev/null)
-    ROUND=$1 EXAMPLE_URL=http://127.0.0.1:$EXAMPLE_PORT WEIR_URL=http://127.0.0.1:$WEIR_PORT \
+    ROUND=$1 EXAMPLE_URL=http://127.0.0.1:8080 WEIR_URL=http://127.0.0.1:4437 \
         ADMIN_TOKEN=$admin node --test "$root/tests/compose/compose.test.js"
 }
 

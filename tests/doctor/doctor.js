@@ -3,8 +3,8 @@
 
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { readFileSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { until } from '../e2e/lib/wait.js'
 import { runWeir, weirProgram } from '../e2e/lib/weir.js'
@@ -24,8 +24,19 @@ function run(program, args, { input, ...options } = {}) {
   })
 }
 
-/** Every finding of doctor's so far that was no ok: whether each message was provoked is a test. */
+/** Every finding of doctor's so far that was no ok, and whether what it prints was carried out and it was
+ * then gone. messages.test.js looks at all suites' together. */
 export const provoked = []
+
+/** What this machine's Postgres cannot say, with the reason. */
+export const impossible = {}
+
+export function keepProvoked(suite) {
+  const folder = process.env.WEIR_PROVOKED
+  if (!folder) return
+  mkdirSync(folder, { recursive: true })
+  writeFileSync(join(folder, `${suite}.json`), JSON.stringify({ provoked, impossible }, null, 1))
+}
 
 export class Patient {
   static #count = 0
@@ -79,19 +90,31 @@ export class Patient {
     assert.equal(code, 0, `${text}\n${output}`)
   }
 
-  /** Doctor finds it, what it prints is run literally, and then doctor does not find it. `mend` replaces
-   * what cannot be run in a test; `afterwards` is what "and restart Postgres" asks for. */
-  async provoke(message, { severity = 'error', args = [], mend, afterwards = () => {} } = {}) {
+  /** Itself with another connection string, or run in another way. */
+  as({ conninfo = this.conninfo, runAs = this.runAs } = {}) {
+    return Object.create(this, { conninfo: { value: conninfo }, runAs: { value: runAs } })
+  }
+
+  /** Doctor finds it, what it prints is run literally, and then doctor does not find it. Where that is
+   * no command, `mend` does what it says, and returns the `args` or the `patient` with which doctor is to
+   * be run then, if they are others; `hint` is what it must say. `afterwards` is what "and restart
+   * Postgres" asks for. */
+  async provoke(message, { severity = 'error', args = [], hint, mend, afterwards = () => {} } = {}) {
     const find = ({ faults }) => faults.find((finding) => message.test(finding.message))
     const seen = await this.doctor(...args)
     const finding = find(seen)
     assert.ok(finding, `${message}: ${JSON.stringify(seen.faults, null, 1)}`)
     assert.equal(finding.severity, severity, finding.message)
-    if (mend) await mend(finding)
+    if (hint) assert.match(finding.mend, hint)
+    assert.ok(!mend || hint, 'where the mend is not run as it stands, what it says is looked at')
+    let after = {}
+    if (mend) after = (await mend(finding)) ?? {}
     else await this.run(finding.mend)
     await afterwards()
+    const patient = after.patient ?? this
     // A setting that is loaded again reaches the server's processes when they get to it.
-    await until(`an end of "${finding.message}" by ${finding.mend}`, async () => !find(await this.doctor(...args)), { deadlineMs: DEADLINE_MS })
+    await until(`an end of "${finding.message}" by ${finding.mend}`, async () => !find(await patient.doctor(...(after.args ?? args))), { deadlineMs: DEADLINE_MS })
+    finding.isMended = true
     return finding
   }
 }

@@ -10,7 +10,7 @@ struct http_pool;
 struct http_exchange;
 
 struct http_request {
-    const char *method; /* "POST" and "PUT" send a body; "GET"; "HEAD" */
+    const char *method; /* "POST" and "PUT" send a body; "GET"; "HEAD"; "DELETE" */
     const char *url;    /* copied */
     const char *content_type; /* NULL: none */
     const char *header; /* one more "Name: value", or NULL; copied */

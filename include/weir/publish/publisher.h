@@ -17,6 +17,9 @@ enum publisher_dialect {
     PUBLISHER_DIALECT_AUTO, /* asks the server */
 };
 
+/* "weir", "standard" or "auto". False: it is none of them. */
+bool publisher_dialect_parse(const char *name, enum publisher_dialect *dialect);
+
 struct publisher_settings {
     enum publisher_dialect dialect;
     const char *streams_url; /* "http://127.0.0.1:4437/v1/stream" */
@@ -48,6 +51,11 @@ enum publisher_claim {
  * caller has none, once a producer of this name has claimed it. */
 enum publisher_claim publisher_look(struct publisher *publisher, struct progress own,
                                     struct progress *progress, struct err *err) WEIR_MUST_CHECK;
+
+/* Whether the server lets the bridge write, where publisher_look() does not tell: on a server of the
+ * standard dialect a stream is made for it, and deleted. Otherwise as publisher_look(). */
+enum publisher_claim publisher_try_writing(struct publisher *publisher,
+                                           struct err *err) WEIR_MUST_CHECK;
 
 /* For a server that keeps no progress. */
 struct publisher_start {

@@ -22,11 +22,11 @@ function binDir() {
 }
 
 export class Cluster {
-  /** settings: of postgresql.conf, by name. */
-  static async start(workspace, { name = 'pg', settings = {} } = {}) {
+  /** settings: of postgresql.conf, by name. bin: the folder of another Postgres's programs. */
+  static async start(workspace, { name = 'pg', settings = {}, bin = binDir() } = {}) {
     const cluster = new Cluster()
     cluster.dir = workspace.path(name)
-    cluster.bin = binDir()
+    cluster.bin = bin
     const pairs = Object.entries({ max_wal_size: '4GB', ...settings }).map(([key, value]) => `${key}=${value}`)
     workspace.onClose(() => cluster.stop())
     await cluster.#launch(pairs)
@@ -52,7 +52,7 @@ export class Cluster {
   async #launch(settings, attempts = 3) {
     this.port = await freePort()
     try {
-      await run(SCRIPT, ['start', this.dir, String(this.port), ...settings])
+      await run(SCRIPT, ['start', this.dir, String(this.port), ...settings], { env: { ...process.env, PG_BIN: this.bin } })
     } catch (error) {
       if (attempts === 1) throw error
       await this.#launch(settings, attempts - 1)
@@ -93,6 +93,6 @@ export class Cluster {
   }
 
   async stop() {
-    await run(SCRIPT, ['stop', this.dir])
+    await run(SCRIPT, ['stop', this.dir], { env: { ...process.env, PG_BIN: this.bin } })
   }
 }
