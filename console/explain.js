@@ -11,14 +11,16 @@ const FIELDS = [
 
 const verdict = (isVisible) => (isVisible === null ? ['fair', 'cannot be told'] : isVisible ? ['good', 'shows it'] : ['none', 'does not'])
 
-function ruleCard({ rule, is_visible: isVisible, stream, columns, reason }) {
+const wide = (name, value) => h('div', { class: 'fact wide' }, h('dt', {}, name), h('dd', {}, value))
+
+function ruleCard({ rule, is_visible: isVisible, audience, stream, columns, reason }) {
   const [kind, words] = verdict(isVisible)
   return h(
     'li',
     { class: 'card' },
     h('div', { class: 'card-head' }, h('h3', {}, rule ?? 'No rule'), rule ? h('span', { class: `badge ${kind}` }, words) : null),
     reason ? h('p', {}, reason) : null,
-    isVisible ? h('dl', { class: 'facts' }, h('div', { class: 'fact wide' }, h('dt', {}, 'Stream'), h('dd', {}, stream)), h('div', { class: 'fact wide' }, h('dt', {}, 'Columns'), h('dd', {}, (columns ?? []).join(', ')))) : null,
+    h('dl', { class: 'facts' }, audience ? wide('Audience', h('code', {}, audience)) : null, isVisible ? [wide('Stream', stream), wide('Columns', (columns ?? []).join(', '))] : null),
   )
 }
 
@@ -28,6 +30,7 @@ function showAnswer(result, question, { rules, error }) {
     return
   }
   const isSeen = rules.some((rule) => rule.is_visible)
+  rules.sort((a, b) => (b.is_visible === true) - (a.is_visible === true))
   result.replaceChildren(h('p', { class: `verdict ${isSeen ? 'good' : 'none'}` }, h('b', {}, question.subject), isSeen ? ' sees ' : ' does not see ', h('b', {}, `${question.relation} ${question.key}`)), h('ul', { class: 'cards plain-list' }, rules.map(ruleCard)))
 }
 

@@ -30,6 +30,20 @@ export function seconds(number) {
   return `${few(number / 86_400)} days`
 }
 
+/** A path of a stream for people: each segment as it is, unless that would look like another path. */
+export const readable = (path) =>
+  path
+    .split('/')
+    .map((segment) => {
+      try {
+        const text = decodeURIComponent(segment)
+        return /^[^/%\p{C}]+$/u.test(text) && text.trim() === text && !/^\.+$/.test(text) ? text : segment
+      } catch {
+        return segment
+      }
+    })
+    .join('/')
+
 const clockTime = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' })
 const minute = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' })
 

@@ -2,7 +2,7 @@
 
 import * as api from './api.js'
 import { h } from './dom.js'
-import { bytes, count, rate, seconds } from './format.js'
+import { bytes, count, rate, readable, seconds } from './format.js'
 import { Plot } from './plot.js'
 
 const PERIOD_MS = 2500
@@ -16,12 +16,18 @@ function growth(time, counter) {
   })
 }
 
-/** Seconds per commit; 0 where there was none. */
+/** Seconds per commit; null where there was none. */
 function commitTime({ commits, commit_seconds: total }) {
   return commits.map((value, i) => {
-    if (i === 0 || value < commits[i - 1]) return null
-    return value === commits[i - 1] ? 0 : (total[i] - total[i - 1]) / (value - commits[i - 1])
+    if (i === 0 || value <= commits[i - 1]) return null
+    return (total[i] - total[i - 1]) / (value - commits[i - 1])
   })
+}
+
+/** The worst of all bridges; null while none has measured it. */
+function lagOf(bridges) {
+  const lags = bridges.map(({ report }) => report.lag_seconds).filter((lag) => lag !== undefined)
+  return lags.length ? Math.max(...lags) : null
 }
 
 const PLOTS = [
@@ -30,6 +36,7 @@ const PLOTS = [
     lines: [{ name: 'lag', kind: 'one' }],
     format: seconds,
     empty: 'no bridge has measured it',
+    now: ({ bridges }) => [lagOf(bridges)],
     figures: (history) => [history.lag_seconds],
   },
   {
@@ -61,6 +68,7 @@ const PLOTS = [
     title: 'Durable commit',
     lines: [{ name: 'seconds', kind: 'one' }],
     format: seconds,
+    empty: 'nothing was written',
     figures: (history) => [commitTime(history)],
   },
 ]
@@ -97,11 +105,11 @@ const tile = (name, value, note) => h('div', { class: 'tile' }, h('dt', {}, name
 
 function tiles({ server, bridges, history, now_ms: now }) {
   const last = (list) => list.findLast((value) => value !== null) ?? 0
-  const lags = bridges.map(({ report }) => report.lag_seconds).filter((lag) => lag !== undefined)
+  const lag = lagOf(bridges)
   const rows = growth(history.time, history.row_changes)
   const total = bridges.reduce((sum, { report }) => sum + (report.row_changes ?? 0), 0)
   return [
-    tile('Lag', lags.length ? seconds(Math.max(...lags)) : '–', lags.length ? 'from commit to stream' : bridges.length ? 'not measured yet' : 'no bridge is running'),
+    tile('Lag', lag === null ? '–' : seconds(lag), lag !== null ? 'from commit to stream' : bridges.length ? 'not measured yet' : 'no bridge is running'),
     tile('Row changes', `${rate(last(rows))}/s`, `${count(total)} in all`),
     tile('Events stored', count(server.messages), `${count(server.commits)} commits`),
     tile('Live readers', count(server.readers), `${count(server.connections)} connections`),
@@ -111,7 +119,7 @@ function tiles({ server, bridges, history, now_ms: now }) {
 
 function busyTable(busy) {
   if (busy.length === 0) return h('p', { class: 'empty' }, 'Nobody is reading live.')
-  const row = ({ path, readers, bytes: size }) => h('tr', {}, h('th', { scope: 'row' }, h('a', { href: `#/stream/${path}` }, path)), h('td', { class: 'number' }, count(readers)), h('td', { class: 'number' }, bytes(size)))
+  const row = ({ path, readers, bytes: size }) => h('tr', {}, h('th', { scope: 'row' }, h('a', { href: `#/stream/${path}` }, readable(path))), h('td', { class: 'number' }, count(readers)), h('td', { class: 'number' }, bytes(size)))
   return h('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': 'Streams read by most' }, h('table', {}, h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, 'Stream'), h('th', { scope: 'col', class: 'number' }, 'Readers'), h('th', { scope: 'col', class: 'number' }, 'Size'))), h('tbody', {}, busy.map(row))))
 }
 
@@ -126,7 +134,7 @@ export function overviewView(main, { signal, setHealth }) {
 
   function show(overview) {
     figures.replaceChildren(...tiles(overview))
-    PLOTS.forEach(({ figures: of }, i) => plots[i].show(overview.history.time, of(overview.history)))
+    PLOTS.forEach(({ figures: of, now }, i) => plots[i].show(overview.history.time, of(overview.history), now?.(overview)))
     bridges.replaceChildren(...(overview.bridges.length ? overview.bridges.map(bridgeCard) : [h('p', { class: 'card empty' }, 'No bridge has reported. Start one with weir bridge --streams and this server’s address.')]))
     busy.replaceChildren(busyTable(overview.busy))
   }

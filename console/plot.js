@@ -42,9 +42,10 @@ export class Plot {
     this.observer.observe(this.svg)
   }
 
-  /** time: milliseconds; lines: as many lists of numbers, null where there is none. */
-  show(time, lines) {
-    this.#data = { time, lines }
+  /** time: milliseconds; lines: as many lists of numbers, null where there is none; now: of each line,
+   * where that is newer than its last figure. */
+  show(time, lines, now = lines.map((line) => line.at(-1) ?? null)) {
+    this.#data = { time, lines, now }
     this.#draw()
   }
 
@@ -85,12 +86,12 @@ export class Plot {
   // ---- Drawing ----
 
   #draw() {
-    const { time, lines } = this.#data
+    const { time, lines, now } = this.#data
     const width = this.#width
     if (width === 0) return
     const values = lines.flat().filter((value) => value !== null)
     const last = time.length - 1
-    this.now.replaceChildren(...(last < 0 ? [] : this.lines.map(({ name, kind }, i) => h('span', { class: this.lines.length > 1 ? `key ${kind}` : null }, h('b', {}, lines[i][last] === null ? '–' : this.format(lines[i][last])), this.lines.length > 1 ? ` ${name}` : ''))))
+    this.now.replaceChildren(...(last < 0 ? [] : this.lines.map(({ name, kind }, i) => h('span', { class: this.lines.length > 1 ? `key ${kind}` : null }, h('b', {}, now[i] === null ? '–' : this.format(now[i])), this.lines.length > 1 ? ` ${name}` : ''))))
     this.svg.setAttribute('viewBox', `0 0 ${width} ${HEIGHT}`)
     if (values.length === 0) {
       this.svg.replaceChildren(s('text', { class: 'plot-empty', x: width / 2, y: HEIGHT / 2, 'text-anchor': 'middle' }, this.empty ?? 'no figures yet'))

@@ -1,7 +1,7 @@
 // One stream: its folded state as a table for each type, and its latest events as they arrive.
 
 import { arrange, h, perFrame } from './dom.js'
-import { cell, clip, count, json, timeOfDay } from './format.js'
+import { cell, clip, count, json, readable, timeOfDay } from './format.js'
 import { follow } from './follow.js'
 
 const EVENTS_SHOWN = 100
@@ -75,7 +75,7 @@ class TypeTable {
     if (names.size === this.#columns.length && this.head.childElementCount) return
     this.#columns = [...names]
     this.#lines.clear()
-    this.head.replaceChildren(h('th', { scope: 'col' }, 'key'), ...this.#columns.map((name) => h('th', { scope: 'col' }, name)), this.whyHref ? h('th', { scope: 'col' }, h('span', { class: 'hidden' }, 'Rules')) : '')
+    this.head.replaceChildren(h('th', { scope: 'col' }, 'key'), ...this.#columns.map((name) => h('th', { scope: 'col' }, name)), this.whyHref ? h('th', { scope: 'col', class: 'why' }, h('span', { class: 'hidden' }, 'Rules')) : '')
   }
 
   /** The row's element; made anew when the row has changed, with a mark that fades. */
@@ -83,7 +83,7 @@ class TypeTable {
     const known = this.#lines.get(row.key)
     if (known?.at === row.at) return known.element
     const cells = this.#columns.map((name) => valueCell(row.value && typeof row.value === 'object' ? row.value[name] : undefined))
-    const why = this.whyHref ? h('td', { class: 'brief' }, h('a', { href: this.whyHref(this.type, row.key), 'aria-label': `why is ${this.type} ${row.key} seen?` }, 'why?')) : ''
+    const why = this.whyHref ? h('td', { class: 'why brief' }, h('a', { href: this.whyHref(this.type, row.key), 'aria-label': `why is ${this.type} ${row.key} seen?` }, 'why?')) : ''
     const element = h('tr', { class: performance.now() - row.at < 1000 ? 'fresh' : null }, h('th', { scope: 'row', class: row.key.length > BRIEF_CHARACTERS ? null : 'brief' }, row.key), ...cells, why)
     this.#lines.set(row.key, { at: row.at, element })
     return element
@@ -139,7 +139,7 @@ export function streamView(main, { signal, path }) {
   const word = h('span', { class: 'badge fair' }, 'reading')
   main.append(
     h('p', { class: 'crumb' }, h('a', { href: '#/streams' }, 'Streams')),
-    h('div', { class: 'title' }, h('h1', { class: 'path' }, path), word, pauseButton),
+    h('div', { class: 'title' }, h('h1', { class: 'path' }, readable(path)), word, pauseButton),
     status,
     h('div', { class: 'split' }, h('section', { 'aria-labelledby': 'rows-title' }, h('div', { class: 'card-head' }, h('h2', { id: 'rows-title' }, 'Rows now'), h('div', { class: 'search small' }, h('label', { for: 'filter', class: 'hidden' }, 'Filter rows'), filter)), rows), h('section', { 'aria-labelledby': 'events-title' }, h('div', { class: 'card-head' }, h('h2', { id: 'events-title' }, 'Events'), h('span', { class: 'note' }, `the latest ${EVENTS_SHOWN}`)), events)),
   )

@@ -2,9 +2,14 @@
 
 import * as api from './api.js'
 import { h } from './dom.js'
-import { bytes, count } from './format.js'
+import { bytes, count, readable } from './format.js'
 
 const SETTLE_MS = 200
+
+const byPath = new Intl.Collator('en', { numeric: true }).compare
+
+/** What is searched for as it is in a path: people write a space, and the path has %20. */
+const encoded = (text) => text.replace(/[^\w.~%/-]+/g, (part) => encodeURIComponent(part).replace(/[!'()*]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`))
 
 export function streamsView(main, { signal, query, replaceQuery }) {
   const input = h('input', { type: 'search', id: 'search', value: query.get('search') ?? '', placeholder: 'a part of the path, as user/ana', autocomplete: 'off', spellcheck: 'false' })
@@ -21,8 +26,9 @@ export function streamsView(main, { signal, query, replaceQuery }) {
     const one = AbortSignal.any([asking.signal, signal])
     replaceQuery({ search: input.value })
     try {
-      const { streams, found } = await api.streams(input.value, one)
-      list.replaceChildren(...streams.map(({ path, bytes: size }) => h('tr', {}, h('th', { scope: 'row' }, h('a', { href: `#/stream/${path}` }, path)), h('td', { class: 'number' }, bytes(size)))))
+      const { streams, found } = await api.streams(encoded(input.value), one)
+      streams.sort((a, b) => byPath(a.path, b.path))
+      list.replaceChildren(...streams.map(({ path, bytes: size }) => h('tr', {}, h('th', { scope: 'row' }, h('a', { href: `#/stream/${path}` }, readable(path))), h('td', { class: 'number' }, bytes(size)))))
       table.hidden = found === 0
       status.textContent = found === 0 ? 'No stream has this in its path.' : found > streams.length ? `${count(found)} streams; the first ${streams.length}.` : `${count(found)} ${found === 1 ? 'stream' : 'streams'}.`
     } catch (error) {

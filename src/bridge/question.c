@@ -51,9 +51,10 @@ static void ask_postgres(const struct question *question, struct pg_connection *
     struct err err;
     struct pg_rows *rows =
         pg_query(connection, &err,
-                 "SELECT json_agg(to_json(judged)) FROM weir.explain($1,"
+                 "SELECT json_agg(to_jsonb(judged) || jsonb_build_object('audience', r.audience))"
+                 "  FROM weir.explain($1,"
                  " (CASE cardinality(parse_ident($2)) WHEN 1 THEN 'public.' || $2 ELSE $2 END)"
-                 "::regclass, $3) AS judged",
+                 "::regclass, $3) AS judged LEFT JOIN weir.rules r ON r.name = judged.rule",
                  3, parameters);
     if (rows) {
         struct slice rules = pg_rows_slice(rows, 0, 0);

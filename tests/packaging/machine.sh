@@ -65,8 +65,11 @@ prepare_postgres() {
     grep -q pg_ident /root/peer.sh
     (cd / && bash -euo pipefail /root/peer.sh)
     systemctl restart postgresql
-    psql -c "SELECT 'ALTER SYSTEM SET output_plugin_libraries TO pgoutput, test_decoding, wal2json' FROM pg_settings WHERE name = 'output_plugin_libraries' \gexec" \
-        -c "SELECT pg_reload_conf()" >/dev/null
+    psql >/dev/null <<'SQL'
+SELECT 'ALTER SYSTEM SET output_plugin_libraries TO pgoutput, test_decoding, wal2json'
+  FROM pg_settings WHERE name = 'output_plugin_libraries' \gexec
+SELECT pg_reload_conf();
+SQL
     (cd / && sudo -u postgres weir install --db "dbname=app")
     sed -n '/^```sql$/,/^```$/p' /root/operations.md | sed '1d;/^```$/,$d' >/root/role.sql
     grep -q 'CREATE ROLE weir_bridge' /root/role.sql

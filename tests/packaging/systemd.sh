@@ -20,6 +20,8 @@ say "the package"
 (cd "$root/build/release" && cpack -G DEB -B "$work/deb" >/dev/null)
 cp "$work"/deb/*.deb "$machine/root/weir.deb"
 cp "$root/docs/operations.md" "$root/tests/packaging/machine.sh" "$machine/root/"
+echo weir-machine >"$machine/etc/hostname"
+printf '127.0.0.1 localhost\n127.0.1.1 weir-machine\n' >"$machine/etc/hosts"
 cp -L /etc/resolv.conf "$machine/etc/resolv.conf"
 
 say "a machine with systemd and Postgres"

@@ -73,7 +73,7 @@ function Project({ project, projects, members, todos, names, user, act }) {
   return (
     <article className={project.$hasPendingWrites ? 'project pending' : 'project'} aria-label={project.name}>
       <h2>
-        {project.name} <span className="count">{open === 0 ? 'all done' : `${open} to do`}</span>
+        {project.name} <span className="count">{todos.length === 0 ? 'no todos' : open === 0 ? 'all done' : `${open} to do`}</span>
       </h2>
       <Members {...{ project, members, names, user, act }} />
       <ul className="todos" aria-label={`Todos of ${project.name}`}>

@@ -7,9 +7,15 @@ const users = new URLSearchParams(location.search).getAll('user')
 const { streams } = await (await fetch('api/config')).json()
 
 createRoot(document.getElementById('app')).render(
-  <main className="people">
-    {(users.length ? users : ['ana', 'bo']).map((user) => (
-      <Person key={user} user={user} streams={streams} />
-    ))}
-  </main>,
+  <>
+    <header className="top">
+      <strong>A shared todo list</strong>
+      <p>Each person reads a stream of their own, with the rows that the rules show them. Share a project, and it is on the other side; go offline, write, and come back.</p>
+    </header>
+    <main className="people">
+      {(users.length ? users : ['ana', 'bo']).map((user) => (
+        <Person key={user} user={user} streams={streams} />
+      ))}
+    </main>
+  </>,
 )
