@@ -1,14 +1,17 @@
 // Every metric that the dashboard and the alerts speak of is one that /metrics has, with these labels;
-// and promtool, where it is installed, has no complaint and sees each alert fire.
+// promtool has no complaint and sees each alert fire; and a Prometheus that scrapes the daemons as
+// docs/monitoring/prometheus.yml says answers each of the dashboard's queries.
 
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import test, { after, before } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { Child } from '../e2e/lib/process.js'
 import { request } from '../e2e/lib/raw_http.js'
 import { Stack } from '../e2e/lib/stack.js'
 import { until } from '../e2e/lib/wait.js'
+import { freePort } from '../e2e/lib/workspace.js'
 
 const MONITORING = fileURLToPath(new URL('../../docs/monitoring/', import.meta.url))
 const read = (name) => readFileSync(MONITORING + name, 'utf8')
@@ -81,4 +84,58 @@ test('promtool: the configuration, the rules, and each alert at its time', (t) =
   const names = [...alerts.matchAll(/alert: (\w+)/g)].map(([, name]) => name)
   const tested = readFileSync(new URL('alerts_test.yml', import.meta.url), 'utf8')
   assert.deepEqual(names.filter((name) => !tested.includes(`"${name}"`)), [])
+})
+
+/** A Prometheus with the configuration of docs/monitoring, once it has two figures of the server: its
+ * API as a function of path and parameters. */
+async function startPrometheus() {
+  const { workspace, server } = stack
+  const port = await freePort()
+  writeFileSync(workspace.path('admin.token'), 'nobody-asks-for-it\n')
+  const changes = [['127.0.0.1:4437', `127.0.0.1:${server.port}`], ['scrape_interval: 15s', 'scrape_interval: 1s'], ['- alerts.yml', `- ${MONITORING}alerts.yml`], ['/etc/prometheus/weir-admin.token', workspace.path('admin.token')]]
+  const config = changes.reduce((text, [from, to]) => {
+    assert.ok(text.includes(from), from)
+    return text.replace(from, to)
+  }, read('prometheus.yml'))
+  writeFileSync(workspace.path('prometheus.yml'), config)
+  const prometheus = new Child('prometheus', [`--config.file=${workspace.path('prometheus.yml')}`, `--storage.tsdb.path=${workspace.path('tsdb')}`, `--web.listen-address=127.0.0.1:${port}`, '--log.level=warn'], { logFile: workspace.path('prometheus.log') })
+  workspace.onClose(() => prometheus.stop())
+  const api = async (path, parameters = {}) => {
+    const answer = await (await fetch(`http://127.0.0.1:${port}/api/v1/${path}?${new URLSearchParams(parameters)}`)).json()
+    assert.equal(answer.status, 'success', `${JSON.stringify(parameters)}: ${answer.error}`)
+    return answer.data
+  }
+  await until('two scrapes', async () => {
+    if (!prometheus.isRunning()) throw Object.assign(new Error(workspace.tail('prometheus.log')), { isFinal: true })
+    const { result } = await api('query', { query: 'count_over_time(weir_bridge_following[1m])' })
+    return result.length === 1 && Number(result[0].value[1]) >= 2
+  }, { deadlineMs: 120_000 })
+  return api
+}
+
+test('a real Prometheus answers each query of the dashboard, with the labels that its legend names', async (t) => {
+  if (spawnSync('prometheus', ['--version']).error) return t.skip('prometheus is not installed')
+  const api = await startPrometheus()
+  const variables = { $__rate_interval: '1m', $instance: '.*', $producer: '.*' }
+  const filled = (expression) => Object.entries(variables).reduce((text, [name, value]) => text.replaceAll(name, value), expression)
+  const targets = panels().flatMap((panel) => panel.targets.map((target) => ({ ...target, title: panel.title })))
+  assert.ok(targets.length > 30)
+  for (const { title, expr, legendFormat = '' } of targets) {
+    assert.doesNotMatch(filled(expr), /\$/, title)
+    const { result } = await api('query', { query: filled(expr) })
+    assert.ok(result.length > 0, `${title}: ${expr} has no answer`)
+    for (const [, label] of legendFormat.matchAll(/\{\{(\w+)\}\}/g)) assert.ok(result.every(({ metric }) => metric[label]), `${title}: {{${label}}}`)
+  }
+  for (const { definition } of dashboard.templating.list.filter((variable) => variable.type === 'query')) {
+    const [, metric, label] = /^label_values\((\w+), (\w+)\)$/.exec(definition)
+    assert.equal((await api(`label/${label}/values`, { 'match[]': metric })).length, 1, definition)
+  }
+  const { groups } = await until('the rules to have been looked at', async () => {
+    const data = await api('rules')
+    return data.groups.every(({ rules }) => rules.every(({ health }) => health !== 'unknown')) && data
+  }, { deadlineMs: 120_000 })
+  const rules = groups.flatMap((group) => group.rules)
+  assert.ok(rules.length > 5)
+  assert.deepEqual(rules.filter(({ health }) => health !== 'ok').map(({ name, lastError }) => [name, lastError]), [])
+  assert.deepEqual(rules.filter(({ state }) => state === 'firing').map(({ name }) => name), [])
 })

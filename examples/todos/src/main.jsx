@@ -10,7 +10,7 @@ createRoot(document.getElementById('app')).render(
   <>
     <header className="top">
       <strong>A shared todo list</strong>
-      <p>Each person reads a stream of their own, with the rows that the rules show them. Share a project, and it is on the other side; go offline, write, and come back.</p>
+      <p>Each person reads a stream of their own. Share a project, and it is on the other side; go offline, write, and come back.</p>
     </header>
     <main className="people">
       {(users.length ? users : ['ana', 'bo']).map((user) => (
