@@ -2,6 +2,7 @@
 // while SQL changes them, and what the user may see with them.
 
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import test, { after, before } from 'node:test'
 import { createStateSchema } from '@durable-streams/state'
 import { createStreamDB } from '@durable-streams/state/db'
@@ -150,4 +151,22 @@ test('two devices of one user hold the same', async (t) => {
   await Promise.all([one, two].map((db) => db.utils.awaitTxId(txid, 20_000)))
   assert.deepEqual(titles(one), titles(two))
   assert.deepEqual(titles(await open(t, 'ana')), ['dig twice', 'plant'])
+})
+
+test('the snippet of README.md is a live copy', async (t) => {
+  const page = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
+  const [, snippet] = /```js\n([^]*?)```/.exec(page)
+  const here = snippet.replace('http://127.0.0.1:4437', stack.server.url).replace(/^import .*$/m, '')
+  assert.notEqual(here, snippet)
+  const { stream } = await import('@durable-streams/client')
+  const AsyncFunction = (async () => {}).constructor
+  const { rows, response } = await new AsyncFunction('stream', `${here}; return { rows, response }`)(stream)
+  t.after(() => response.cancel())
+  const db = await open(t, 'bo')
+  const same = () => db.collections.todos.toArray.every((todo) => rows.get(`todos/${todo.id}`)?.title === todo.title) && [...rows.keys()].filter((key) => key.startsWith('todos/')).length === db.collections.todos.size
+  await until('the same rows', same)
+  await stack.db.query(`INSERT INTO todos VALUES (77, 2, 'bo', 'read the README')`)
+  await until('the new row', () => rows.get('todos/77')?.title === 'read the README')
+  await stack.db.query('DELETE FROM todos WHERE id = 77')
+  await until('its end', () => !rows.has('todos/77') && same())
 })
