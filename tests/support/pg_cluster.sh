@@ -4,6 +4,7 @@
 #   pg_cluster.sh start DIR PORT [NAME=VALUE ...]   creates and starts it; prints the conninfo
 #   pg_cluster.sh stop DIR                          stops it and removes DIR
 #   pg_cluster.sh crash DIR                         ends it without a checkpoint
+#   pg_cluster.sh shutdown DIR                      ends it as an operator does (fast)
 #   pg_cluster.sh restart DIR                       starts it again, which recovers
 #   pg_cluster.sh copy DIR PORT FROM_PORT [standby] a base backup of one that runs, for PORT; as a
 #                                                   standby it goes on following; not started
@@ -15,7 +16,7 @@
 set -eu
 
 usage() {
-    sed -n '2,14s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,15s/^# \{0,1\}//p' "$0" >&2
     exit 2
 }
 
@@ -95,6 +96,12 @@ crash() {
     as_postgres "$(bin_dir)/pg_ctl" -D "$dir/data" -m immediate -w stop >/dev/null
 }
 
+shutdown() {
+    [ $# = 1 ] || usage
+    dir=$1
+    as_postgres "$(bin_dir)/pg_ctl" -D "$dir/data" -m fast -w -t 120 stop >/dev/null
+}
+
 restart() {
     [ $# = 1 ] || usage
     dir=$1
@@ -134,6 +141,7 @@ action=${1:-}
 case $action in
 start) start "$@" ;;
 crash) crash "$@" ;;
+shutdown) shutdown "$@" ;;
 restart) restart "$@" ;;
 stop) stop "$@" ;;
 copy) copy "$@" ;;

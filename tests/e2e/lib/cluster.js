@@ -88,6 +88,11 @@ export class Cluster {
     await run(SCRIPT, ['crash', this.dir])
   }
 
+  /** Ends it as an operator does: connections are closed, walsenders wait for what they sent to be confirmed. */
+  async shutdown() {
+    await run(SCRIPT, ['shutdown', this.dir])
+  }
+
   async restart() {
     await run(SCRIPT, ['restart', this.dir])
   }

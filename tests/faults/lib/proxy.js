@@ -3,6 +3,13 @@
 import net from 'node:net'
 import { freePort } from '../../e2e/lib/workspace.js'
 
+/** libuv does not reset what it has shut down already, and Node then never lets go of the handle: the
+ * process would not end. */
+function reset(socket) {
+  if (socket.writableEnded) socket.destroy()
+  else socket.resetAndDestroy()
+}
+
 export class Proxy {
   #pairs = new Set()
   #isSilent = false
@@ -25,7 +32,7 @@ export class Proxy {
   }
 
   #join(near) {
-    if (this.#isRefusing) return void near.resetAndDestroy()
+    if (this.#isRefusing) return void reset(near)
     const far = net.connect(this.targetPort, '127.0.0.1')
     const pair = { near, far, timer: undefined }
     this.#pairs.add(pair)
@@ -90,8 +97,8 @@ export class Proxy {
 
   reset() {
     for (const { near, far } of this.#pairs) {
-      near.resetAndDestroy()
-      far.resetAndDestroy()
+      reset(near)
+      reset(far)
     }
   }
 
