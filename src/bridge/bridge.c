@@ -83,7 +83,10 @@ enum bridge_end bridge_claim(struct bridge *bridge, struct err *err)
     struct publisher_start start;
     if (bridge->is_claimed)
         return BRIDGE_DONE;
-    enum bridge_end end = find_start(bridge, &start, err);
+    /* Who holds the slot is the one that publishes. */
+    enum bridge_end end = bridge->replication ? BRIDGE_DONE : bridge_wait_for_slot(bridge, err);
+    if (end == BRIDGE_DONE)
+        end = find_start(bridge, &start, err);
     if (end == BRIDGE_DONE)
         end = bridge_end_of(
             publisher_claim(bridge->publisher, &start, &bridge->published, err));

@@ -138,6 +138,10 @@ bool bridge_begin_history(struct bridge *bridge, bool restarts, struct err *err)
 
 /* slot.c: our own slot */
 
+/* Not while somebody else holds it: BRIDGE_RETRY, and err says who. A walsender that this bridge has
+ * left behind is ended. */
+enum bridge_end bridge_wait_for_slot(struct bridge *bridge, struct err *err) WEIR_MUST_CHECK;
+
 /* Drops it where it is there; a walsender that this bridge has left behind is ended first. Refuses
  * one that is another database's. */
 enum bridge_end bridge_drop_slot(struct bridge *bridge, struct pg_connection *connection,

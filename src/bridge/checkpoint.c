@@ -34,6 +34,17 @@ bool bridge_feedback(struct bridge *bridge, bool at_once, struct err *err)
     return ok;
 }
 
+/* A Postgres that is shut down closes the connections of queries at once, and waits for its walsenders,
+ * and these for what they sent to be confirmed. That takes until the stream server is back, so it would
+ * wait as long; nothing is lost by going. */
+static bool is_postgres_leaving(struct bridge *bridge, struct err *err)
+{
+    struct pg_connection *connection = bridge->rule_table.connection;
+    if (!bridge->replication || (connection && !pg_has_been_closed(connection)))
+        return false;
+    return !rule_table_connection(&bridge->rule_table, err);
+}
+
 /* Waits for the publisher, answering keep-alives. When the operator wants to stop and the server
  * does not answer, the wait ends: what is not stored is sent again by the next start. */
 static enum bridge_end wait_for_publisher(struct bridge *bridge, uint64_t *stopping_since,
@@ -52,6 +63,8 @@ static enum bridge_end wait_for_publisher(struct bridge *bridge, uint64_t *stopp
     }
     bridge_wait(bridge, FEEDBACK_INTERVAL_MS);
     bridge_show_if_due(bridge);
+    if (is_postgres_leaving(bridge, err))
+        return BRIDGE_RETRY;
     return bridge_feedback(bridge, false, err) ? BRIDGE_DONE : BRIDGE_RETRY;
 }
 
@@ -63,6 +76,9 @@ enum bridge_end bridge_write_parked(struct bridge *bridge, struct err *err)
             return BRIDGE_DONE;
         if (*bridge->stop)
             return BRIDGE_STOPPED;
+        /* The slot sends it again; who stayed would keep a Postgres that is shut down from ending. */
+        if (bridge->replication)
+            return BRIDGE_RETRY;
         if (!has_failed)
             log_err(LOG_WARN, "cannot write weir.parked; retrying", err);
         bridge_wait(bridge, FEEDBACK_INTERVAL_MS);

@@ -221,7 +221,10 @@ static enum bridge_end check_catalog(struct bridge *bridge, struct err *err)
         err_set(err, "%s", "");
     }
     if (err->message[0] && strcmp(bridge->catalog_complaint, err->message) != 0)
-        log_err(LOG_WARN, "a published table cannot be followed: it shows no rows to anybody", err);
+        log_err(LOG_WARN,
+                catalog ? "a published table cannot be followed: it shows no rows to anybody"
+                        : "cannot look whether the published tables have changed",
+                err);
     memcpy(bridge->catalog_complaint, err->message, sizeof bridge->catalog_complaint);
     if (!catalog)
         return BRIDGE_DONE;

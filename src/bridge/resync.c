@@ -274,6 +274,17 @@ static enum bridge_end put_off(struct bridge *bridge, struct err *err)
     return BRIDGE_DONE;
 }
 
+/* A bridge that was paused may have lost its place to another, and what looks like a slot that was lost
+ * is that one's. */
+static enum bridge_end check_is_ours(struct bridge *bridge, struct err *err)
+{
+    struct progress ignored;
+    if (!bridge->needs_slot)
+        return BRIDGE_DONE;
+    return bridge_end_of(publisher_look(bridge->publisher, (struct progress){bridge->replica_lsn, 0},
+                                        &ignored, err));
+}
+
 static enum bridge_end run(struct resync *resync, struct err *err)
 {
     struct bridge *bridge = resync->bridge;
@@ -282,6 +293,8 @@ static enum bridge_end run(struct resync *resync, struct err *err)
         end = bridge_send_outgoing(bridge, err);
     if (end == BRIDGE_DONE)
         end = bridge_checkpoint(bridge, bridge->applied_lsn, err);
+    if (end == BRIDGE_DONE)
+        end = check_is_ours(bridge, err);
     if (end == BRIDGE_DONE)
         end = take_snapshot(resync, err);
     if (end == BRIDGE_RETRY && resync->is_blocked && !bridge->misfit && !bridge->needs_slot)

@@ -31,8 +31,8 @@ void bridge_end_walsender(struct bridge *bridge)
     buffer_release(&backend);
 }
 
-/* Set: the slot is there and may be dropped. */
-static enum bridge_end may_drop(struct bridge *bridge, struct pg_connection *connection,
+/* Nobody holds it, but perhaps this bridge. Set: it is there. */
+static enum bridge_end look_at_holder(struct bridge *bridge, struct pg_connection *connection,
                                 bool *exists, struct err *err)
 {
     const char *slot = bridge->settings->slot;
@@ -61,13 +61,23 @@ static enum bridge_end may_drop(struct bridge *bridge, struct pg_connection *con
     return end;
 }
 
+enum bridge_end bridge_wait_for_slot(struct bridge *bridge, struct err *err)
+{
+    bool exists;
+    struct pg_connection *connection = rule_table_connection(&bridge->rule_table, err);
+    if (!connection)
+        return BRIDGE_RETRY;
+    bridge_end_walsender(bridge);
+    return look_at_holder(bridge, connection, &exists, err);
+}
+
 enum bridge_end bridge_drop_slot(struct bridge *bridge, struct pg_connection *connection,
                                  struct err *err)
 {
     const char *slot = bridge->settings->slot;
     bool exists;
     bridge_end_walsender(bridge);
-    enum bridge_end end = may_drop(bridge, connection, &exists, err);
+    enum bridge_end end = look_at_holder(bridge, connection, &exists, err);
     if (end != BRIDGE_DONE || !exists)
         return end;
     struct pg_rows *rows =

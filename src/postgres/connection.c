@@ -38,6 +38,13 @@ bool pg_is_broken(const struct pg_connection *connection)
     return PQstatus(connection->conn) != CONNECTION_OK;
 }
 
+bool pg_has_been_closed(struct pg_connection *connection)
+{
+    /* The first call may only take in Postgres's last words. */
+    bool is_open = PQconsumeInput(connection->conn) && PQconsumeInput(connection->conn);
+    return !is_open || pg_is_broken(connection);
+}
+
 const char *pg_sqlstate(const struct pg_connection *connection)
 {
     return connection->sqlstate;

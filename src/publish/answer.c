@@ -67,6 +67,13 @@ static void explain_gap(const struct question *question, const json_t *object, s
                   "sends everything again");
 }
 
+bool answer_say_fenced(const struct question *question, uint64_t epoch, struct err *err)
+{
+    err_set(err, "%s: another bridge has taken producer \"%s\" over (epoch %llu)", question->url,
+            question->producer, (unsigned long long)epoch);
+    return err_hint(err, "one bridge a slot: stop the other one, or leave this one stopped");
+}
+
 static void explain(const struct question *question, long status, const json_t *object,
                     struct slice body, struct err *err)
 {
@@ -77,9 +84,7 @@ static void explain(const struct question *question, long status, const json_t *
         return;
     }
     if (status == 403 && json_is_integer(epoch)) {
-        err_set(err, "%s: another bridge has taken producer \"%s\" over (epoch %lld)",
-                question->url, question->producer, (long long)json_integer_value(epoch));
-        err_hint(err, "one bridge a slot: stop the other one, or leave this one stopped");
+        answer_say_fenced(question, (uint64_t)json_integer_value(epoch), err);
         return;
     }
     err_set(err, "%s answered %ld%s%.*s", question->url, status, reason.len ? ": " : "",

@@ -29,5 +29,8 @@ struct question {
     bool is_claim;
 };
 
+/* Another producer of the name has claimed it, with that epoch. Always false. */
+bool answer_say_fenced(const struct question *question, uint64_t epoch, struct err *err);
+
 enum answer_kind answer_read(const struct question *question, long status, struct slice body,
                              struct answer *answer, struct err *err) WEIR_MUST_CHECK;

@@ -78,7 +78,9 @@ static enum answer_kind send_batch(struct publisher *publisher, struct batch *ba
         if (kind != ANSWER_STORED)
             break;
         stored = reached;
-        publisher_set_stored(publisher, stored);
+        /* The last part is stored when the thread is done with the batch: then it is idle as well. */
+        if (progress_cmp(stored, after) < 0)
+            publisher_set_stored(publisher, stored);
     }
     parts_free(parts);
     return kind;
@@ -123,9 +125,15 @@ static enum publisher_claim look(struct publisher *publisher, struct progress ow
     (void)own;
     struct answer answer;
     enum publisher_claim result = ask(publisher, SLICE_NONE, &answer, err);
-    if (result == PUBLISHER_CLAIMED)
-        *progress = answer.progress;
-    return result;
+    if (result != PUBLISHER_CLAIMED)
+        return result;
+    if (publisher->epoch && answer.epoch > publisher->epoch) {
+        struct question question = {.url = publisher->claim_url, .producer = publisher->producer};
+        answer_say_fenced(&question, answer.epoch, err);
+        return PUBLISHER_REFUSED;
+    }
+    *progress = answer.progress;
+    return PUBLISHER_CLAIMED;
 }
 
 static enum publisher_claim take_over(struct publisher *publisher, struct slice body,

@@ -35,6 +35,10 @@ void pg_close(struct pg_connection *connection); /* NULL is allowed */
 bool pg_is_broken(const struct pg_connection *connection);
 const char *pg_sqlstate(const struct pg_connection *connection);
 
+/* Between two statements: whether the other side has closed the connection meanwhile. Does not block; it
+ * is broken from then on. */
+bool pg_has_been_closed(struct pg_connection *connection);
+
 /* Where it is connected to, as a connection string: host, port and database, without the user. */
 void pg_add_address(const struct pg_connection *connection, struct buffer *out);
 

@@ -47,8 +47,9 @@ enum publisher_claim {
 
 /* Learns the producer's progress without taking its name over, {0,0} when it is new: to find out
  * whether this bridge goes with the server's streams before it ends another one. Otherwise as
- * publisher_claim(). A server that keeps no progress has `own`, or the first there is where the
- * caller has none, once a producer of this name has claimed it. */
+ * publisher_claim(); after it, refused when another bridge has claimed the name since. A server that
+ * keeps no progress has `own`, or the first there is where the caller has none, once a producer of this
+ * name has claimed it. */
 enum publisher_claim publisher_look(struct publisher *publisher, struct progress own,
                                     struct progress *progress, struct err *err) WEIR_MUST_CHECK;
 

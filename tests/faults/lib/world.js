@@ -112,9 +112,27 @@ export class World {
   /** A crash of Postgres, and its recovery. Between two transactions of ours. */
   async crashPostgres() {
     await this.stack.cluster.crash()
+    await this.#startPostgres()
+  }
+
+  /** A shutdown that closes all connections, and a start. Between two transactions of ours. */
+  async restartPostgres() {
+    await this.stack.cluster.shutdown()
+    await this.#startPostgres()
+  }
+
+  async #startPostgres() {
     await this.stack.cluster.restart()
     for (const [owner, key] of [[this.stack, 'db'], [this.oracle, 'db'], [this.traffic, 'db']]) owner[key] = await this.stack.connect()
     this.oracle.db = this.stack.db
+  }
+
+  /** Who has the slot: {pid, is_all_sent}; undefined: nobody. */
+  async walsender() {
+    const { rows } = await this.stack.db.query(
+      `SELECT pid, sent_lsn >= pg_current_wal_lsn() AS is_all_sent, write_lsn, reply_time
+         FROM pg_stat_replication JOIN pg_replication_slots ON active_pid = pid WHERE slot_name = $1`, [this.bridge.slot])
+    return rows[0]
   }
 
   /** Starts what does not run. */
