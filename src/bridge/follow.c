@@ -362,7 +362,8 @@ enum bridge_end bridge_start_replication(struct bridge *bridge, struct err *err)
         if (is_slot_busy)
             bridge_end_walsender(bridge);
         /* A slot that has been lost since it was looked at is found when it is looked at again. */
-        bool can_retry = is_slot_busy || replication_has_no_slot(bridge->replication);
+        bool can_retry = is_slot_busy || replication_has_no_slot(bridge->replication) ||
+                         replication_is_broken(bridge->replication);
         return can_retry ? BRIDGE_RETRY : BRIDGE_FAILED;
     }
     memcpy(bridge->walsender, origin.backend, sizeof bridge->walsender);

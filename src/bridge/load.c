@@ -90,7 +90,8 @@ static enum bridge_end create_slot(struct load *load, struct replication_slot *s
         load->has_slot = true;
         return BRIDGE_DONE;
     }
-    return slot->is_blocked ? BRIDGE_RETRY : BRIDGE_FAILED;
+    bool can_retry = slot->is_blocked || replication_is_broken(bridge->replication);
+    return can_retry ? BRIDGE_RETRY : BRIDGE_FAILED;
 }
 
 static enum bridge_end load_tables(struct load *load, struct err *err)
@@ -148,7 +149,7 @@ static enum bridge_end run(struct load *load, struct err *err)
         return BRIDGE_RETRY;
     end = load_tables(load, err);
     if (end == BRIDGE_DONE && !finish(load, slot.consistent_lsn, err))
-        end = BRIDGE_FAILED;
+        end = pg_is_broken(load->connection) ? BRIDGE_RETRY : BRIDGE_FAILED;
     return end;
 }
 

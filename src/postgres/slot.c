@@ -266,6 +266,11 @@ static void add_start_command(struct buffer *sql, const char *slot, uint64_t sta
         buffer_add_char(sql, ')');
 }
 
+bool replication_is_broken(const struct replication *replication)
+{
+    return PQstatus(replication->conn) != CONNECTION_OK;
+}
+
 bool replication_has_no_slot(const struct replication *replication)
 {
     return replication->has_no_slot;

@@ -58,6 +58,9 @@ struct replication_option {
     const char *value;
 };
 
+/* Whether what failed last was the connection itself. */
+bool replication_is_broken(const struct replication *replication);
+
 /* Whether replication_start() failed as the slot is not there or lost. */
 bool replication_has_no_slot(const struct replication *replication);
 

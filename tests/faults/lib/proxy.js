@@ -11,11 +11,14 @@ function reset(socket) {
 }
 
 export class Proxy {
+  dropped = 0 // idle connections
+  rewrite // (bytes, isFromNear) => what is sent in their place, or undefined
   #pairs = new Set()
   #isSilent = false
   #isRefusing = false
   #chunkBytes = 0 // 0: as fast as it comes
   #idleMs = 0
+  #cutAt // {left, isFromNear}
 
   /** Forwards a free loopback port to targetPort, which may come later. */
   static async start(workspace, targetPort) {
@@ -50,9 +53,17 @@ export class Proxy {
   }
 
   #forward(pair, from, to, data) {
+    if (this.#cutAt && (from === pair.near) === this.#cutAt.isFromNear && --this.#cutAt.left === 0) {
+      this.#cutAt = undefined
+      return void (pair.near.destroy() && pair.far.destroy())
+    }
+    if (this.rewrite) data = this.rewrite(data, from === pair.near)
     if (this.#idleMs > 0) {
       clearTimeout(pair.timer)
-      pair.timer = setTimeout(() => pair.near.destroy() && pair.far.destroy(), this.#idleMs)
+      pair.timer = setTimeout(() => {
+        this.dropped++
+        pair.near.destroy() && pair.far.destroy()
+      }, this.#idleMs)
     }
     if (this.#chunkBytes === 0 || data.length <= this.#chunkBytes) {
       if (!to.write(data)) {
@@ -95,6 +106,16 @@ export class Proxy {
     for (const { near, far } of this.#pairs) near.destroy() && far.destroy()
   }
 
+  /** Cuts a connection in place of forwarding on it the n-th piece from now that comes from the near side, or
+   * from the far one. hasCut: whether it came so far. */
+  cutAtPiece(n, { isFromNear = true } = {}) {
+    this.#cutAt = { left: n, isFromNear }
+  }
+
+  get hasCut() {
+    return this.#cutAt === undefined
+  }
+
   reset() {
     for (const { near, far } of this.#pairs) {
       reset(near)
@@ -128,6 +149,7 @@ export class Proxy {
   }
 
   heal() {
+    this.#cutAt = undefined
     this.slowDown(0)
     this.refuse(false)
     this.dropIdle(0)

@@ -127,10 +127,10 @@ export class World {
     this.oracle.db = this.stack.db
   }
 
-  /** Who has the slot: {pid, is_all_sent}; undefined: nobody. */
+  /** Who has the slot: {pid, is_all_sent, is_all_confirmed, reply_time}; undefined: nobody. */
   async walsender() {
     const { rows } = await this.stack.db.query(
-      `SELECT pid, sent_lsn >= pg_current_wal_lsn() AS is_all_sent, write_lsn, reply_time
+      `SELECT pid, sent_lsn >= pg_current_wal_lsn() AS is_all_sent, flush_lsn >= pg_current_wal_lsn() AS is_all_confirmed, reply_time
          FROM pg_stat_replication JOIN pg_replication_slots ON active_pid = pid WHERE slot_name = $1`, [this.bridge.slot])
     return rows[0]
   }
@@ -176,12 +176,14 @@ export class World {
 /** Runs a scene and says the seed and the logs when it fails. */
 export async function withWorld(name, seed, run, options) {
   const world = await World.create(name, seed, options)
+  let result
   try {
-    return await run(world)
+    result = await run(world)
   } catch (error) {
     error.message += `\n${world.describe()}`
+    await world.close().catch(() => {}) // whatever is wrong there comes of it
     throw error
-  } finally {
-    await world.close()
   }
+  await world.close()
+  return result
 }
