@@ -1,6 +1,7 @@
 // A whole system that things happen to: Postgres, both daemons behind proxies and on disks that forget,
 // random transactions, and the judge of what the streams hold in the end.
 
+import { readFileSync, readdirSync } from 'node:fs'
 import { RULES, SCHEMA, SUBJECTS, TABLES } from '../../e2e/lib/application.js'
 import { Oracle } from '../../e2e/lib/oracle.js'
 import { Random } from '../../e2e/lib/random.js'
@@ -13,6 +14,7 @@ import { Bridge } from '../../e2e/lib/weir.js'
 import { Disk } from './disk.js'
 import { Proxy } from './proxy.js'
 
+const REPORT = /(?:(?:ERROR|WARNING): \w+Sanitizer|runtime error:)[\s\S]{0,4000}/
 const ALL_STREAMS = SUBJECTS.map(userStream)
 const SERVER_ARGS = ['--checkpoint-interval', '300ms']
 const BRIDGE_ARGS = [...(process.env.WEIR_DEBUG ? ['--log-level', 'debug'] : []), '--checkpoint-interval', '300ms', '--catalog-interval', '500ms']
@@ -168,8 +170,20 @@ export class World {
     return `seed: WEIR_SEED=${this.seed}\nhappened:\n${this.happened.join('\n')}\nbridge:\n${this.bridge.log(40)}\nserver:\n${this.server.log(25)}`
   }
 
+  /** A daemon that a sanitizer has ended is started again like any other: what it said is looked for. */
+  #verifyNoReports() {
+    for (const name of readdirSync(this.stack.workspace.dir).filter((name) => name.endsWith('.log'))) {
+      const report = readFileSync(this.stack.workspace.path(name), 'utf8').match(REPORT)
+      if (report) throw new Error(`${name}: ${report[0]}`)
+    }
+  }
+
   async close() {
-    await this.stack.close()
+    try {
+      this.#verifyNoReports()
+    } finally {
+      await this.stack.close()
+    }
   }
 }
 
