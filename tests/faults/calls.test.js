@@ -15,7 +15,7 @@ const SANITIZED = process.env.WEIR_FAULT_PRELOAD_FIRST !== undefined
 console.log(`WEIR_SEED=${seed}`)
 
 const ERRORS = { open: ['EIO', 'EMFILE'], write: ['EIO', 'ENOSPC'], sync: ['EIO'], truncate: ['ENOSPC'], mmap: ['ENOMEM'], unlink: ['EIO'], malloc: ['ENOMEM'] }
-const SAYS = { EIO: /Input\/output error/, EMFILE: /Too many open files/, ENOSPC: /No space left|no room/, ENOMEM: /Cannot allocate memory|check failed/ }
+const SAYS = { EIO: /Input\/output error/, EMFILE: /Too many open files/, ENOSPC: /No space left|no room/, ENOMEM: /Cannot allocate memory|Memory allocation failure|check failed/ }
 
 /** How the daemon took it: 'not reached', 'went on', or how it ended. */
 async function fail(world, name, kind, n, error) {

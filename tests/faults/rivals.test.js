@@ -84,6 +84,8 @@ for (const [folder, copies] of [['of its own', false], ['that is a copy', true]]
         await until('the sleeper to end or to wait', () => !sleeper.isRunning() || IN_USE.test(said()), { deadlineMs: 60_000 })
         await world.stack.settle({ deadlineMs: 120_000 })
         if (sleeper.isRunning()) {
+          // The slot has gone beyond it: it must not take that for a lost slot of its own.
+          assert.ok(copies || step !== 'idle', 'it waits for a slot that is no longer its own')
           ways.waits++
           await sleeper.kill()
         } else {

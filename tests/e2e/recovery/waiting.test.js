@@ -125,6 +125,8 @@ test('a walsender that a dead bridge left behind is ended by the next one, and b
     await stack.settle()
     const holder = async () => (await stack.db.query('SELECT active_pid FROM pg_replication_slots WHERE slot_name = $1', [stack.bridge.slot])).rows[0].active_pid
     const left = await until('the slot to be held', holder)
+    // From then on it has been noted whose it is.
+    await until('the bridge to follow', () => stack.bridge.log().includes('msg=following'))
     await stack.bridge.kill()
     assert.equal(await holder(), left)
     // With another state folder, it is somebody else's.
