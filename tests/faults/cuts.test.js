@@ -15,7 +15,7 @@ console.log(`WEIR_SEED=${seed}`)
 /** Cuts at n = 1, 2, … until the bridge is through without having come to the n-th piece. */
 async function cutEverywhere(world, proxy, isFromNear, restart, most) {
   let cuts = 0
-  for (let n = LONG ? 1 : world.random.between(1, 3); n <= most; n += LONG ? 1 : world.random.between(2, 9)) {
+  for (let n = LONG ? 1 : world.random.between(1, 3); n <= most; n += LONG ? 1 : world.random.between(3, 12)) {
     await world.kill('bridge')
     await restart()
     proxy.cutAtPiece(n, { isFromNear })
