@@ -141,11 +141,11 @@ function diskBytes(daemon) {
   return Number(stdout.split('\t')[0])
 }
 
-// Of a million bytes each; whatever is on the disk beside them may come to 100 MiB.
+// Of a million bytes each; whatever is on the disk beside them, logs above all, may come to 130 MiB.
 for (const [how, headers] of [['are deleted', {}], ['expire', { 'stream-ttl': '5' }]])
   test(`streams that ${how} give their space back`, async (t) => {
     const daemon = await Daemon.make('--checkpoint-interval', '100ms', '--cache-size', '1M')
-    const count = isLong ? 2000 : 200
+    const count = isLong ? 2000 : 250
     const kept = 'x'.repeat(100_000)
     await daemon.put('kept', text, kept)
     await allCheckpointed(daemon)
@@ -163,14 +163,14 @@ for (const [how, headers] of [['are deleted', {}], ['expire', { 'stream-ttl': '5
     while ((await metric(daemon, 'streams')) > 1) await pause()
     let after
     do after = diskBytes(daemon)
-    while (after > before + 100 * MiB)
+    while (after > before + 130 * MiB)
     t.diagnostic(`MiB on the disk: ${[before, full, after].map((bytes) => (bytes / MiB).toFixed()).join(', ')} before, with them, and after`)
     assert.equal(await (await fetch(daemon.stream('kept'))).text(), kept)
     // What is there now takes the holes, and is whole.
-    for (let i = 0; i < count / 4; i++) assert.equal((await daemon.put(`again/${i}`, text, `${i % 10}`.repeat(1e6))).status, 201)
+    for (let i = 0; i < 50; i++) assert.equal((await daemon.put(`again/${i}`, text, `${i % 10}`.repeat(1e6))).status, 201)
     await daemon.stop()
     await daemon.start()
     assert.equal(await (await fetch(daemon.stream('kept'))).text(), kept)
-    for (let i = 0; i < count / 4; i++) assert.equal(await (await fetch(daemon.stream(`again/${i}`))).text(), `${i % 10}`.repeat(1e6))
+    for (let i = 0; i < 50; i++) assert.equal(await (await fetch(daemon.stream(`again/${i}`))).text(), `${i % 10}`.repeat(1e6))
     await daemon.remove()
   })
