@@ -23,16 +23,19 @@ enum { OWN_READERS = 2 }; /* the loop's, and the one here */
 
 struct survey {
     int fd;
-    uint64_t page_bytes, pages, free_pages, snapshot;
+    uint64_t page_bytes, pages, snapshot;
+    uint64_t free_pages; /* that may be punched; those freed last are not among them yet */
 };
 
-static bool read_next(MDB_cursor *cursor, uint64_t *freed_by, struct slice *pages)
+/* The next record of pages that may be punched. */
+static bool read_next(const struct survey *survey, MDB_cursor *cursor, struct slice *pages)
 {
     MDB_val key, value;
     if (mdb_cursor_get(cursor, &key, &value, MDB_NEXT) != 0)
         return false;
     check(key.mv_size == 8 && value.mv_size >= 8);
-    *freed_by = load_u64(key.mv_data);
+    if (load_u64(key.mv_data) >= survey->snapshot)
+        return false;
     *pages = slice_of((const char *)value.mv_data + 8, load_u64(value.mv_data) * 8);
     check(pages->len <= value.mv_size - 8);
     return true;
@@ -40,9 +43,8 @@ static bool read_next(MDB_cursor *cursor, uint64_t *freed_by, struct slice *page
 
 static void count_free(struct survey *survey, MDB_cursor *cursor)
 {
-    uint64_t freed_by;
     struct slice pages;
-    while (read_next(cursor, &freed_by, &pages))
+    while (read_next(survey, cursor, &pages))
         survey->free_pages += pages.len / 8;
 }
 
@@ -92,9 +94,9 @@ static bool punch_record(const struct survey *survey, struct slice pages)
 
 static void punch_all(struct catalog *catalog, const struct survey *survey, MDB_cursor *cursor)
 {
-    uint64_t freed_by, before = slack(survey);
+    uint64_t before = slack(survey);
     struct slice pages;
-    while (read_next(cursor, &freed_by, &pages) && freed_by < survey->snapshot) {
+    while (read_next(survey, cursor, &pages)) {
         if (!punch_record(survey, pages)) {
             log_event(LOG_INFO, "the file system does not take back what the catalog has free",
                       LOG_STR("error", strerror(errno)));
