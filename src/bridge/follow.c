@@ -14,10 +14,12 @@
 enum {
     TICK_MS = 250,
     IDLE_CHECKPOINT_MS = 1000,    /* nothing came for so long: a good moment for a checkpoint */
-    FLUSH_AHEAD_MS = 500,
+    FLUSH_AHEAD_PERCENT = 80, /* of the way to a checkpoint */
+    FLUSH_AHEAD_MS = 1000,    /* and then so often */
     CATALOG_SHARE = 5, /* looking at the catalog takes no more than a fifth of the time */
-    CHECKPOINT_WAL_BYTES = 512 * 1024 * 1024,
 };
+
+static const uint64_t checkpoint_wal_bytes = 512u << 20;
 
 /* Whether the replica is where the streams are. After a crash it is behind, and what leads from the
  * one to the other has been delivered already: no difference may be taken before that is applied. */
@@ -178,27 +180,43 @@ static enum bridge_end handle_message(struct bridge *bridge, struct slice messag
     }
 }
 
+/* Whether what has been applied is so far on its way to a checkpoint. */
+static bool has_come(const struct bridge *bridge, uint64_t now, uint64_t percent)
+{
+    uint64_t idle = now - bridge->last_message_ms;
+    uint64_t dirty = now - bridge->dirty_since_ms;
+    uint64_t wal = bridge->applied_lsn - bridge->replica_lsn;
+    bool is_idle = idle * 100 >= IDLE_CHECKPOINT_MS * percent &&
+                   now - bridge->last_checkpoint_ms >= IDLE_CHECKPOINT_MS;
+    return is_idle || dirty * 100 >= bridge->settings->checkpoint_interval * percent ||
+           wal * 100 >= checkpoint_wal_bytes * percent;
+}
+
+/* Has the disk begin with what the checkpoint will wait for. Not earlier: a page that is changed
+ * again afterwards is written twice, and until the checkpoint most of them are. */
+static void flush_ahead_if_due(struct bridge *bridge, uint64_t now)
+{
+    if (now - bridge->last_flush_ms < FLUSH_AHEAD_MS || !has_come(bridge, now, FLUSH_AHEAD_PERCENT))
+        return;
+    replica_flush_ahead(bridge->replica);
+    bridge->last_flush_ms = now;
+}
+
 /* Makes durable what has been applied; or, where nothing has, lets an idle publication on a busy
  * server go on, so that it does not hold back WAL. */
 static enum bridge_end checkpoint_if_due(struct bridge *bridge, struct err *err)
 {
     uint64_t now = clock_monotonic_ms();
-    uint64_t interval = bridge->settings->checkpoint_interval;
-    uint64_t since_last = now - bridge->last_checkpoint_ms;
     if (bridge->in_transaction)
         return BRIDGE_DONE;
     if (bridge->dirty_since_ms) {
-        bool is_idle = now - bridge->last_message_ms >= IDLE_CHECKPOINT_MS &&
-                       since_last >= IDLE_CHECKPOINT_MS;
-        if (is_idle || now - bridge->dirty_since_ms >= interval ||
-            bridge->applied_lsn - bridge->replica_lsn >= CHECKPOINT_WAL_BYTES)
+        if (has_come(bridge, now, 100))
             return bridge_checkpoint(bridge, bridge->applied_lsn, err);
-        if (now - bridge->last_flush_ms >= FLUSH_AHEAD_MS) {
-            replica_flush_ahead(bridge->replica);
-            bridge->last_flush_ms = now;
-        }
+        flush_ahead_if_due(bridge, now);
         return BRIDGE_DONE;
     }
+    uint64_t interval = bridge->settings->checkpoint_interval;
+    uint64_t since_last = now - bridge->last_checkpoint_ms;
     uint64_t seen = bridge->server_lsn > bridge->applied_lsn ? bridge->server_lsn
                                                              : bridge->applied_lsn;
     if (seen > bridge->replica_lsn && since_last >= interval)
