@@ -11,7 +11,6 @@ import { until } from '../tests/e2e/lib/wait.js'
 import { Workspace } from '../tests/e2e/lib/workspace.js'
 
 const DEADLINE_MS = 1_800_000
-const QUIET_MS = 11_000 // longer than the server waits before it takes its log into the catalog
 const MEMBERS = 10 // of a project, each of whom gets its items' changes
 
 /** Seconds that the threads of a process have been on a processor, to the nanosecond. */
@@ -57,7 +56,7 @@ class CostWorld {
     world.settings = { users: 1000, rows: 10_000, rules: 1, active: 0, ...settings }
     world.stack = await Stack.create(`bench-cost-${name}`, {
       schema: SCHEMA(world.settings), tables: ['users', 'members', 'items'], rules: rulesOf(world.settings),
-      cluster, database: `cost_${name}`, slot: name, bridgeArgs: ['--catalog-interval', '600s', '--replica-limit', '64G'],
+      cluster, database: `cost_${name}`, slot: name, serverArgs: ['--checkpoint-interval', `${world.settings.checkpoint}s`], bridgeArgs: ['--catalog-interval', '600s', '--replica-limit', '64G'],
     })
     world.stack.bridge.start()
     await world.stack.settle({ deadlineMs: DEADLINE_MS })
@@ -83,6 +82,7 @@ class CostWorld {
   /** Microseconds a change, of a turn among the first rows: of the bridge until its changes are with the readers and
    * until they are durable, on the clock until they are with the readers; and with `finish`, later, of the server. */
   async measure(among, changes, round) {
+    const { settings } = this
     const { bridge, server, db } = this.stack
     const [bridgePid, serverPid] = [bridge.child.pid, server.child.pid]
     process.kill(bridgePid, 'SIGSTOP')
@@ -101,7 +101,7 @@ class CostWorld {
     const durable = processorSeconds(bridgePid)
     const per = (seconds) => (seconds * 1e6) / changes
     const finish = async () => {
-      await until('the streams to be in the catalog', () => this.#quietMs() >= QUIET_MS, { deadlineMs: DEADLINE_MS })
+      await until('the streams to be in the catalog', () => this.#quietMs() >= settings.checkpoint * 1000 + 1000, { deadlineMs: DEADLINE_MS })
       return per(processorSeconds(serverPid) - before.server)
     }
     return { finish, published: per(published - before.bridge), durable: per(durable - before.bridge), clock: per(clock - before.clock) }

@@ -48,10 +48,10 @@ const QUICK_SERVER = {
   idle: { readers: 100 },
 }
 
-/** changes: of a turn; the sizes of users, rows, rules and of those who see everything; userRows: the rows of all worlds of users;
+/** checkpoint: seconds between two of the server; changes: of a turn; the sizes of users, rows, rules and of those who see everything; userRows: the rows of all worlds of users;
  * same: how many rows the turns go to that are alike in all worlds, a transaction's hundred at least. */
-function costPlan({ rounds, warmUps = 1, changes, users, rows, rules, active, userRows, same }) {
-  const group = (name, sizes, settings, turns) => ({ name, turns, worlds: sizes.map((size) => ({ name: `${name}_${size}`, settings: settings(size), size })) })
+function costPlan({ rounds, warmUps = 1, checkpoint, changes, users, rows, rules, active, userRows, same }) {
+  const group = (name, sizes, settings, turns) => ({ name, turns, worlds: sizes.map((size) => ({ name: `${name}_${size}`, settings: { checkpoint, ...settings(size) }, size })) })
   const all = { name: 'all', changes }
   const most = Math.max(...active)
   return {
@@ -64,8 +64,8 @@ function costPlan({ rounds, warmUps = 1, changes, users, rows, rules, active, us
     ],
   }
 }
-const FULL_COST = costPlan({ rounds: 3, changes: 50_000, users: [1000, 30_000, 1_000_000], rows: [1000, 30_000, 1_000_000], rules: [10, 100, 1000], active: [100, 1000, 10_000], userRows: 100_000, same: 100 })
-const QUICK_COST = costPlan({ rounds: 1, warmUps: 0, changes: 200, users: [20, 200], rows: [100, 200], rules: [2, 20], active: [10, 100], userRows: 200, same: 100 })
+const FULL_COST = costPlan({ rounds: 3, checkpoint: 10, changes: 50_000, users: [1000, 30_000, 1_000_000], rows: [1000, 30_000, 1_000_000], rules: [10, 100, 1000], active: [100, 1000, 10_000], userRows: 100_000, same: 100 })
+const QUICK_COST = costPlan({ rounds: 1, warmUps: 0, checkpoint: 1, changes: 200, users: [20, 200], rows: [100, 200], rules: [2, 20], active: [10, 100], userRows: 200, same: 100 })
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
