@@ -1,0 +1,47 @@
+/* What the parts of catalog_load() share: the tables, then their columns, keys and types. */
+#pragma once
+
+#include "catalog.h"
+
+#include <stdlib.h>
+
+struct loading {
+    struct catalog *catalog;
+    struct pg_connection *connection;
+    const char *publication;
+    enum catalog_strictness strictness;
+    struct arena *arena;
+    uint8_t published;
+    const char **keys; /* pg_index.indkey of each relation */
+    struct value_type *types;
+    size_t type_count;
+};
+
+static inline uint32_t oid_at(const struct pg_rows *rows, size_t row, size_t column)
+{
+    return (uint32_t)strtoul(pg_rows_str(rows, row, column), NULL, 10);
+}
+
+static inline bool bool_at(const struct pg_rows *rows, size_t row, size_t column)
+{
+    return pg_rows_str(rows, row, column)[0] == 't';
+}
+
+static inline struct slice copy_at(struct arena *arena, const struct pg_rows *rows, size_t row,
+                            size_t column)
+{
+    return arena_copy(arena, pg_rows_slice(rows, row, column));
+}
+
+/* As a parameter of type oid[]; in the arena. */
+const char *oid_array(struct arena *arena, const uint32_t *oids, size_t count);
+
+/* The published tables that can be followed, and complaints about the others. */
+bool load_tables(struct loading *loading, struct err *err) WEIR_MUST_CHECK;
+
+/* The types of all columns, the fourth of each row, with all they are made of. */
+bool load_types(struct loading *loading, const struct pg_rows *columns,
+                struct err *err) WEIR_MUST_CHECK;
+
+/* One of those that are loaded, or NULL. */
+struct value_type *find_type(const struct loading *loading, uint32_t oid);
