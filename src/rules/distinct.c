@@ -6,6 +6,8 @@
 #include "array.h"
 #include "slots.h"
 
+#include "weir/base/check.h"
+
 /* Columns of the rows of `slots`, each once. */
 struct column_list {
     struct arena *arena;
@@ -38,6 +40,7 @@ static void add_columns(struct column_list *list, const struct operand *operand)
 
 static void add_key(struct column_list *list, const struct source *source)
 {
+    check(source->relation->key_count > 0);
     for (size_t i = 0; i < source->relation->key_count; i++) {
         struct operand *column = arena_calloc(list->arena, 1, sizeof *column);
         column->kind = OPERAND_COLUMN;

@@ -4,8 +4,6 @@
 #include "distinct.h"
 #include "slots.h"
 
-#include "weir/base/check.h"
-
 /* One plan being built. */
 struct planner {
     struct plan_context *context;

@@ -2,7 +2,7 @@
 
 #include "weir/base/hash.h"
 
-enum { FIRST_BUCKETS = 64, SEEN_BYTES_MAX = 16 << 20 };
+enum { FIRST_BUCKETS = 64, SEEN_BYTES_MAX = 16 << 20, SEEN_BYTES_KEPT = 1 << 20 };
 
 struct seen_entry {
     struct seen_entry *next;
@@ -27,7 +27,10 @@ static void grow(struct seen *seen)
 
 void seen_clear(struct seen *seen)
 {
-    arena_clear(&seen->arena);
+    if (seen->arena.total > SEEN_BYTES_KEPT)
+        arena_release(&seen->arena);
+    else
+        arena_clear(&seen->arena);
     seen->buckets = NULL;
     seen->bucket_count = seen->count = 0;
 }

@@ -73,7 +73,7 @@ static bool ask_pairs_of_each(struct world *world, const struct table *table,
 /* Whether Postgres may answer wrongly when it evaluates the audience for several rows in one
  * statement (15.18): a sub-select that it keeps as a hash table, and tests in a join and once more
  * in the scan below, is made anew for the next row in only one of the two places. That takes an
- * audience that is not merged with the statement around it.
+ * audience, or a part of one, that is not merged with the statement around it.
  *
  *   CREATE TABLE o AS SELECT 1 AS id, false AS b UNION ALL SELECT 2, true;
  *   CREATE TABLE v AS SELECT 7 AS x; CREATE TABLE w AS SELECT 1 AS y;
@@ -83,7 +83,8 @@ static bool ask_pairs_of_each(struct world *world, const struct table *table,
 static bool is_asked_by_row(struct slice audience)
 {
     bool is_apart = memmem(audience.data, audience.len, " UNION ", 7) ||
-                    memmem(audience.data, audience.len, "DISTINCT ", 9);
+                    memmem(audience.data, audience.len, "DISTINCT ", 9) ||
+                    memmem(audience.data, audience.len, "EXISTS (", 8);
     return is_apart && (memmem(audience.data, audience.len, " IN (SELECT", 11) ||
                         memmem(audience.data, audience.len, " ANY (SELECT", 12));
 }

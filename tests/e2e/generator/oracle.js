@@ -200,7 +200,7 @@ export class LiveOracle {
 
 /** Whether Postgres may answer wrongly for several rows in one statement: tests/rules/oracle.c. */
 function isAskedByRow(audience) {
-  return /\bUNION\b|\bDISTINCT\b/.test(audience) && /\b(IN|ANY) \(SELECT/.test(audience)
+  return /\bUNION\b|\bDISTINCT\b|\bEXISTS\b/.test(audience) && /\b(IN|ANY) \(SELECT/.test(audience)
 }
 
 function isSameRule(a, b) {
