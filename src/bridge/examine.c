@@ -1,4 +1,5 @@
-/* The bridge's own checks, for weir doctor: everything up to where a start would change something.
+/* The bridge's own checks, for weir doctor: everything up to where a start would change something that
+ * stays.
  *
  * Rules are compiled as the bridge compiles them, in a replica of nothing but the rule table, so that
  * what is refused is known before anything is started. */
@@ -58,8 +59,8 @@ static void examine_tables(const struct examination *examination, const struct c
     for (size_t i = 0; i < catalog->relations.count; i++)
         own += slice_eq_str(catalog->relations.relations[i]->schema, "weir");
     if (!errors)
-        fine(examination, "tables", "%zu tables of the application can be followed",
-             catalog->relations.count - own);
+        fine(examination, "tables", "%zu table%s of the application can be followed",
+             catalog->relations.count - own, catalog->relations.count - own == 1 ? "" : "s");
 }
 
 /* ---- Rules ---- */
@@ -98,7 +99,8 @@ static void examine_rules(struct examination *examination, const struct ruleset 
         found(examination, "rules", FINDING_ERROR, &err);
     }
     if (!refused)
-        fine(examination, "rules", "%zu rules can be followed", ruleset_rule_count(rules) - first);
+        fine(examination, "rules", "%zu rule%s can be followed", ruleset_rule_count(rules) - first,
+             ruleset_rule_count(rules) - first == 1 ? "" : "s");
     arena_release(&arena);
 }
 

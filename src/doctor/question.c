@@ -37,7 +37,7 @@ const struct question questions_of_server[] = {
      "       || ' main # to 15 or later'"
      "  WHERE current_setting('server_version_num')::int < 150000"},
     {"role", "the role may replicate",
-     "SELECT 'error', format('role %I has not the attribute REPLICATION', rolname),"
+     "SELECT 'error', format('role %I lacks the attribute REPLICATION', rolname),"
      "       format('ALTER ROLE %I REPLICATION;', rolname)"
      "  FROM pg_roles WHERE rolname = current_user AND NOT rolreplication AND NOT rolsuper"},
     {"wal_level", "wal_level is logical",

@@ -48,8 +48,8 @@ test('the role of docs/operations.md passes, with a table and a rule', async () 
     INSERT INTO weir.rules (name, relation, audience) VALUES ('own', 'todos', 'SELECT todos.owner_id')`)
   const { code, findings } = await one.doctor('--state', workspace.path('new-state'))
   assert.equal(code, 0, JSON.stringify(findings))
-  assert.ok(findings.some(({ message }) => /^1 tables of the application/.test(message)))
-  assert.ok(findings.some(({ message }) => /^1 rules can be followed/.test(message)))
+  assert.ok(findings.some(({ message }) => /^1 table of the application/.test(message)))
+  assert.ok(findings.some(({ message }) => /^1 rule can be followed/.test(message)))
   const { output } = await runWeir(['doctor', '--db', one.conninfo])
   assert.match(output, /^ok {6} connected to PostgreSQL/)
   assert.match(output, /\n0 errors, 0 warnings\n$/)
@@ -188,7 +188,7 @@ test('rules that cannot be followed', async () => {
 test('the attribute REPLICATION', async () => {
   const one = await patient()
   await one.db.query('ALTER ROLE weir_bridge NOREPLICATION')
-  await one.provoke(/^role weir_bridge has not the attribute REPLICATION$/)
+  await one.provoke(/^role weir_bridge lacks the attribute REPLICATION$/)
 })
 
 test("slots: of another plugin, another database, given up, full of WAL, without a limit", async () => {

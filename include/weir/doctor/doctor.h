@@ -1,6 +1,7 @@
 /* weir doctor: everything that would stop the bridge or endangers it, found before it is started.
  *
- * Nothing is changed, but for a temporary replication slot that is gone with its connection. What a
+ * Nothing is changed, but for a temporary replication slot that is gone with its connection, and a stream
+ * that is made and deleted on a server of the standard dialect. What a
  * connection to Postgres may not do is found for the role that connects: give it the bridge's own
  * connection string. */
 #pragma once
