@@ -134,8 +134,9 @@ export class Plot {
     return s('g', { class: 'plot-grid' }, parts)
   }
 
-  /** A line with gaps where there is no figure, over a faint area. */
+  /** A line with gaps where there is no figure, over a faint area; a figure between two gaps is a dot. */
   #line(time, line, kind, bottom) {
+    let dots = ''
     let path = ''
     let area = ''
     let start = null
@@ -150,12 +151,12 @@ export class Plot {
         path += `L${point(i)}`
         area += `L${point(i)}`
       } else if (start !== null) {
-        if (start === i - 1) path += 'h0.1'
+        if (start === i - 1) dots += `M${point(start)}h0.01`
         area += `L${this.x(time[i - 1]).toFixed(1)} ${bottom}Z`
         start = null
       }
     }
-    return s('g', { class: `plot-line ${kind}` }, s('path', { class: 'area', d: area }), s('path', { class: 'line', d: path }))
+    return s('g', { class: `plot-line ${kind}` }, s('path', { class: 'area', d: area }), s('path', { class: 'line', d: path }), dots && s('path', { class: 'dots', d: dots }))
   }
 
   #drawPointer() {
