@@ -156,7 +156,7 @@ export class Plot {
         start = null
       }
     }
-    return s('g', { class: `plot-line ${kind}` }, s('path', { class: 'area', d: area }), s('path', { class: 'line', d: path }), dots && s('path', { class: 'dots', d: dots }))
+    return s('g', { class: `plot-line ${kind}` }, s('path', { class: 'area', d: area }), s('path', { class: 'line', d: path }), dots ? s('path', { class: 'dots', d: dots }) : null)
   }
 
   #drawPointer() {
