@@ -11,32 +11,35 @@ import { templatesOfC, templatesOfSql } from './templates.js'
 const source = (path) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8')
 
 const SQL = ['src/doctor/question.c', 'include/weir/postgres/replication.h']
-const C = ['doctor/doctor.c', 'bridge/examine.c', 'bridge/catalog.c', 'bridge/checks.c', 'postgres/slot.c', 'postgres/session.c', 'publish/answer.c', 'publish/publisher.c',
-  'publish/standard_trial.c', 'replica/replica.c', 'base/file.c'].map((path) => `src/${path}`)
+const C = [['doctor', /./], ['bridge', /^(examine|checks|catalog\w*)\./], ['postgres', /^(slot|session)\./], ['publish', /^(answer|publisher|standard_trial)\./], ['replica', /^replica\./], ['base', /^file\./]]
+  .flatMap(([folder, names]) => readdirSync(new URL(`../../src/${folder}/`, import.meta.url)).filter((name) => name.endsWith('.c') && names.test(name)).map((name) => `src/${folder}/${name}`))
 
 /** Messages in those files to which doctor does not come, each with the reason. */
 const ELSEWHERE = {
   // The bridge's, once it runs.
-  '%s, and a server of the standard dialect cannot be compared with': 'the bridge decides so when it starts',
+  '…, and a server of the standard dialect cannot be compared with': 'the bridge decides so when it starts',
   'behind the address of Postgres there is another server than a moment ago': 'the bridge, between two connections',
-  'table %.*s.%.*s has changed while it was looked at': 'within two queries of one snapshot',
-  'replication slot "%s" is in use%s%s': 'of the bridge’s slot; doctor’s own is temporary and nobody else’s',
-  'replication slot "%s" is lost: Postgres has removed WAL that it needed': 'of the bridge’s slot; question "slot" says it',
+  'table ….… has changed while it was looked at': 'within two queries of one snapshot',
+  'replication slot "…" is in use……': 'of the bridge’s slot; doctor’s own is temporary and nobody else’s',
+  'replication slot "…" is lost: Postgres has removed WAL that it needed': 'of the bridge’s slot; question "slot" says it',
   'CREATE_REPLICATION_SLOT: unexpected answer': 'no Postgres answers so',
-  '%s: the stream server has producer "%s" at %s, but this batch begins at %s (step %llu)': 'the answer to a batch',
-  '%s: another bridge has taken producer "%s" over (epoch %lld)': 'the answer to a batch',
-  'cannot sync the folder %s': 'when files are written',
+  '…: the stream server has producer "…" at …, but this batch begins at … (step …)': 'the answer to a batch',
+  '…: another bridge has taken producer "…" over (epoch …)': 'the answer to a batch',
+  'cannot sync the folder …': 'when files are written',
   // The state folder is opened where replica.mdb is there already.
-  'cannot create the state folder %s': 'doctor opens one that is there',
-  'the state folder %s is in use by another bridge': 'a bridge is running, which is no fault',
-  'replica %s: the index definitions are damaged': 'bytes that LMDB takes for good and are not ours: tests/faults/damage',
+  'cannot create the state folder …': 'doctor opens one that is there',
+  'the state folder … is in use by another bridge': 'a bridge is running, which is no fault',
+  'replica …: the index definitions are damaged': 'bytes that LMDB takes for good and are not ours: tests/faults/damage',
+  'the replica\'s catalog is damaged': 'likewise; the bridge reads it when it starts',
 }
 
-const pattern = (template) => new RegExp(`^${template.split(/%(?:\.\*|l+|z)?[a-zA-Z]/).map((text) => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('.*')}`, 's')
-/** Of "%s: %s" nothing can be said. */
-const saysSomething = (template) => template.replace(/%(?:\.\*|l+|z)?[a-zA-Z]/g, '').replace(/[^a-z]/gi, '').length >= 8
+const FORMAT = /%(?:\.\*|l+|z)?[a-zA-Z]/g
+const pattern = (template) => new RegExp(`^${template.split('…').map((text) => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('.*')}`, 's')
+/** Of "…: …" nothing can be said. */
+const saysSomething = (template) => template.replace(/[^a-z]/gi, '').length >= 8
 
-const templates = [...new Set([...SQL.flatMap((path) => templatesOfSql(source(path))), ...C.flatMap((path) => templatesOfC(source(path)))])].filter(saysSomething)
+const found = [...SQL.flatMap((path) => templatesOfSql(source(path))), ...C.flatMap((path) => templatesOfC(source(path)))]
+const templates = [...new Set(found.map((template) => template.replace(FORMAT, '…')))].filter(saysSomething)
 let provoked = []
 let impossible = {}
 
