@@ -12,6 +12,9 @@ const LONG = process.env.WEIR_LONG === '1'
 const seed = seedFromEnvironment()
 console.log(`WEIR_SEED=${seed}`)
 
+/** What a bridge says to Postgres on the way from nothing to following. */
+const STATEMENTS = ['CREATE_REPLICATION_SLOT', 'SET TRANSACTION SNAPSHOT', 'COPY (', 'START_REPLICATION']
+
 /** Cuts at n = 1, 2, … until the bridge is through without having come to the n-th piece. */
 async function cutEverywhere(world, proxy, isFromNear, restart, most) {
   let cuts = 0
@@ -48,6 +51,24 @@ for (const name of ['postgres', 'server']) {
     })
   }
 }
+
+test('a connection is cut at each statement of a load', async () => {
+  await withWorld('cuts-statements', seed, async (world) => {
+    world.stack.isKilling = false
+    await world.begin()
+    for (const statement of STATEMENTS) {
+      await world.kill('bridge')
+      await forget(world)
+      world.proxies.postgres.cutAtText(statement)
+      await world.start('bridge')
+      await world.traffic.transaction()
+      await until(`the cut at ${statement}`, () => world.proxies.postgres.hasCut)
+      await world.stack.settle({ deadlineMs: 120_000 })
+      assert.ok(world.bridge.isRunning(), `${statement}: the bridge has ended`)
+    }
+    await world.verifyEnds()
+  }, { traffic: { truncate: false } })
+})
 
 async function forget(world) {
   world.disks.bridge.lose()

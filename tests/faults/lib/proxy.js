@@ -18,7 +18,7 @@ export class Proxy {
   #isRefusing = false
   #chunkBytes = 0 // 0: as fast as it comes
   #idleMs = 0
-  #cutAt // {left, isFromNear}
+  #cutAt // {isHere(data), isFromNear}
 
   /** Forwards a free loopback port to targetPort, which may come later. */
   static async start(workspace, targetPort) {
@@ -53,7 +53,7 @@ export class Proxy {
   }
 
   #forward(pair, from, to, data) {
-    if (this.#cutAt && (from === pair.near) === this.#cutAt.isFromNear && --this.#cutAt.left === 0) {
+    if (this.#cutAt && (from === pair.near) === this.#cutAt.isFromNear && this.#cutAt.isHere(data)) {
       this.#cutAt = undefined
       return void (pair.near.destroy() && pair.far.destroy())
     }
@@ -109,7 +109,13 @@ export class Proxy {
   /** Cuts a connection in place of forwarding on it the n-th piece from now that comes from the near side, or
    * from the far one. hasCut: whether it came so far. */
   cutAtPiece(n, { isFromNear = true } = {}) {
-    this.#cutAt = { left: n, isFromNear }
+    let left = n
+    this.#cutAt = { isHere: () => --left === 0, isFromNear }
+  }
+
+  /** The same for the first piece from the near side that holds the text. */
+  cutAtText(text) {
+    this.#cutAt = { isHere: (data) => data.includes(text), isFromNear: true }
   }
 
   get hasCut() {
