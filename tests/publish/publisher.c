@@ -186,6 +186,19 @@ Test(publisher, ends_when_another_bridge_has_taken_over)
     pair_free(&pair);
 }
 
+Test(publisher, a_look_finds_that_another_bridge_has_taken_over)
+{
+    struct pair pair = PAIR(CLAIMED, CLAIMED, {200, "{\"epoch\":4,\"lsn\":\"0/30\",\"step\":0}"});
+    struct progress own = {0x10, 0}, progress;
+    struct err err;
+    claim(&pair);
+    cr_assert_eq(publisher_look(pair.publisher, own, &progress, &err), PUBLISHER_CLAIMED);
+    cr_assert_eq(publisher_look(pair.publisher, own, &progress, &err), PUBLISHER_REFUSED);
+    EXPECT_PART(err.message, "another bridge has taken producer \"weir\" over (epoch 4)");
+    cr_assert_eq(progress.lsn, 0x10, "what the other one has stored is not taken over");
+    pair_free(&pair);
+}
+
 Test(publisher, a_gap_names_both_places)
 {
     struct pair pair = PAIR(CLAIMED, {409, "{\"error\":\"gap\",\"lsn\":\"1/AB\",\"step\":0}"});
