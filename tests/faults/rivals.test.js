@@ -16,7 +16,7 @@ const LONG = process.env.WEIR_LONG === '1'
 const seed = seedFromEnvironment()
 console.log(`WEIR_SEED=${seed}`)
 
-const IN_USE = /slot "?weir"? is in use by the process with pid \d+/
+const IN_USE = /slot (?:\\")?weir(?:\\")? is in use by the process with pid \d+/
 /** idle: between two transactions, with nothing on its way. */
 const STEPS = ['idle', 'transaction.end', 'publish.send', 'publish.answered', 'transaction.applied', 'replica.commit', 'replica.committed', 'slot.confirm', 'slot.confirmed']
 
