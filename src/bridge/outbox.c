@@ -80,6 +80,7 @@ static void settle_latest(struct outbox *outbox)
         put_reference(outbox, buffer_slice(&latest->path), latest->number);
     }
     latest->state = LATEST_SETTLED;
+    buffer_clear(&latest->bytes);
 }
 
 static void spool_event(void *context, struct slice event)

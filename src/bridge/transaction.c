@@ -339,10 +339,11 @@ static bool is_published(const struct relation *relation, enum change_kind kind)
 static bool put(struct transaction *transaction, struct change_entry *entry, struct row row,
                 struct err *err)
 {
-    if (change_set_put(&transaction->changes, entry, row, err))
-        return true;
-    transaction->misfit = NULL;
-    return false;
+    bool ok = change_set_put(&transaction->changes, entry, row, err);
+    buffer_clear(&transaction->record); /* it has been copied, and may be large */
+    if (!ok)
+        transaction->misfit = NULL;
+    return ok;
 }
 
 static bool add_insert(struct transaction *transaction, const struct relation *relation,
