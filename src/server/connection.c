@@ -38,15 +38,18 @@ static struct connection *connection_new(struct server *server, struct MHD_Conne
     return connection;
 }
 
-void connection_notify(void *server, struct MHD_Connection *handle, void **context,
+void connection_notify(void *context, struct MHD_Connection *handle, void **own,
                        enum MHD_ConnectionNotificationCode code)
 {
-    struct connection *connection = *context;
+    struct server *server = context;
+    struct connection *connection = *own;
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-        *context = connection_new(server, handle);
+        *own = connection_new(server, handle);
+        server->open_connections++;
         return;
     }
-    *context = NULL;
+    *own = NULL;
+    server->open_connections--;
     timer_clear(&connection->patience);
     free(connection);
 }

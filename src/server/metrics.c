@@ -66,9 +66,7 @@ static void add_server_metrics(struct buffer *out, const struct server *server)
     for (int group = 2; group < 6; group++)
         buffer_printf(out, "weir_responses_total{class=\"%dxx\"} %" PRIu64 "\n", group,
                       c->requests_by_class[group]);
-    const union MHD_DaemonInfo *info =
-        MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
-    add_metric(out, "connections", "gauge", "open connections", info->num_connections);
+    add_metric(out, "connections", "gauge", "open connections", server->open_connections);
     add_metric(out, "connections_cut_total", "counter", "connections cut because they were slow",
                c->connections_cut);
     add_metric(out, "live_readers", "gauge", "waiting long-polls and SSE readers", c->live_readers);

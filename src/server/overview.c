@@ -16,15 +16,13 @@ static void add_server(struct buffer *out, const struct server *server)
 {
     const struct server_counters *c = &server->counters;
     struct store_counters store = store_counters(server->store);
-    const union MHD_DaemonInfo *info =
-        MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
     buffer_printf(out,
                   "\"server\":{\"version\":\"" WEIR_VERSION "\",\"started_ms\":%" PRId64
-                  ",\"connections\":%u,\"readers\":%" PRIu64 ",\"requests\":%" PRIu64
+                  ",\"connections\":%zu,\"readers\":%" PRIu64 ",\"requests\":%" PRIu64
                   ",\"appends\":%" PRIu64 ",\"messages\":%" PRIu64 ",\"commits\":%" PRIu64
                   ",\"commit_us\":%" PRIu64 ",\"log_bytes\":%" PRIu64
                   ",\"streams_in_memory\":%" PRIu64 ",\"disk_full\":%s}",
-                  server->started_ms, info->num_connections, c->live_readers, c->requests,
+                  server->started_ms, server->open_connections, c->live_readers, c->requests,
                   store.appends, store.messages, store.commits, store.commit_us, store.log_bytes,
                   store.streams_loaded, store.is_full ? "true" : "false");
 }
