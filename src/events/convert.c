@@ -2,6 +2,8 @@
 
 #include "convert_json.h"
 
+#include <ctype.h>
+
 /* From Postgres's pg_type.dat; they never change. */
 enum { OID_INT2VECTOR = 22, OID_OIDVECTOR = 30, OID_JSON = 114 };
 
@@ -18,24 +20,39 @@ static bool is_digit(char c)
 
 static bool is_number(struct slice text)
 {
-    return text.len && (is_digit(text.data[0]) || (text.data[0] == '-' && text.len > 1 &&
-                                                   is_digit(text.data[1])));
+    return text.len && (is_digit(text.data[0]) || text.data[0] == '-') && json_is_valid(text);
 }
 
-/* NaN and the infinities are strings in JSON. */
-static void add_number_or_string(struct buffer *out, struct slice text)
+/* NaN and the infinities are strings in JSON. Anything else is a value from before or after the column
+ * got another type: it must not be taken for one of this. */
+static bool add_number(struct buffer *out, const struct value_type *type, struct slice text,
+                       struct err *err)
 {
     if (is_number(text))
         convert_number(out, text);
-    else
+    else if (slice_eq_str(text, "NaN") || slice_eq_str(text, "Infinity") ||
+             slice_eq_str(text, "-Infinity"))
         json_add_string(out, text);
+    else
+        return malformed(type, err);
+    return true;
+}
+
+/* Nothing that a JSON string writes in another way. */
+static bool is_plain(struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.data[i] < ' ' || text.data[i] == '"' || text.data[i] == '\\')
+            return false;
+    }
+    return true;
 }
 
 /* `2026-01-02 03:04:05.6+00 BC` to `2026-01-02T03:04:05.6+00:00 BC`. */
 static void add_timestamp(struct buffer *out, struct slice text, bool has_zone)
 {
     const char *space = text.len ? memchr(text.data, ' ', text.len) : NULL;
-    if (!space || !is_digit(text.data[0])) {
+    if (!space || !is_digit(text.data[0]) || !is_plain(text)) {
         json_add_string(out, text);
         return;
     }
@@ -56,21 +73,27 @@ static void add_timestamp(struct buffer *out, struct slice text, bool has_zone)
 }
 
 /* int2vector and oidvector, arrays to to_jsonb(): `1 2 3`. oids are strings there. */
-static void convert_vector(struct buffer *out, struct slice text, bool has_oids)
+static bool convert_vector(struct buffer *out, const struct value_type *type, struct slice text,
+                           struct err *err)
 {
+    bool has_oids = type->base_oid == OID_OIDVECTOR;
     char separator = '[';
     for (size_t i = 0; i < text.len;) {
         const char *space = memchr(text.data + i, ' ', text.len - i);
         size_t end = space ? (size_t)(space - text.data) : text.len;
+        struct slice number = slice_of(text.data + i, end - i);
+        if (!is_number(number))
+            return malformed(type, err);
         buffer_add_char(out, separator);
         if (has_oids)
-            json_add_string(out, slice_of(text.data + i, end - i));
+            json_add_string(out, number);
         else
-            buffer_add(out, text.data + i, end - i);
+            buffer_add_slice(out, number);
         separator = ',';
         i = end + 1;
     }
     buffer_add_str(out, separator == '[' ? "[]" : "]");
+    return true;
 }
 
 /* Array text: {1,NULL,"a b"}, nested, perhaps with bounds in front: [0:1]={1,2}. */
@@ -255,13 +278,14 @@ bool convert_text(struct buffer *out, const struct value_type *type, struct slic
     case VALUE_INTEGER:
     case VALUE_NUMERIC:
     case VALUE_FLOAT:
-        add_number_or_string(out, text);
-        return true;
+        return add_number(out, type, text, err);
     case VALUE_TIMESTAMP:
     case VALUE_TIMESTAMPTZ:
         add_timestamp(out, text, type->kind == VALUE_TIMESTAMPTZ);
         return true;
     case VALUE_JSON:
+        if (!json_is_valid(text))
+            return malformed(type, err);
         if (type->base_oid == OID_JSON)
             convert_json(out, text);
         else
@@ -275,11 +299,24 @@ bool convert_text(struct buffer *out, const struct value_type *type, struct slic
         return ask_cast(out, type, text, casts, err);
     default:
         if (type->base_oid == OID_INT2VECTOR || type->base_oid == OID_OIDVECTOR)
-            convert_vector(out, text, type->base_oid == OID_OIDVECTOR);
-        else
-            json_add_string(out, text);
+            return convert_vector(out, type, text, err);
+        json_add_string(out, text);
         return true;
     }
+}
+
+/* wal2json gives the hexadecimal digits alone. */
+static bool add_bytea(struct buffer *out, const struct value_type *type, struct slice digits,
+                      struct err *err)
+{
+    for (size_t i = 0; i < digits.len; i++) {
+        if (!isxdigit((unsigned char)digits.data[i]))
+            return malformed(type, err);
+    }
+    buffer_add_str(out, "\"\\\\x");
+    buffer_add_slice(out, digits);
+    buffer_add_char(out, '"');
+    return true;
 }
 
 static bool converts_as_is(const struct value_type *type, const struct json_value *token)
@@ -327,9 +364,7 @@ bool convert_token(struct buffer *out, const struct value_type *type,
         text = SLICE("");
     bool ok = true;
     if (type->kind == VALUE_BYTEA && !type->is_domain && token->kind == JSON_STRING) {
-        buffer_add_str(out, "\"\\\\x");
-        buffer_add_slice(out, text); /* hexadecimal digits */
-        buffer_add_char(out, '"');
+        ok = add_bytea(out, type, text, err);
     } else {
         ok = convert_text(out, type, text, casts, err);
     }

@@ -149,3 +149,21 @@ test('tables are altered between the writes of one transaction', async () => {
     }
   })
 })
+
+test('a value of the new type comes before the bridge knows of it', async () => {
+  const columns = ['v int', 'n numeric', 'f float8', 'j jsonb', 'k json', 'a int[]', 'w oidvector', 'b bytea']
+  const schema = `CREATE TABLE things (id int PRIMARY KEY, owner text, ${columns.join(', ')})`
+  await withStack('retyped', { schema, tables: ['things'], rules: [{ name: 'own', relation: 'things', audience: 'SELECT things.owner' }] }, async (stack) => {
+    await stack.db.query(`INSERT INTO things VALUES (1, 'ana', 1, 1.5, 2.5, '{}', '[]', '{1}', '1 2', '\\x01')`)
+    stack.bridge.start()
+    await stack.settle()
+    for (const [index, name] of columns.map((column) => column.split(' ')[0]).entries()) {
+      const values = ['50%', '2026-01-02', '1 x', '{"a', '{1,2%}', '-', '']
+      const rows = values.map((value, i) => `(${100 * (index + 1) + i}, 'ana', '${value}')`)
+      await stack.db.query(`ALTER TABLE things ALTER ${name} TYPE text USING ${name}::text`)
+      await stack.db.query(`INSERT INTO things (id, owner, ${name}) VALUES ${rows}`)
+      await stack.settle()
+      await verifyFolds(stack.server.url, await new Oracle(stack.db).state())
+    }
+  })
+})
