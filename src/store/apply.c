@@ -12,6 +12,24 @@ static struct slice read_short(struct reader *reader)
     return read_bytes(reader, read_u16(reader));
 }
 
+/* The stream that an operation names: it exists, as the log says so. */
+static struct stream *named_stream(struct store *store, struct reader *reader)
+{
+    struct stream *stream = store_stream(store, read_u64(reader));
+    check(!reader->failed && stream != NULL);
+    store_copy_first(store, stream);
+    return stream;
+}
+
+/* The stream that a fork reads from. */
+static struct stream *source_of(struct store *store, const struct stream *fork)
+{
+    struct stream *source = store_stream(store, fork->fork.source_id);
+    check(source != NULL);
+    store_copy_first(store, source);
+    return source;
+}
+
 static void apply_create(struct store *store, struct reader *reader)
 {
     uint64_t id = read_u64(reader);
@@ -32,8 +50,7 @@ static void apply_create(struct store *store, struct reader *reader)
         stream->fork.offset = read_u64(reader);
         stream->fork.sub_offset = read_u64(reader);
         stream->tail = stream->durable_tail = stream->stored_tail = stream->fork.position;
-        struct stream *source = store_stream(store, stream->fork.source_id);
-        check(source != NULL);
+        struct stream *source = source_of(store, stream);
         stream->writer = WRITER_SEVERAL;
         source->fork_count++;
         store_note_touched(store, source);
@@ -42,14 +59,6 @@ static void apply_create(struct store *store, struct reader *reader)
     store->stream_count++;
     store_add_stream(store, stream);
     store_note_touched(store, stream);
-}
-
-/* The stream that an operation names: it exists, as the log says so. */
-static struct stream *named_stream(struct store *store, struct reader *reader)
-{
-    struct stream *stream = store_stream(store, read_u64(reader));
-    check(!reader->failed && stream != NULL);
-    return stream;
 }
 
 static void add_message(struct store *store, struct stream *stream, size_t offset, uint32_t len,
@@ -139,8 +148,8 @@ static void delete_stream(struct store *store, struct stream *stream)
         store_note_touched(store, stream);
         if (!stream->fork.source_id)
             return;
-        struct stream *source = store_stream(store, stream->fork.source_id);
-        check(source != NULL && source->fork_count > 0);
+        struct stream *source = source_of(store, stream);
+        check(source->fork_count > 0);
         source->fork_count--;
         store_note_touched(store, source);
         stream = source->is_soft_deleted ? source : NULL;

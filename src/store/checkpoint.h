@@ -2,7 +2,8 @@
  * written into the catalog by a thread of its own, in one transaction.
  *
  * A job is cut at the end of a frame and started when that frame is durable, so the catalog is
- * never ahead of the log. Its streams stay held, and its frames in memory, until it is done. A job
+ * never ahead of the log. Which streams are in it is decided at once; each is copied in one of the
+ * following turns, or just before it changes. Its streams stay held, and its frames in memory, until it is done. A job
  * that fails (a full disk) is tried again; the log keeps what it would have written. */
 #pragma once
 
@@ -11,6 +12,7 @@
 struct checkpoint_stream {
     struct stream *stream; /* held; the thread does not look inside */
     uint64_t id;
+    bool is_copied;
     size_t record_at, record_len; /* in the job's records; len 0: the stream was deleted */
     size_t first_entry, entry_count;
     bool has_stored; /* there may be chunks of it already */
@@ -29,7 +31,8 @@ struct checkpoint_job {
     uint64_t sequence; /* of the last frame that is in it */
     uint64_t last_id;
     struct checkpoint_stream *streams; /* deleted ones first */
-    size_t stream_count, stream_capacity;
+    size_t stream_count;
+    size_t looked_at; /* of these; the first ones are copied */
     struct buffer records;
     struct entry *entries;
     size_t entry_count, entry_capacity;

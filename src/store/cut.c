@@ -1,17 +1,23 @@
-/* Cutting a checkpoint: copying what has changed out of memory, and letting go afterwards. */
+/* Cutting a checkpoint: copying what has changed out of memory, and letting go afterwards.
+ *
+ * Copying a hundred thousand streams takes longer than an append may wait, so it goes on over many
+ * turns. What is copied is the state at the cut all the same, as a stream that is about to change is
+ * copied first. */
 #include "internal.h"
 
 #include "weir/base/clock.h"
 #include "weir/base/fault.h"
 
 #include <stdlib.h>
+#include <sys/eventfd.h>
 
-static void add_stream(struct checkpoint_job *job, struct stream *stream)
+enum { COPIED_IN_A_TURN = 1000, FETCHED_AHEAD = 8 };
+
+static void copy_stream(struct checkpoint_job *job, struct checkpoint_stream *added)
 {
-    struct checkpoint_stream *added = &job->streams[job->stream_count++];
-    *added = (struct checkpoint_stream){.stream = stream, .id = stream->id};
-    if (stream->is_gone)
-        return;
+    struct stream *stream = added->stream;
+    stream->cut_place = 0;
+    added->is_copied = true;
     added->record_at = job->records.len;
     stream_encode(stream, &job->records);
     added->record_len = job->records.len - added->record_at;
@@ -32,6 +38,61 @@ static void add_stream(struct checkpoint_job *job, struct stream *stream)
     stream->stored_tail = stream->tail;
 }
 
+void store_copy_first(struct store *store, const struct stream *stream)
+{
+    if (stream->cut_place)
+        copy_stream(store->job, &store->job->streams[stream->cut_place - 1]);
+}
+
+static bool copy_some(struct checkpoint_job *job, size_t limit)
+{
+    for (; job->looked_at < job->stream_count && limit; job->looked_at++, limit--) {
+        struct checkpoint_stream *added = &job->streams[job->looked_at];
+        if (job->looked_at + FETCHED_AHEAD < job->stream_count)
+            __builtin_prefetch(added[FETCHED_AHEAD].stream);
+        if (!added->is_copied)
+            copy_stream(job, added);
+    }
+    return job->looked_at == job->stream_count;
+}
+
+bool store_copy_cut(struct store *store, bool all)
+{
+    bool is_whole = copy_some(store->job, all ? SIZE_MAX : COPIED_IN_A_TURN);
+    if (!is_whole)
+        check(eventfd_write(store->event_fd, 1) == 0); /* the next turn is at once */
+    return is_whole;
+}
+
+static void add_stream(struct checkpoint_job *job, struct stream *stream)
+{
+    struct checkpoint_stream *added = &job->streams[job->stream_count++];
+    bool is_gone = stream->is_gone;
+    *added = (struct checkpoint_stream){.stream = stream, .id = stream->id, .is_copied = is_gone};
+    stream->is_dirty = false;
+    stream->cut_place = is_gone ? 0 : job->stream_count;
+}
+
+static void add_dirty(struct checkpoint_job *job, const struct store *store, bool is_gone)
+{
+    for (size_t i = 0; i < store->dirty_count; i++) {
+        if (i + FETCHED_AHEAD < store->dirty_count)
+            __builtin_prefetch(&store->dirty[i + FETCHED_AHEAD]->is_gone);
+        if (store->dirty[i]->is_gone == is_gone)
+            add_stream(job, store->dirty[i]);
+    }
+}
+
+/* Deleted ones first, as their paths may have been taken over. */
+static void add_streams(struct checkpoint_job *job, struct store *store)
+{
+    job->streams = calloc(store->dirty_count + 1, sizeof *job->streams);
+    check(job->streams != NULL);
+    add_dirty(job, store, true);
+    add_dirty(job, store, false);
+    store->dirty_count = 0;
+}
+
 static void add_producers(struct checkpoint_job *job, const struct store *store)
 {
     job->producer_count = store->producer_count;
@@ -49,18 +110,7 @@ void store_cut(struct store *store)
     fault_step(FAULT_CHECKPOINT_CUT);
     job->sequence = store->open->sequence - 1;
     job->last_id = store->last_id;
-    job->streams = calloc(store->dirty_count + 1, sizeof *job->streams);
-    check(job->streams != NULL);
-    /* Deleted ones first, as their paths may have been taken over. */
-    for (int is_second = 0; is_second < 2; is_second++) {
-        for (size_t i = 0; i < store->dirty_count; i++) {
-            if (store->dirty[i]->is_gone == !is_second)
-                add_stream(job, store->dirty[i]);
-        }
-    }
-    for (size_t i = 0; i < store->dirty_count; i++)
-        store->dirty[i]->is_dirty = false;
-    store->dirty_count = 0;
+    add_streams(job, store);
     add_producers(job, store);
     store_cut_settings(store, job);
     store->job = job;

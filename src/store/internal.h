@@ -125,8 +125,14 @@ void store_expire(struct store *store);
 
 /* ---- checkpoints: cut.c ---- */
 
-/* Copies what has changed since the last cut; the open frame must be empty. */
+/* Begins a job of what has changed since the last cut; the open frame must be empty. */
 void store_cut(struct store *store);
+
+/* Copies the job's streams: some of them and wakes the loop for more, or all. True when all are. */
+bool store_copy_cut(struct store *store, bool all);
+
+/* Before each change of a stream. */
+void store_copy_first(struct store *store, const struct stream *stream);
 
 /* The job is in the catalog: drops the log behind it, and the job. */
 void store_finish_job(struct store *store);

@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { CHECKPOINT_RETRY_MS = 5000, CHECKPOINT_STREAMS = 30000, OPEN_FRAME_MAX = 64 << 20 };
+enum { CHECKPOINT_RETRY_MS = 5000, CHECKPOINT_STREAMS = 100000, OPEN_FRAME_MAX = 64 << 20 };
 
 struct store_settings store_settings_default(const char *folder)
 {
@@ -156,8 +156,8 @@ static void collect_checkpoint(struct store *store, bool wait)
 
 static void start_job(struct store *store)
 {
-    if (!store->job || store->is_job_started || store->durable < store->job->sequence ||
-        clock_monotonic_ms() < store->retry_ms)
+    if (!store->job || store->is_job_started || !store_copy_cut(store, false) ||
+        store->durable < store->job->sequence || clock_monotonic_ms() < store->retry_ms)
         return;
     store->is_job_started = true;
     checkpoint_submit(store->checkpoint, store->job);
@@ -353,6 +353,7 @@ static bool finish_checkpoints(struct store *store, struct err *err)
         if (!store->job)
             return true;
         store->retry_ms = 0;
+        check(store_copy_cut(store, true));
         start_job(store);
         if (checkpoint_poll(store->checkpoint, true, err) == CHECKPOINT_FAILED) {
             store_release_job(store);

@@ -54,6 +54,8 @@ struct stream {
     bool is_closed;
     bool is_soft_deleted;
     bool is_gone; /* deleted for good; kept while a checkpoint or a frame refers to it */
+    bool is_dirty; /* changed since the last checkpoint was cut */
+    size_t cut_place; /* in the checkpoint that is being copied, from 1; 0: not in it, or copied */
     uint64_t ttl_s;
     int64_t expires_at_ms;
     int64_t created_ms;
@@ -82,7 +84,6 @@ struct stream {
 
     uint64_t touched_sequence; /* of the last frame that touched the stream, and where */
     size_t touched_index;
-    bool is_dirty;  /* changed since the last checkpoint was cut */
     bool is_listed; /* unused, and in the list of those */
     struct stream *older, *newer;
     void *watchers;
