@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 
-enum { COPIED_IN_A_TURN = 1000, FETCHED_AHEAD = 8 };
+enum { FETCHED_AHEAD = 8 };
 
 static void copy_stream(struct checkpoint_job *job, struct checkpoint_stream *added)
 {
@@ -58,7 +58,7 @@ static bool copy_some(struct checkpoint_job *job, size_t limit)
 
 bool store_copy_cut(struct store *store, bool all)
 {
-    bool is_whole = copy_some(store->job, all ? SIZE_MAX : COPIED_IN_A_TURN);
+    bool is_whole = copy_some(store->job, all ? SIZE_MAX : store->settings.checkpoint_slice);
     if (!is_whole)
         check(eventfd_write(store->event_fd, 1) == 0); /* the next turn is at once */
     return is_whole;

@@ -24,6 +24,7 @@ struct store_settings store_settings_default(const char *folder)
                                    .cache_bytes = 128 << 20,
                                    .checkpoint_bytes = 64 << 20,
                                    .checkpoint_ms = 10000,
+                                   .checkpoint_slice = 1000,
                                    .pinned_bytes = 512 << 20,
                                    .idle_streams = 10000};
 }

@@ -37,6 +37,7 @@ struct store_settings folder_settings(const struct folder *folder, bool checkpoi
     settings.segment_bytes = 64 << 10;
     settings.idle_streams = 16;
     settings.cache_bytes = 0;
+    settings.checkpoint_slice = 1; /* so that much happens between the copies */
     settings.checkpoint_ms = checkpoints ? 0 : 3600000;
     return settings;
 }

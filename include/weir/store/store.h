@@ -26,6 +26,7 @@ struct store_settings {
     uint64_t cache_bytes;      /* durable, checkpointed log kept in memory for readers */
     uint64_t checkpoint_bytes; /* log that makes a checkpoint due */
     uint64_t checkpoint_ms;    /* and time, when there is anything to checkpoint */
+    size_t checkpoint_slice;   /* streams copied for a checkpoint in one turn; at least 1 */
     uint64_t pinned_bytes;     /* log not yet checkpointed, above which writes are told to wait */
     size_t idle_streams;       /* unused streams remembered in memory; at least 16 */
     uint64_t streams_max;      /* that may exist; 0: as many as there is room for */
