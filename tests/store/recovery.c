@@ -198,3 +198,49 @@ Test(recovery, a_missing_file_refuses_to_start)
     cr_expect(strstr(err.message, "a frame is missing"), "%s", err.message);
     folder_remove(&folder);
 }
+
+enum { CUT_STREAMS = 20 };
+
+static void append_to_each(struct store *store, const char *text)
+{
+    for (int i = 0; i < CUT_STREAMS; i++) {
+        char path[8];
+        struct stream *stream;
+        snprintf(path, sizeof path, "s%d", i);
+        if (store_find(store, slice_from_str(path), &stream) != FIND_OK)
+            stream = make_stream(store, path, "application/json");
+        append_text(store, stream, text);
+    }
+}
+
+/* The first checkpoint is cut behind "0", copied one stream a turn, and ends; the second does not. */
+static void change_while_a_checkpoint_is_copied(const struct folder *folder)
+{
+    struct store *store = folder_open(folder, true);
+    append_to_each(store, "0");
+    store_turn(store);
+    append_to_each(store, "1");
+    store_await_checkpoints(store, 1);
+    _exit(store_counters(store).checkpoints == 1 ? 0 : 1);
+}
+
+Test(recovery, what_changes_while_a_checkpoint_is_copied_is_there_once)
+{
+    struct folder folder = folder_make();
+    int status;
+    pid_t child = fork();
+    if (child == 0)
+        change_while_a_checkpoint_is_copied(&folder);
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    struct store *store = folder_open(&folder, false);
+    for (int i = 0; i < CUT_STREAMS; i++) {
+        char path[8];
+        struct stream *stream;
+        snprintf(path, sizeof path, "s%d", i);
+        cr_assert_eq(store_find(store, slice_from_str(path), &stream), FIND_OK);
+        cr_expect_str_eq(read_all(store, stream, 0, 100), "0,1", "%s", path);
+    }
+    store_end(store);
+    folder_remove(&folder);
+}
