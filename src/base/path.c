@@ -75,6 +75,16 @@ static bool is_plain(struct slice path)
     return !was_slash && path.len <= PATH_BYTES_MAX;
 }
 
+enum path_result path_find_canonical(struct slice raw, struct buffer *out, struct slice *canonical)
+{
+    *canonical = raw;
+    if (is_plain(raw))
+        return PATH_OK;
+    enum path_result result = path_canonical(raw, out);
+    *canonical = buffer_slice(out);
+    return result;
+}
+
 static bool is_reserved(struct slice path)
 {
     const char *slash = memchr(path.data, '/', path.len);

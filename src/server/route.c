@@ -44,8 +44,8 @@ static bool is_reserved(struct slice path, const char *name)
 static void route_path(struct request *request, struct slice raw)
 {
     struct buffer canonical = BUFFER_INIT;
-    enum path_result result = path_canonical(raw, &canonical);
-    struct slice path = buffer_slice(&canonical);
+    struct slice path;
+    enum path_result result = path_find_canonical(raw, &canonical, &path);
     if (result != PATH_OK)
         reply_text(request, MHD_HTTP_BAD_REQUEST, path_explain(result));
     else if (slice_eq(path, PATH_REVOKED) && request->method == METHOD_GET)
@@ -80,9 +80,10 @@ static struct need need_of_path(struct request *request, struct slice path)
 static bool admits_path(struct request *request, struct slice raw)
 {
     struct buffer canonical = BUFFER_INIT;
+    struct slice path;
     struct need need = {.right = RIGHT_TOKEN};
-    if (path_canonical(raw, &canonical) == PATH_OK)
-        need = need_of_path(request, buffer_slice(&canonical));
+    if (path_find_canonical(raw, &canonical, &path) == PATH_OK)
+        need = need_of_path(request, path);
     bool is_admitted = access_allows(request, need);
     buffer_release(&canonical);
     return is_admitted;

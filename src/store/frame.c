@@ -20,6 +20,17 @@ struct frame *frame_new(uint64_t sequence)
     return frame;
 }
 
+void frame_expect(struct frame *frame, const struct frame *other)
+{
+    enum { BYTES_MAX = 1 << 16, TOUCHED_MAX = 1 << 10 };
+    size_t bytes = other->bytes.len < BYTES_MAX ? other->bytes.len : BYTES_MAX;
+    size_t touched = other->touched_count < TOUCHED_MAX ? other->touched_count : TOUCHED_MAX;
+    (void)buffer_reserve(&frame->bytes, bytes + bytes / 2);
+    frame->touched_capacity = touched + touched / 2 + 1;
+    frame->touched = malloc(frame->touched_capacity * sizeof *frame->touched);
+    check(frame->touched != NULL);
+}
+
 void frame_free(struct frame *frame)
 {
     buffer_release(&frame->bytes);

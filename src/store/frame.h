@@ -32,6 +32,9 @@ struct frame {
 };
 
 struct frame *frame_new(uint64_t sequence);
+
+/* Room for about as much as is in the other one, so that it is not found by doubling. */
+void frame_expect(struct frame *frame, const struct frame *other);
 void frame_free(struct frame *frame);
 bool frame_is_empty(const struct frame *frame);
 

@@ -36,6 +36,7 @@ struct store {
     struct table by_path, by_id;
     struct stream *oldest_idle, *newest_idle; /* unused and unchanged streams */
     size_t idle_count;
+    struct stream *latest; /* that was looked for, in memory; may be NULL */
     uint64_t last_id;
     uint64_t stream_count; /* that exist, soft-deleted ones among them */
 

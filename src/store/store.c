@@ -72,6 +72,7 @@ static void hand_over(struct store *store)
     if (!store->pending)
         store->pending = frame;
     store->open = frame_new(frame->sequence + 1);
+    frame_expect(store->open, frame);
     commit_submit(store->commit, frame, place);
 }
 

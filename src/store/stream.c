@@ -42,15 +42,20 @@ bool media_type_eq(struct slice a, struct slice b)
 struct stream *stream_new(uint64_t id, struct slice path, uint64_t path_hash,
                           struct slice content_type)
 {
-    struct stream *stream = calloc(1, sizeof *stream);
+    struct stream *stream = calloc(1, sizeof *stream + path.len + content_type.len);
     check(stream != NULL);
+    char *names = (char *)(stream + 1);
     stream->magic = STREAM_MAGIC;
     stream->id = id;
     stream->path_hash = path_hash;
-    stream->path = copy_bytes(path);
+    stream->path = names;
     stream->path_len = path.len;
-    stream->content_type = copy_bytes(content_type);
+    stream->content_type = names + path.len;
     stream->content_type_len = content_type.len;
+    if (path.len)
+        memcpy(names, path.data, path.len);
+    if (content_type.len)
+        memcpy(names + path.len, content_type.data, content_type.len);
     stream->is_json = media_type_eq(content_type, SLICE("application/json"));
     return stream;
 }
@@ -70,8 +75,6 @@ void stream_free(struct stream *stream)
     free(stream->producers);
     free(stream->entries);
     free(stream->seq);
-    free(stream->content_type);
-    free(stream->path);
     free(stream);
 }
 

@@ -44,9 +44,9 @@ struct stream {
     uint32_t references;
     uint64_t id;
     uint64_t path_hash;
-    char *path;
+    const char *path; /* behind the struct, as is the content type */
     size_t path_len;
-    char *content_type;
+    const char *content_type;
     size_t content_type_len;
 
     bool is_json;

@@ -9,6 +9,9 @@
 static struct stream *in_memory(const struct store *store, uint64_t id)
 {
     size_t cursor = 0;
+    /* An operation is decided on by path and applied by id. */
+    if (store->latest && store->latest->id == id)
+        return store->latest;
     return table_next(&store->by_id, id, &cursor);
 }
 
@@ -40,6 +43,8 @@ static void forget(struct store *store, struct stream *stream)
     if (in_memory_by_path(store, stream_path(stream), stream->path_hash) == stream)
         table_remove(&store->by_path, stream->path_hash, stream);
     table_remove(&store->by_id, stream->id, stream);
+    if (store->latest == stream)
+        store->latest = NULL;
     stream_free(stream);
 }
 
@@ -273,7 +278,7 @@ enum find_result store_find(struct store *store, struct slice path, struct strea
         return FIND_MISSING;
     if (stream->is_listed)
         list_idle(store, stream);
-    *found = stream;
+    *found = store->latest = stream;
     if (stream->is_soft_deleted)
         return FIND_SOFT_DELETED;
     /* Without room for the deletion the stream is gone all the same, for whoever asks. */

@@ -22,6 +22,10 @@ enum path_result {
 /* raw is what stands behind the root and its '/', still encoded. Appends the canonical form. */
 enum path_result path_canonical(struct slice raw, struct buffer *out);
 
+/* As path_canonical(), for a path that is only looked at: *canonical lies in raw where that is
+ * canonical already, as nearly all are, and in out otherwise. */
+enum path_result path_find_canonical(struct slice raw, struct buffer *out, struct slice *canonical);
+
 /* Whether the bytes are a canonical path that a stream may have. */
 bool path_is_canonical(struct slice path);
 
