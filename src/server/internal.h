@@ -44,7 +44,7 @@ struct request {
     struct server *server;
     struct MHD_Connection *connection;
     struct connection *peer; /* connection.h */
-    char *target;            /* as it was sent */
+    struct buffer target;    /* as it was sent; it ends with a NUL */
     struct slice authority;  /* in it; data NULL: none */
     const char *uri;         /* in it, from the path on */
     enum method method;
@@ -90,6 +90,14 @@ struct plain_answers {
     size_t count;
 };
 
+enum { SPARE_REQUESTS_MAX = 256, SPARE_BYTES_MAX = 4096 };
+
+/* Requests that are over, with their small buffers, for those that come: request.c. */
+struct spare_requests {
+    struct request *kept[SPARE_REQUESTS_MAX];
+    size_t count;
+};
+
 struct server_counters {
     uint64_t requests, requests_by_class[6], live_readers, batches, batch_events;
     uint64_t body_bytes_in, body_bytes_out;
@@ -107,6 +115,7 @@ struct server {
     int hang_ups_fd;                        /* epoll of connections whose request waits for data */
     struct page_cache *pages;
     struct plain_answers plain_answers;
+    struct spare_requests spare_requests;
     struct subscriptions *subscriptions;
     struct access *access; /* NULL: everybody may do everything */
     struct tls *tls;       /* NULL: plain HTTP */
@@ -136,6 +145,7 @@ enum MHD_Result request_handle(void *server, struct MHD_Connection *connection, 
                                size_t *upload_len, void **context);
 void request_done(void *server, struct MHD_Connection *connection, void **context,
                   enum MHD_RequestTerminationCode code);
+void requests_release(struct server *server);
 
 /* A header's value; data NULL when it is not there. Borrowed from the request. */
 struct slice request_header(const struct request *request, const char *name);

@@ -9,17 +9,60 @@
 
 enum { REQUEST_MAGIC = 0x52455155 };
 
+/* ---- Beginning and end ---- */
+
+static struct request *take_spare(struct server *server)
+{
+    struct spare_requests *spare = &server->spare_requests;
+    if (!spare->count) {
+        struct request *fresh = calloc(1, sizeof *fresh);
+        check(fresh != NULL);
+        return fresh;
+    }
+    struct request *request = spare->kept[--spare->count];
+    *request = (struct request){.target = request->target, .body = request->body};
+    return request;
+}
+
+static void free_request(struct request *request)
+{
+    buffer_release(&request->target);
+    buffer_release(&request->body);
+    free(request);
+}
+
+/* Under AddressSanitizer none is kept, so that it sees who uses one that is over. */
+static void keep_spare(struct server *server, struct request *request)
+{
+    struct spare_requests *spare = &server->spare_requests;
+    size_t limit = SPARE_REQUESTS_MAX;
+#ifdef __SANITIZE_ADDRESS__
+    limit = 0;
+#endif
+    request->magic = 0;
+    if (spare->count < limit && request->target.capacity <= SPARE_BYTES_MAX)
+        spare->kept[spare->count++] = request;
+    else
+        free_request(request);
+}
+
+void requests_release(struct server *server)
+{
+    struct spare_requests *spare = &server->spare_requests;
+    while (spare->count)
+        free_request(spare->kept[--spare->count]);
+}
+
 void *request_new(void *context, const char *uri, struct MHD_Connection *connection)
 {
     struct server *server = context;
-    struct request *request = calloc(1, sizeof *request);
-    check(request != NULL);
+    struct request *request = take_spare(server);
     request->magic = REQUEST_MAGIC;
     request->server = server;
     request->connection = connection;
-    request->target = strdup(uri);
-    check(request->target != NULL);
-    struct target target = parse_target(request->target);
+    buffer_clear(&request->target);
+    buffer_add(&request->target, uri, strlen(uri) + 1);
+    struct target target = parse_target(request->target.data);
     request->authority = target.authority;
     request->uri = target.origin;
     request->peer = connection_of(connection);
@@ -46,7 +89,10 @@ static void release_body(struct request *request)
 {
     request->server->bodies_held -= request->body_held;
     request->body_held = 0;
-    buffer_release(&request->body);
+    if (request->body.capacity > SPARE_BYTES_MAX)
+        buffer_release(&request->body);
+    else
+        buffer_clear(&request->body);
 }
 
 void request_done(void *context, struct MHD_Connection *connection, void **own,
@@ -75,9 +121,7 @@ void request_done(void *context, struct MHD_Connection *connection, void **own,
     else if (request->response)
         MHD_destroy_response(request->response);
     release_body(request);
-    free(request->target);
-    request->magic = 0;
-    free(request);
+    keep_spare(server, request);
     server->active_requests--;
 }
 

@@ -392,6 +392,7 @@ bool server_run(const struct server_settings *settings, struct err *err)
     bool ok = serve(&server, listener, err);
     subscriptions_close(server.subscriptions);
     reply_plain_release(&server);
+    requests_release(&server);
     page_cache_free(server.pages);
     reports_free(server.reports);
     history_free(server.history);
