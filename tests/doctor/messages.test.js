@@ -11,7 +11,7 @@ import { templatesOfC, templatesOfSql } from './templates.js'
 const source = (path) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8')
 
 const SQL = ['src/doctor/question.c', 'include/weir/postgres/replication.h']
-const C = [['doctor', /./], ['bridge', /^(examine|checks|catalog\w*)\./], ['postgres', /^(slot|session)\./], ['publish', /^(answer|publisher|standard_trial)\./], ['replica', /^replica\./], ['base', /^file\./]]
+const C = [['doctor', /./], ['bridge', /^(examine|checks|catalog\w*)\./], ['postgres', /^(slot|session)\./], ['publish', /^(answer|publisher|standard_trial)\./], ['replica', /^(replica|index|meta)\./], ['base', /^file\./]]
   .flatMap(([folder, names]) => readdirSync(new URL(`../../src/${folder}/`, import.meta.url)).filter((name) => name.endsWith('.c') && names.test(name)).map((name) => `src/${folder}/${name}`))
 
 /** Messages in those files to which doctor does not come, each with the reason. */
