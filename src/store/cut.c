@@ -150,8 +150,11 @@ void store_finish_job(struct store *store)
 void store_release_job(struct store *store)
 {
     struct checkpoint_job *job = store->job;
-    for (size_t i = 0; i < job->stream_count; i++)
+    for (size_t i = 0; i < job->stream_count; i++) {
+        if (i + FETCHED_AHEAD < job->stream_count)
+            __builtin_prefetch(job->streams[i + FETCHED_AHEAD].stream);
         store_drop(store, job->streams[i].stream);
+    }
     buffer_release(&job->records);
     free(job->streams);
     free(job->entries);
@@ -164,6 +167,8 @@ void store_release_job(struct store *store)
 static void drop_frame(struct store *store, struct frame *frame)
 {
     for (size_t i = 0; i < frame->touched_count; i++) {
+        if (i + FETCHED_AHEAD < frame->touched_count)
+            __builtin_prefetch(frame->touched[i + FETCHED_AHEAD].stream);
         stream_drop_entries(frame->touched[i].stream, frame);
         store_drop(store, frame->touched[i].stream);
     }
@@ -171,14 +176,24 @@ static void drop_frame(struct store *store, struct frame *frame)
     frame_free(frame);
 }
 
-void store_trim_memory(struct store *store)
+static bool has_too_much(const struct store *store)
 {
-    while (store->oldest && store->memory_bytes > store->settings.cache_bytes &&
-           store->oldest->sequence <= store->checkpointed) {
+    return store->oldest && store->memory_bytes > store->settings.cache_bytes &&
+           store->oldest->sequence <= store->checkpointed;
+}
+
+/* A checkpoint lets go of many frames at once: some in each turn, so that nobody waits for it. */
+void store_trim_memory(struct store *store, bool all)
+{
+    size_t left = all ? SIZE_MAX : store->settings.checkpoint_slice;
+    while (left && has_too_much(store)) {
         struct frame *frame = store->oldest;
+        left -= frame->touched_count < left ? frame->touched_count : left;
         store->oldest = frame->next;
         if (!store->oldest)
             store->newest = NULL;
         drop_frame(store, frame);
     }
+    if (has_too_much(store))
+        check(eventfd_write(store->event_fd, 1) == 0);
 }

@@ -139,5 +139,5 @@ void store_copy_first(struct store *store, const struct stream *stream);
 void store_finish_job(struct store *store);
 void store_release_job(struct store *store);
 
-/* Drops checkpointed frames above the memory bound. */
-void store_trim_memory(struct store *store);
+/* Drops checkpointed frames above the memory bound: all, or some, and wakes the loop for more. */
+void store_trim_memory(struct store *store, bool all);

@@ -201,7 +201,7 @@ void store_turn(struct store *store)
     if (frame_is_empty(store->open) && is_checkpoint_due(store))
         store_cut(store);
     start_job(store);
-    store_trim_memory(store);
+    store_trim_memory(store, false);
 }
 
 void store_hand_over(struct store *store)
@@ -289,7 +289,7 @@ static void release(struct store *store)
 {
     store->settings.cache_bytes = 0;
     store->checkpointed = UINT64_MAX;
-    store_trim_memory(store);
+    store_trim_memory(store, true);
     if (store->open)
         frame_free(store->open);
     for (size_t i = 0; i < store->dirty_count; i++) {
