@@ -204,7 +204,7 @@ enum { CUT_STREAMS = 20 };
 static void append_to_each(struct store *store, const char *text)
 {
     for (int i = 0; i < CUT_STREAMS; i++) {
-        char path[8];
+        char path[16];
         struct stream *stream;
         snprintf(path, sizeof path, "s%d", i);
         if (store_find(store, slice_from_str(path), &stream) != FIND_OK)
@@ -235,7 +235,7 @@ Test(recovery, what_changes_while_a_checkpoint_is_copied_is_there_once)
     cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     struct store *store = folder_open(&folder, false);
     for (int i = 0; i < CUT_STREAMS; i++) {
-        char path[8];
+        char path[16];
         struct stream *stream;
         snprintf(path, sizeof path, "s%d", i);
         cr_assert_eq(store_find(store, slice_from_str(path), &stream), FIND_OK);
