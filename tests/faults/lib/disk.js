@@ -1,4 +1,4 @@
-// What tests/faults/disk.c keeps, and the folder that a power loss makes of it.
+// What tests/faults/disk keeps, and the folder that a power loss makes of it.
 //
 // The model: what was synced is there. Of what was not, each 512-byte sector is there or not, as
 // chance will have it. Names of a folder are there up to its last sync, and behind it up to some
@@ -14,7 +14,7 @@ const LIBRARY = process.env.WEIR_FAULT_DISK
 export class Disk {
   /** root: a folder that one daemon writes to, made here so that its own name is durable. */
   constructor(root) {
-    if (!LIBRARY) throw new Error('WEIR_FAULT_DISK does not name the library of tests/faults/disk.c')
+    if (!LIBRARY) throw new Error('WEIR_FAULT_DISK does not name the library of tests/faults/disk')
     this.root = root
     this.durable = `${root}.durable`
     mkdirSync(root, { recursive: true })

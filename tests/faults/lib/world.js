@@ -21,7 +21,7 @@ const BRIDGE_ARGS = [...(process.env.WEIR_DEBUG ? ['--log-level', 'debug'] : [])
 
 export class World {
   static async create(name, seed, { bridgeArgs = [], cluster = {}, traffic = {} } = {}) {
-    if (!process.env.WEIR_FAULT_DISK) throw new Error('WEIR_FAULT_DISK does not name the library of tests/faults/disk.c')
+    if (!process.env.WEIR_FAULT_DISK) throw new Error('WEIR_FAULT_DISK does not name the library of tests/faults/disk')
     const world = new World()
     world.seed = seed
     world.random = new Random(seed)
