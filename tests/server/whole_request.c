@@ -11,6 +11,7 @@
 #include <ftw.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,7 +66,7 @@ static void *serve(void *listen)
     abort();
 }
 
-/* Returns the socket, or -1. */
+/* Returns the socket, or -1 where nobody listens. */
 static int connect_once(void)
 {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -74,14 +75,6 @@ static int connect_once(void)
         return fd;
     close(fd);
     return -1;
-}
-
-static int connect_when_ready(void)
-{
-    int fd;
-    while ((fd = connect_once()) < 0)
-        usleep(1000);
-    return fd;
 }
 
 static void find_port(void)
@@ -106,7 +99,10 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     find_port();
     snprintf(listen, sizeof listen, "127.0.0.1:%u", ntohs(address.sin_port));
     check(pthread_create(&thread, NULL, serve, listen) == 0);
-    close(connect_when_ready());
+    int fd;
+    while ((fd = connect_once()) < 0) /* until it listens */
+        sched_yield();
+    close(fd);
     return 0;
 }
 
@@ -116,7 +112,8 @@ static size_t exchange(struct slice request, char *answer, size_t size, int quie
 {
     size_t len = 0;
     ssize_t count = 1;
-    int fd = connect_when_ready();
+    int fd = connect_once();
+    check(fd >= 0);
     struct linger at_once = {1, 0};
     setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
     (void)!send(fd, request.data, request.len, MSG_NOSIGNAL);
