@@ -71,7 +71,7 @@ const NOTHING = /^nothing, if that is what has happened: docs\/recovery\.md$/
 
 /** A bridge of its own, until it follows and its slot is confirmed beyond what there was. */
 async function runOnce({ name, stateDir, streamsUrl = server.streamsUrl, slot = 'weir', args = [], conninfo = one.conninfo, db = one.db }) {
-  const other = new Bridge(workspace, { conninfo, streamsUrl, name, slot, args })
+  const other = new Bridge(workspace, { conninfo, streamsUrl, name, slot, args: ['--checkpoint-interval', '200ms', ...args] })
   other.args[other.args.indexOf('--state') + 1] = stateDir
   const before = (await db.query('SELECT pg_current_wal_lsn() AS lsn')).rows[0].lsn
   other.start()

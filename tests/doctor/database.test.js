@@ -7,7 +7,7 @@ import test, { after, before } from 'node:test'
 import { Cluster } from '../e2e/lib/cluster.js'
 import { runWeir, weirProgram } from '../e2e/lib/weir.js'
 import { Workspace } from '../e2e/lib/workspace.js'
-import { Patient, keepProvoked } from './doctor.js'
+import { Patient, keepProvoked, reload } from './doctor.js'
 
 let workspace
 let cluster
@@ -198,10 +198,7 @@ test("slots: of another plugin, another database, given up, full of WAL, without
     for (let i = 0; i < segments; i++) await one.db.query(`SELECT pg_logical_emit_message(false, 'doctor', 'x'), pg_switch_wal()`)
     await one.db.query('CHECKPOINT')
   }
-  const set = async (name, value) => {
-    await one.db.query(`ALTER SYSTEM SET ${name} = '${value}'`)
-    await one.db.query('SELECT pg_reload_conf()')
-  }
+  const set = (name, value) => reload(cluster, one.db, name, `ALTER SYSTEM SET ${name} = '${value}'`)
   await slot('test_decoding')
   await one.provoke(/^slot weir is of plugin test_decoding, and not of wal2json$/)
   const other = await patient()

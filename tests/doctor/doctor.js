@@ -119,6 +119,21 @@ export class Patient {
   }
 }
 
+/** Has the server load its settings again, until who connects then finds that it has: by then its other
+ * processes have been told. `name`: of a setting that has another value afterwards. */
+export async function reload(cluster, db, name, alter) {
+  const shown = async () => {
+    const other = await cluster.connect()
+    const { rows } = await other.query('SELECT current_setting($1) AS value', [name])
+    await other.end()
+    return rows[0].value
+  }
+  const before = await shown()
+  await db.query(alter)
+  await db.query('SELECT pg_reload_conf()')
+  await until(`${name} to be another`, async () => (await shown()) !== before)
+}
+
 /** Stops a cluster's server and starts it, with more settings in its file. */
 export async function restart(cluster, settings = '') {
   if (settings) await run('sh', ['-c', `cat >>'${cluster.dir}/data/postgresql.conf'`], { input: `${settings}\n` })

@@ -10,7 +10,7 @@ import { Cluster } from '../e2e/lib/cluster.js'
 import { until } from '../e2e/lib/wait.js'
 import { Workspace } from '../e2e/lib/workspace.js'
 import { olderPostgres } from './older_postgres.js'
-import { Patient, impossible, keepProvoked, restart } from './doctor.js'
+import { Patient, impossible, keepProvoked, reload, restart } from './doctor.js'
 
 let workspace
 const LIMITED = { max_slot_wal_keep_size: '8GB' }
@@ -68,8 +68,9 @@ test('wal2json that Postgres may not load, set in each way; an older minor has n
   }
   const message = /^Postgres does not allow wal2json as an output plugin: it is not on output_plugin_libraries/
   const refused = async (where, value) => {
-    await one.db.query(`ALTER ${where} SET output_plugin_libraries ${value}`)
-    await one.db.query('SELECT pg_reload_conf()')
+    const alter = `ALTER ${where} SET output_plugin_libraries ${value}`
+    if (where === 'SYSTEM') await reload(one.cluster, one.db, 'output_plugin_libraries', alter)
+    else await one.db.query(alter)
     const finding = await one.provoke(message)
     assert.ok(finding.mend.startsWith(`ALTER ${where} SET`), finding.mend)
   }
