@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { mkdir } from 'node:fs/promises'
+import { once } from 'node:events'
+import { mkdtemp } from 'node:fs/promises'
 import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { Daemon, freePort, runWeir } from './daemon.mjs'
@@ -102,7 +104,7 @@ test('what was acknowledged survives SIGKILL, once', async () => {
 })
 
 test('quiet SSE connections get heartbeats and come to an end', async () => {
-  const daemon = await Daemon.make('--heartbeat', '20ms', '--sse-lifetime', '300ms')
+  const daemon = await Daemon.make('--heartbeat', '20ms', '--sse-lifetime', '2s')
   await daemon.put('a', json)
   const text = await (await fetch(daemon.stream('a', '?offset=-1&live=sse'))).text()
   assert.match(text, /^event: control\n/)
@@ -176,18 +178,20 @@ test('readers that take nothing and writers that send nothing are let go', async
   assert.equal(await daemon.stop(), 0)
   daemon.options = ['--idle-timeout', '1s']
   await daemon.start()
-  const slow = [
+  const requests = [
     get('/v1/stream/a'),
     get('/v1/stream/a?offset=-1&live=sse'),
     'POST /v1/stream/a HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 9\r\n\r\nabc',
     'GET /v1/stream/a HTTP/1.1\r\nHos',
-  ].map((request) => {
+  ]
+  const slow = []
+  for (const request of requests) {
     const socket = connect(daemon.port, '127.0.0.1').on('error', () => {})
     socket.pause()
+    await once(socket, 'connect') // so the server takes it before whoever connects later to ask
     socket.write(request)
-    return socket
-  })
-  while ((await connections(daemon)) <= slow.length);
+    slow.push(socket)
+  }
   while ((await connections(daemon)) > 1);
   for (const socket of slow) socket.destroy()
   await daemon.remove()
@@ -219,10 +223,12 @@ test('digits of numbers are the writer\'s', async () => {
 
 test('a full disk refuses writes, serves reads, and is overcome', async (t) => {
   const daemon = new Daemon()
-  daemon.folder = `/tmp/weir-full-${process.pid}`
-  await mkdir(daemon.folder)
+  daemon.folder = await mkdtemp(join(tmpdir(), 'weir-full-'))
   const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=160M', 'none', daemon.folder])
-  if (mounted.status !== 0) return t.skip('no right to mount a small file system')
+  if (mounted.status !== 0) {
+    spawnSync('rmdir', [daemon.folder])
+    return t.skip('no right to mount a small file system')
+  }
   try {
     daemon.data = join(daemon.folder, 'data')
     daemon.options = ['--cache-size', '1M']

@@ -57,7 +57,7 @@ const says = (bridge, pattern) => until(`the bridge to say ${pattern}`, () => pa
 
 async function refuses(bridge, ...patterns) {
   bridge.start()
-  const { code } = await bridge.child.exited(30_000).catch((error) => {
+  const { code } = await bridge.child.exited(60_000).catch((error) => {
     throw new Error(`${error.message}; it says:\n${logOf(bridge)}`)
   })
   const log = logOf(bridge)

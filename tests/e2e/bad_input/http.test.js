@@ -10,7 +10,9 @@ import { within } from '../lib/wait.js'
 import { Server } from '../lib/weir.js'
 import { Workspace } from '../lib/workspace.js'
 
-const JSON_TYPE = { 'content-type': 'application/json' }
+// Each request has a connection of its own: the server closes idle ones, perhaps just when one is used again.
+const CLOSE = { connection: 'close' }
+const JSON_TYPE = { 'content-type': 'application/json', ...CLOSE }
 
 let workspace
 let server
@@ -29,11 +31,11 @@ const post = (path, body, headers = JSON_TYPE) => request(server.url, path, { me
 
 /** The server goes on with what it had, and nothing got into `target`. */
 async function isUnharmed(target) {
-  const { status, body } = await request(server.url, '/v1/stream/kept?offset=-1')
+  const { status, body } = await request(server.url, '/v1/stream/kept?offset=-1', { headers: CLOSE })
   assert.equal(status, 200)
   assert.deepEqual(JSON.parse(body), [{ kept: true }])
   if (target === undefined) return
-  const there = await request(server.url, `${target}?offset=-1`)
+  const there = await request(server.url, `${target}?offset=-1`, { headers: CLOSE })
   assert.equal(there.status, 200)
   assert.ok(there.body.length === 0 || there.body.equals(Buffer.from('[]')), `something got through: ${there.body.toString().slice(0, 80)}`)
 }
@@ -49,7 +51,7 @@ async function makeTarget() {
 
 /** Sends bytes, half-closes, and returns what comes back until the server closes. */
 function raw(bytes) {
-  return within(20_000, 'an answer or the end', new Promise((resolve) => {
+  return within(60_000, 'an answer or the end', new Promise((resolve) => {
     const socket = net.connect(server.port, '127.0.0.1', () => socket.end(bytes))
     let received = ''
     socket.on('data', (chunk) => {
@@ -121,7 +123,7 @@ for (const [method, path, expected] of [
 }
 
 const BATCHES = '/v1/stream/__weir/batch'
-const sendBatch = (body) => post(BATCHES, body, { 'content-type': 'application/vnd.weir.batch' })
+const sendBatch = (body) => post(BATCHES, body, { 'content-type': 'application/vnd.weir.batch', ...CLOSE })
 const claim = async (producer) => JSON.parse((await post(`/v1/stream/__weir/producers/${producer}`, '')).body)
 
 /** Three events for two streams. */
@@ -133,7 +135,7 @@ const batchOf = (producer, epoch, before, after) => encodeBatch({
 })
 
 async function textOf(path) {
-  const { status, body } = await request(server.url, `/v1/stream/${path}?offset=-1`)
+  const { status, body } = await request(server.url, `/v1/stream/${path}?offset=-1`, { headers: CLOSE })
   return status === 200 ? body.toString() : status
 }
 
@@ -196,7 +198,7 @@ test('a batch is written once, whatever is repeated, out of turn or of an older 
   assert.equal(await textOf('batch/p/two%2f%2e'), '[{"n":2}]')
   await server.kill()
   await server.restart()
-  assert.deepEqual(JSON.parse((await request(server.url, '/v1/stream/__weir/producers/p')).body), second)
+  assert.deepEqual(JSON.parse((await request(server.url, '/v1/stream/__weir/producers/p', { headers: CLOSE })).body), second)
   assert.equal(await textOf('batch/p/one'), '[{"n":1.10},{"n":2},{"n":3}]')
   assert.equal((await sendBatch(batchOf('p', second.epoch, [5, 0], [5, 1]))).status, 200)
   await isUnharmed()
@@ -205,7 +207,7 @@ test('a batch is written once, whatever is repeated, out of turn or of an older 
 test('a closed stream is skipped and named; the rest of the batch is written', async () => {
   const { epoch } = await claim('c')
   await put('/v1/stream/batch/c/one')
-  await request(server.url, '/v1/stream/batch/c/one', { method: 'POST', headers: { 'stream-closed': 'true' } })
+  await request(server.url, '/v1/stream/batch/c/one', { method: 'POST', headers: { 'stream-closed': 'true', ...CLOSE } })
   const { status, body } = await sendBatch(batchOf('c', epoch, [0, 0], [5, 0]))
   assert.equal(status, 200)
   assert.deepEqual(JSON.parse(body).skipped.map((skip) => skip.path), ['batch/c/one'])
