@@ -52,7 +52,7 @@ const gone = (locator) => locator.waitFor({ state: 'detached' })
 /** There, and what the stream says: nothing is pending any more. */
 const confirmed = async (locator) => {
   await locator.waitFor()
-  await until('its confirmation', async () => !(await locator.getAttribute('class')).includes('pending'))
+  await until('its confirmation', async () => !(await locator.getAttribute('class')).includes('pending'), { deadlineMs: 60_000 })
 }
 const rows = async (text, ...values) => (await app.db.query(text, values)).rows
 

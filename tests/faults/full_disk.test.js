@@ -3,7 +3,8 @@
 
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { rmSync, statfsSync, writeFileSync, mkdirSync } from 'node:fs'
+import { rmSync, statfsSync, writeFileSync, mkdirSync, mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'node:test'
 import { seedFromEnvironment } from '../e2e/lib/random.js'
@@ -26,8 +27,7 @@ function mount(world, folder, size) {
 
 function canMount() {
   try {
-    const folder = `/tmp/weir-mount-${process.pid}`
-    mkdirSync(folder)
+    const folder = mkdtempSync(join(tmpdir(), 'weir-mount-'))
     try {
       execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'weir-test', folder], { stdio: 'pipe' })
       execFileSync('umount', [folder])
@@ -85,10 +85,13 @@ for (const [what, memory] of [['', '16M'], [', while a large transaction is work
       await world.transactions(3)
       await world.verify()
       const giveBack = fill(world.bridge.stateDir, 64 << 10)
-      // More than the space that it has taken already, over several transactions.
-      for (let round = 0; !world.bridge.log(40).includes('waiting for room on the disk'); round++) {
+      const isFull = () => world.bridge.log(40).includes('waiting for room on the disk')
+      // More than the space that it has taken already, over several transactions, as fast as it takes them.
+      for (let round = 0; !isFull(); round++) {
         assert.ok(round < 60, 'the disk does not become full')
         assert.ok(world.bridge.isRunning(), 'the bridge has ended')
+        const mark = await world.stack.mark()
+        await until('the bridge to be through, or to have no room', async () => isFull() || world.stack.marker.hasArrived(mark), { deadlineMs: 60_000 })
         await world.recorded(`INSERT INTO todos (id, owner_id, body) SELECT 1000 * ${round + 1} + i, 'ana', repeat(md5(i::text), 250) FROM generate_series(1, 100) i`)
       }
       await world.transactions(3)

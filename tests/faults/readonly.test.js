@@ -4,7 +4,9 @@
 
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { closeSync, ftruncateSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs'
+import { closeSync, ftruncateSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import test from 'node:test'
 import { seedFromEnvironment } from '../e2e/lib/random.js'
 import { until } from '../e2e/lib/wait.js'
@@ -61,8 +63,7 @@ class Image {
 }
 
 function canMount() {
-  const folder = `/tmp/weir-readonly-${process.pid}`
-  mkdirSync(folder)
+  const folder = mkdtempSync(join(tmpdir(), 'weir-readonly-'))
   try {
     const image = new Image({ stack: { workspace: { onClose() {} } } }, `${folder}/disk`)
     run('umount', image.folder)

@@ -26,7 +26,8 @@ function script(cluster, port) {
   const removal = text.indexOf(`psql "$ADMIN" -c "SELECT pg_drop_replication_slot`)
   assert.ok(removal > 0)
   const look = 'curl -sf http://127.0.0.1:4437/console/ | grep -o "<title>Weir"\n' // the page: open it in a browser
-  const endDaemons = 'kill %1 %2\nwait\n' // the page: stop both daemons
+  const isFree = `[ "$(psql "$ADMIN" -Atc "SELECT count(*) FROM pg_replication_slots WHERE active")" = 0 ]`
+  const endDaemons = `kill %1 %2\nwait\nuntil ${isFree}; do :; done\n` // the page: stop both daemons
   return [text.slice(0, removal), look, endDaemons, text.slice(removal)]
     .join('')
     .replace(restart, `$AS_POSTGRES pg_ctl -D '${cluster.dir}/data' -l '${cluster.dir}/postgres.log' -w restart >/dev/null`)
@@ -54,7 +55,7 @@ test('the page works as it stands', async () => {
         ...process.env, ADMIN: login('postgres'), DB: login('app'), BRIDGE: login('weir_bridge'), PATH: `${cluster.bin}:${process.env.PATH}`,
         AS_POSTGRES: process.getuid() === 0 ? 'setpriv --reuid=postgres --regid=postgres --init-groups --' : '',
       },
-      timeout: 120_000,
+      timeout: 300_000,
     })
     assert.match(stdout, /schema weir +made/)
     assert.match(stdout, /\[\{"type":"todos","key":"1".*"title":"read about rules".*"operation":"insert"/)

@@ -25,9 +25,7 @@ async function loseSlot(stack) {
   })
 }
 
-async function dropSlot(stack) {
-  await stack.db.query('SELECT pg_drop_replication_slot($1)', [stack.bridge.slot])
-}
+const dropSlot = (stack) => stack.dropSlot()
 
 for (const [name, lose, settings] of [['dropped', dropSlot, {}], ['lost', loseSlot, { max_slot_wal_keep_size: '1MB', max_wal_size: '32MB', min_wal_size: '32MB' }]]) {
   test(`a slot that was ${name} while the bridge was away`, async () => {
@@ -39,10 +37,11 @@ for (const [name, lose, settings] of [['dropped', dropSlot, {}], ['lost', loseSl
       const traffic = new Traffic(await stack.connect(), new Random(seed + 1))
       stack.isKilling = true
       for (let round = 0; round < 4; round++) {
+        const said = stack.bridge.listen()
         stack.bridge.start()
         // Now and then the resync itself is cut off.
         if (round > 0 && random.chance(0.5)) {
-          await until('the bridge to begin', () => stack.bridge.log().includes('resyncing'))
+          await until('the bridge to begin', () => said().includes('resyncing'))
           await stack.bridge.kill()
           stack.bridge.start()
         }

@@ -105,10 +105,18 @@ export class Stack {
 
   /** Waits until all that was committed before this call is in the streams. Daemons may be killed
    * and restarted meanwhile when isKilling is set. */
-  async settle({ deadlineMs = 60_000 } = {}) {
+  async settle({ deadlineMs = 180_000 } = {}) {
     const n = await this.mark()
     await until(`marker ${n} to arrive`, () => this.#hasArrived(n), { deadlineMs }).catch((error) => {
       throw new Error(`${error.message}\nbridge:\n${this.bridge.log()}\nserver:\n${this.server.log()}`)
+    })
+  }
+
+  /** Drops the bridge's slot, which a bridge that has ended holds until its walsender notices. */
+  async dropSlot() {
+    await until('the slot to be free', async () => {
+      await this.db.query('SELECT pg_drop_replication_slot($1)', [this.bridge.slot])
+      return true
     })
   }
 

@@ -16,7 +16,7 @@ export function weirProgram() {
 }
 
 /** Runs one weir command to its end: {code, output} with both outputs together. */
-export function runWeir(args, { deadlineMs = 30_000 } = {}) {
+export function runWeir(args, { deadlineMs = 60_000 } = {}) {
   return new Promise((resolve) => {
     execFile(weirProgram(), args, { timeout: deadlineMs, killSignal: 'SIGKILL' }, (error, stdout, stderr) => {
       resolve({ code: error ? (error.code ?? error.signal) : 0, output: stdout + stderr })
@@ -54,6 +54,12 @@ class Daemon {
 
   log(lines = 20) {
     return this.workspace.tail(this.logName, lines)
+  }
+
+  /** A function that gives what it logs from now on. */
+  listen() {
+    const before = this.log(Infinity).length
+    return () => this.log(Infinity).slice(before)
   }
 }
 

@@ -7,16 +7,14 @@ import test from 'node:test'
 import { until } from '../lib/wait.js'
 import { Scene } from './scene.js'
 
-const dropSlot = (stack) => stack.db.query('SELECT pg_drop_replication_slot($1)', [stack.bridge.slot])
-
 test('the slot is dropped or moved on', async () => {
   await Scene.run('recovery-slot', async (scene, stack) => {
-    await scene.survive(() => dropSlot(stack), { says: 'against="the replica"' })
-    await scene.survive(() => dropSlot(stack), { stop: 'ahead', says: 'against="the streams"' })
-    const moveOn = () => stack.db.query('SELECT pg_replication_slot_advance($1, pg_current_wal_lsn())', [stack.bridge.slot])
+    await scene.survive(() => stack.dropSlot(), { says: 'against="the replica"' })
+    await scene.survive(() => stack.dropSlot(), { stop: 'ahead', says: 'against="the streams"' })
+    const moveOn = () => until('the slot to be free', () => stack.db.query('SELECT pg_replication_slot_advance($1, pg_current_wal_lsn())', [stack.bridge.slot]))
     await scene.survive(moveOn, { says: 'was moved on' })
     await scene.survive(moveOn, { stop: 'ahead', says: 'against="the streams"' })
-    await scene.survive(() => dropSlot(stack), { stop: 'ahead', cuts: 3 })
+    await scene.survive(() => stack.dropSlot(), { stop: 'ahead', cuts: 3 })
   })
 })
 
@@ -28,7 +26,7 @@ test('the state folder is lost, or an older copy', async () => {
     await scene.survive(lose, { stop: 'kill', cuts: 3 })
     await scene.survive(async () => {
       lose()
-      await dropSlot(stack)
+      await stack.dropSlot()
     }, { says: 'compared with the streams' })
     await stack.bridge.stop()
     cpSync(stateDir, `${stateDir}-old`, { recursive: true })

@@ -39,7 +39,7 @@ test('a standby is promoted, and lacks what was committed last', async () => {
     await stack.settle()
     await scene.verifyFold()
     // And the next one, with the bridge away.
-    await scene.survive(() => stack.db.query('SELECT pg_drop_replication_slot($1)', [stack.bridge.slot]))
+    await scene.survive(() => stack.dropSlot())
   })
 })
 
@@ -61,7 +61,7 @@ test('another database is refused, and taken with --resync', async () => {
   await Scene.run('recovery-database', async (scene, stack) => {
     await stack.bridge.stop()
     await scene.remember()
-    await stack.db.query('SELECT pg_drop_replication_slot($1)', [stack.bridge.slot])
+    await stack.dropSlot()
     const admin = await stack.cluster.connect('postgres')
     await admin.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1', ['app'])
     await admin.query('ALTER DATABASE app RENAME TO old')
