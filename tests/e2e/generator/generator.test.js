@@ -1,5 +1,5 @@
 // Generated schemas, rules and histories, and every stream compared with what Postgres itself answers.
-// Some seeds are run first, then random ones for WEIR_MINUTES (1; 60 with WEIR_LONG=1, of larger worlds
+// Some seeds are run first, then random ones for WEIR_MINUTES (3; 60 with WEIR_LONG=1, of larger worlds
 // and random seeds only, so that several such runs add up). A world that fails is reported, and the others
 // go on. WEIR_SEED=… runs one seed, for WEIR_TRANSACTIONS.
 
@@ -11,7 +11,7 @@ import { World } from './world.js'
 
 const LONG = process.env.WEIR_LONG === '1'
 const TRANSACTIONS = Number(process.env.WEIR_TRANSACTIONS ?? (LONG ? 3000 : 400))
-const MINUTES = Number(process.env.WEIR_MINUTES ?? (LONG ? 60 : 1))
+const MINUTES = Number(process.env.WEIR_MINUTES ?? (LONG ? 60 : 3))
 const FIXED_SEEDS = [1, 2, 3, 14] // a world of each kind
 const FAILURES_MAX = 20
 
