@@ -72,11 +72,11 @@ for (const live of [true, 'sse', 'long-poll']) {
     const bo = await open(t, 'bo', { live })
     assert.deepEqual(titles(bo), ['sweep'])
 
-    await bo.utils.awaitTxId(await commit(`INSERT INTO members VALUES (1, 'bo', 'editor')`), 20_000)
+    await bo.utils.awaitTxId(await commit(`INSERT INTO members VALUES (1, 'bo', 'editor')`), 60_000)
     await sees(bo, ['dig', 'plant', 'sweep'])
     assert.equal(bo.collections.members.get('["1","bo"]').role, 'editor')
 
-    await bo.utils.awaitTxId(await commit(`UPDATE todos SET title = 'dig deep', is_done = true WHERE id = 1`, `INSERT INTO todos VALUES (4, 1, NULL, 'water')`), 20_000)
+    await bo.utils.awaitTxId(await commit(`UPDATE todos SET title = 'dig deep', is_done = true WHERE id = 1`, `INSERT INTO todos VALUES (4, 1, NULL, 'water')`), 60_000)
     await sees(bo, ['dig deep', 'plant', 'sweep', 'water'])
     assert.equal(bo.collections.todos.get('1').is_done, true)
 
@@ -95,11 +95,11 @@ test('awaitTxId comes with the rows of the transaction', async (t) => {
   const ana = await open(t, 'ana')
   for (let i = 0; i < 20; i++) {
     const txid = await commit(`INSERT INTO todos VALUES (${100 + i}, 1, 'ana', 'number ${i}')`)
-    await ana.utils.awaitTxId(txid, 20_000)
+    await ana.utils.awaitTxId(txid, 60_000)
     assert.equal(ana.collections.todos.get(String(100 + i)).title, `number ${i}`)
   }
   const txid = await commit('DELETE FROM todos WHERE id >= 100')
-  await ana.utils.awaitTxId(txid, 20_000)
+  await ana.utils.awaitTxId(txid, 60_000)
   assert.deepEqual(titles(ana), ['dig', 'plant'])
 })
 
@@ -111,8 +111,8 @@ test('a transaction is never seen by halves', async (t) => {
     if (moved !== 0 && moved !== 25) halves.push(moved)
   })
   t.after(() => subscription.unsubscribe())
-  await ana.utils.awaitTxId(await commit(...Array.from({ length: 25 }, (_, i) => `INSERT INTO todos VALUES (${200 + i}, 1, NULL, 'together')`)), 20_000)
-  await ana.utils.awaitTxId(await commit('DELETE FROM todos WHERE id >= 200'), 20_000)
+  await ana.utils.awaitTxId(await commit(...Array.from({ length: 25 }, (_, i) => `INSERT INTO todos VALUES (${200 + i}, 1, NULL, 'together')`)), 60_000)
+  await ana.utils.awaitTxId(await commit('DELETE FROM todos WHERE id >= 200'), 60_000)
   assert.deepEqual(halves, [])
 })
 
@@ -148,7 +148,7 @@ test('SSE: a StreamDB lives through an orderly restart of the server', async (t)
 test('two devices of one user hold the same', async (t) => {
   const [one, two] = await Promise.all([open(t, 'ana', { live: 'sse' }), open(t, 'ana', { live: 'long-poll' })])
   const txid = await commit(`UPDATE todos SET title = 'dig twice' WHERE id = 1`)
-  await Promise.all([one, two].map((db) => db.utils.awaitTxId(txid, 20_000)))
+  await Promise.all([one, two].map((db) => db.utils.awaitTxId(txid, 60_000)))
   assert.deepEqual(titles(one), titles(two))
   assert.deepEqual(titles(await open(t, 'ana')), ['dig twice', 'plant'])
 })

@@ -8,7 +8,7 @@ import { until, within } from '../e2e/lib/wait.js'
 import { Server } from '../e2e/lib/weir.js'
 import { Workspace } from '../e2e/lib/workspace.js'
 
-const DEADLINE_MS = 30_000
+const DEADLINE_MS = 60_000
 let workspace
 let server
 let cutter

@@ -66,7 +66,7 @@ async function judge({ server, contents }, what) {
     await server.restart()
     answer = await readAll(server)
   } catch {
-    const { code, signal } = await within(20_000, 'the end', server.child.exited())
+    const { code, signal } = await within(60_000, 'the end', server.child.exited())
     const log = server.log(1000).slice(before)
     assert.ok(signal === 'SIGABRT' || code === 1 || signal === 'SIGBUS' || signal === 'SIGSEGV', `${what}: ended with ${code ?? signal}\n${log}`)
     if (signal === 'SIGSEGV' || signal === 'SIGBUS') return 'crashed'

@@ -15,7 +15,7 @@ import { Workspace, freePort } from '../e2e/lib/workspace.js'
 
 const PAGE = readFileSync(new URL('../../docs/proxies.md', import.meta.url), 'utf8')
 const blocks = (kind) => [...PAGE.matchAll(new RegExp(`^\`\`\`${kind}\n(.*?)^\`\`\`$`, 'gms'))].map((match) => match[1])
-const DEADLINE_MS = 30_000
+const DEADLINE_MS = 60_000
 const PAGE_BYTES = 64 * 1024
 
 process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0' // the test's own certificate

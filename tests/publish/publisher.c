@@ -74,7 +74,7 @@ static bool wait_for_notice(struct pair *pair)
 {
     uint64_t count;
     struct pollfd fd = {.fd = pair->notify_fd, .events = POLLIN};
-    return poll(&fd, 1, 10000) == 1 && read(pair->notify_fd, &count, sizeof count) == 8;
+    return poll(&fd, 1, 60000) == 1 && read(pair->notify_fd, &count, sizeof count) == 8;
 }
 
 static void wait_until_stored(struct pair *pair, uint64_t lsn)

@@ -198,7 +198,7 @@ bool scripted_server_wait(struct scripted_server *server, size_t count)
 {
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += 10;
+    until.tv_sec += 60;
     pthread_mutex_lock(&server->lock);
     int status = 0;
     while (server->request_count < count && status == 0)

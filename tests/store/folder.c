@@ -54,7 +54,7 @@ struct store *folder_open(const struct folder *folder, bool checkpoints)
 static void wait_for_event(struct store *store)
 {
     struct pollfd fd = {.fd = store_event_fd(store), .events = POLLIN};
-    cr_assert_eq(poll(&fd, 1, 10000), 1);
+    cr_assert_eq(poll(&fd, 1, 60000), 1);
 }
 
 void store_settle(struct store *store)

@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process'
 import { openSync, closeSync } from 'node:fs'
 import { within } from './wait.js'
 
-const STOP_DEADLINE_MS = 20_000
+const STOP_DEADLINE_MS = 60_000
 
 export class Child {
   #exit

@@ -4,7 +4,7 @@
 const PAUSE_BETWEEN_TRIES_MS = 15
 
 /** Calls `condition` until it gives something truthy, and returns that. */
-export async function until(what, condition, { deadlineMs = 30_000 } = {}) {
+export async function until(what, condition, { deadlineMs = 60_000 } = {}) {
   const end = Date.now() + deadlineMs
   let last
   for (;;) {
