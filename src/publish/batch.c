@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-enum { TABLE_AT_FIRST = 256, KEPT_BYTES = 16 * 1024 * 1024 };
+enum { TABLE_AT_FIRST = 256 };
 
 struct batch *batch_new(void)
 {
@@ -45,11 +45,6 @@ static void begin_transaction(struct batch *batch)
 
 void batch_clear(struct batch *batch)
 {
-    /* What one huge transaction needed is not kept for the small ones that follow. */
-    if (batch->body.capacity > KEPT_BYTES || batch->appends.capacity > KEPT_BYTES) {
-        buffer_release(&batch->body);
-        buffer_release(&batch->appends);
-    }
     /* Only the slots in use: the table may have grown for a batch of very many streams. */
     for (uint32_t i = 0; i < batch->stream_count; i++)
         batch->table[batch->streams[i].slot] = 0;

@@ -11,15 +11,13 @@
 #pragma once
 
 #include "internal.h"
+#include "subscription_config.h"
 
 enum {
     SUBSCRIPTIONS_MAX = 1000,
     LINKS_MAX = 10000,
     WAKE_ID_SIZE = 36,
     TOKEN_SIZE = 64,
-    LEASE_MIN_MS = 1000,
-    LEASE_MAX_MS = 600000,
-    LEASE_DEFAULT_MS = 30000,
     CONFIG_BYTES_MAX = 256 * 1024, /* the body of a PUT */
 };
 
@@ -30,16 +28,6 @@ struct link {
     uint64_t acked;
     uint64_t tail;     /* as last seen */
     uint64_t snapshot; /* the tail that the current wake of a webhook tells of */
-};
-
-/* What a PUT says, and what must be the same for another PUT to be "the same". */
-struct subscription_config {
-    char *pattern;     /* NULL: none */
-    char *streams;     /* canonical paths, sorted, with '\n' behind each */
-    char *wake_stream; /* NULL: a webhook */
-    char *webhook_url; /* NULL: pull-wake */
-    char *description; /* NULL: none */
-    uint64_t lease_ttl_ms;
 };
 
 struct subscription {
@@ -75,10 +63,6 @@ void subscriptions_close(struct subscriptions *all);
 
 /* ---- subscription.c ---- */
 
-void subscription_config_release(struct subscription_config *config);
-bool subscription_config_eq(const struct subscription_config *a,
-                            const struct subscription_config *b);
-
 struct subscription *subscription_find(const struct subscriptions *all, struct slice id);
 
 /* What writes needs room, and asks for it first: true when there is. bytes: beside what one
@@ -104,6 +88,11 @@ struct link *subscription_find_link(struct subscription *subscription, struct sl
 void subscription_refresh(struct subscriptions *all, struct subscription *subscription);
 bool subscription_is_pending(const struct subscription *subscription);
 
+/* ---- subscription_wake.c ---- */
+
+/* Wakes when there is work, nobody has been woken, and its next attempt is due. True: it has. */
+bool subscription_wake_if_pending(struct subscriptions *all, struct subscription *subscription);
+
 /* Room must have been ensured. */
 void subscription_claim(struct subscriptions *all, struct subscription *subscription,
                         const char *worker);
@@ -115,9 +104,6 @@ bool subscription_end_claim(struct subscriptions *all, struct subscription *subs
 
 /* The receiver of a webhook is known to have the wake; for the caller to save. */
 void subscription_set_delivered(struct subscription *subscription);
-
-/* Wakes when there is work and its next attempt is due. */
-void subscription_retry(struct subscriptions *all, struct subscription *subscription);
 
 void subscription_token(const struct subscriptions *all, const struct subscription *subscription,
                         uint64_t generation, char out[TOKEN_SIZE]);

@@ -316,6 +316,6 @@ void webhooks_run(struct subscriptions *all)
         if (is_durable || is_to_be_repeated(subscription))
             send_wake(all, subscription);
         else if (subscription->next_attempt_ms && subscription_has_room(all, 0))
-            subscription_retry(all, subscription);
+            subscription_wake_if_pending(all, subscription);
     }
 }

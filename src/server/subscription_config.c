@@ -1,0 +1,136 @@
+/* What a PUT of a subscription says. Protocol 6.2. */
+#include "subscription.h"
+
+#include "weir/base/path.h"
+
+#include <stdlib.h>
+
+void subscription_config_release(struct subscription_config *config)
+{
+    free(config->pattern);
+    free(config->streams);
+    free(config->wake_stream);
+    free(config->webhook_url);
+    free(config->description);
+    *config = (struct subscription_config){0};
+}
+
+static bool same_text(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+bool subscription_config_eq(const struct subscription_config *a,
+                            const struct subscription_config *b)
+{
+    return same_text(a->pattern, b->pattern) && same_text(a->streams, b->streams) &&
+           same_text(a->wake_stream, b->wake_stream) && same_text(a->webhook_url, b->webhook_url) &&
+           same_text(a->description, b->description) && a->lease_ttl_ms == b->lease_ttl_ms;
+}
+
+/* ---- Parsing ---- */
+
+static char *take_text(struct buffer *buffer)
+{
+    char *text = strdup(buffer_str(buffer));
+    check(text != NULL);
+    buffer_release(buffer);
+    return text;
+}
+
+char *subscription_path(const char *raw)
+{
+    struct buffer out = BUFFER_INIT;
+    bool ok = path_canonical(slice_from_str(raw), &out) == PATH_OK;
+    char *text = take_text(&out);
+    if (ok && path_is_canonical(slice_from_str(text)))
+        return text;
+    free(text);
+    return NULL;
+}
+
+static int compare_texts(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Sorted, each once, '\n' behind each. */
+static char *join_sorted(char **texts, size_t count)
+{
+    struct buffer out = BUFFER_INIT;
+    if (count)
+        qsort(texts, count, sizeof *texts, compare_texts);
+    for (size_t i = 0; i < count; i++) {
+        if (i && strcmp(texts[i - 1], texts[i]) == 0)
+            continue;
+        buffer_add_str(&out, texts[i]);
+        buffer_add_char(&out, '\n');
+    }
+    return take_text(&out);
+}
+
+char *subscription_paths(const json_t *list)
+{
+    size_t count = json_array_size(list), good = 0;
+    char **texts = calloc(count + 1, sizeof *texts);
+    check(texts != NULL);
+    for (; good < count; good++) {
+        const char *raw = json_string_value(json_array_get(list, good));
+        texts[good] = raw ? subscription_path(raw) : NULL;
+        if (!texts[good])
+            break;
+    }
+    char *joined = good == count ? join_sorted(texts, count) : NULL;
+    for (size_t i = 0; i < good; i++)
+        free(texts[i]);
+    free(texts);
+    return joined;
+}
+
+static char *parse_pattern(const char *raw)
+{
+    struct buffer out = BUFFER_INIT;
+    bool ok = glob_canonical(slice_from_str(raw), &out);
+    char *text = take_text(&out);
+    if (ok)
+        return text;
+    free(text);
+    return NULL;
+}
+
+const char *subscription_config_parse(const json_t *body, bool has_webhooks,
+                                      struct subscription_config *config)
+{
+    const char *type = json_string_value(json_object_get(body, "type"));
+    const char *pattern = json_string_value(json_object_get(body, "pattern"));
+    const char *wake_stream = json_string_value(json_object_get(body, "wake_stream"));
+    const char *description = json_string_value(json_object_get(body, "description"));
+    const json_t *streams = json_object_get(body, "streams");
+    const json_t *lease = json_object_get(body, "lease_ttl_ms");
+    json_int_t lease_ms = lease ? json_integer_value(lease) : LEASE_DEFAULT_MS;
+    bool is_webhook = type && strcmp(type, "webhook") == 0;
+    const char *url = json_string_value(json_object_get(json_object_get(body, "webhook"), "url"));
+    if (is_webhook && !has_webhooks)
+        return "webhook subscriptions are not enabled on this server";
+    if (!is_webhook && (!type || strcmp(type, "pull-wake") != 0))
+        return "type is neither webhook nor pull-wake";
+    if (streams && !json_is_array(streams))
+        return "streams is not an array";
+    if (!pattern && json_array_size(streams) == 0)
+        return "a pattern or streams are missing";
+    if (lease_ms < LEASE_MIN_MS || lease_ms > LEASE_MAX_MS)
+        return "lease_ttl_ms is not between 1000 and 600000";
+    config->lease_ttl_ms = (uint64_t)lease_ms;
+    config->pattern = pattern ? parse_pattern(pattern) : NULL;
+    config->streams = subscription_paths(streams);
+    config->webhook_url = is_webhook && url ? strdup(url) : NULL;
+    config->wake_stream = wake_stream && !is_webhook ? subscription_path(wake_stream) : NULL;
+    config->description = description ? strdup(description) : NULL;
+    if (pattern && !config->pattern)
+        return "the pattern is not a path with * and **";
+    if (!config->streams)
+        return "streams has something that is not a stream's path";
+    if (is_webhook)
+        return config->webhook_url ? NULL : "a webhook needs a url";
+    return config->wake_stream ? NULL : "pull-wake needs a wake_stream";
+}
