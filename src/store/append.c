@@ -43,22 +43,19 @@ bool store_split(struct store *store, struct slice body, bool is_json, struct sl
     return step == JSON_STEP_END && json_scan_end(&scan);
 }
 
-/* A closed stream still tells a stale producer so, and knows the request that closed it. */
+/* That it is closed comes before all else that might be wrong, so that the writer learns of it; the
+ * request that closed it may come again. */
 static enum append_result append_to_closed(struct stream *stream,
                                            const struct append_request *request,
                                            struct append_answer *answer)
 {
     if (!request->has_producer)
         return request->body.len ? APPEND_CLOSED : APPEND_ALREADY_CLOSED;
-    struct producer *producer = stream_find_producer(stream, request->producer);
-    if (!producer)
-        return APPEND_CLOSED;
-    answer->epoch = producer->epoch;
-    answer->producer_seq = producer->seq;
-    if (request->epoch < producer->epoch)
-        return APPEND_STALE_EPOCH;
-    bool is_closer = producer->has_closed && request->epoch == producer->epoch &&
+    const struct producer *producer = stream_find_producer(stream, request->producer);
+    bool is_closer = producer && producer->has_closed && request->epoch == producer->epoch &&
                      request->producer_seq == producer->seq;
+    answer->epoch = request->epoch;
+    answer->producer_seq = request->producer_seq;
     return is_closer ? APPEND_DUPLICATE : APPEND_CLOSED;
 }
 

@@ -110,7 +110,6 @@ async function fork(daemon, model, path, from) {
 function expectedAppend(stream, { type, closes, seq, producer }, messages) {
   const known = producer && stream.producers.get(producer.id)
   if (stream.isClosed) {
-    if (known && producer.epoch < known.epoch) return 403
     if (known?.closed && producer.epoch === known.epoch && producer.seq === known.seq) return 204
     return !messages.length && !producer ? 204 : 409
   }

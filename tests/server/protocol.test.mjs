@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { connect } from 'node:net'
 import { after, before, test } from 'node:test'
 import { Daemon } from './daemon.mjs'
+import { exchange as exchangeWith, lines, statusesOf, statusOf } from './wire.mjs'
 
 const json = { 'content-type': 'application/json' }
 const text = { 'content-type': 'text/plain' }
@@ -24,18 +25,7 @@ const read = async (path, query = '') => (await fetch(daemon.stream(path, query)
 const head = (path) => fetch(daemon.stream(path), { method: 'HEAD' })
 const tailOf = async (path) => (await head(path)).headers.get('stream-next-offset')
 
-// All that comes until the server closes the connection.
-async function exchange(bytes) {
-  const socket = connect(daemon.port, '127.0.0.1')
-  socket.end(bytes)
-  let received = ''
-  for await (const chunk of socket) received += chunk.toString('latin1')
-  return received
-}
-
-const lines = (...parts) => parts.join('\r\n')
-const statusesOf = (received) => [...received.matchAll(/HTTP\/1\.1 (\d{3}) /g)].map((match) => Number(match[1]))
-const statusOf = (received) => statusesOf(received)[0]
+const exchange = (bytes) => exchangeWith(daemon, bytes)
 
 test('names of headers and their surroundings are as HTTP has them', async () => {
   const path = await made()
@@ -447,6 +437,12 @@ test('producers: what belongs together, bounds, repetition, fencing', async () =
   assert.equal(await read(path), before.replace(']', ',1]'))
   await check(await post('q', 7, 2, undefined, { 'stream-closed': 'true' }), 200, { 'stream-closed': 'true' })
   await check(await post('q', 7, 2, '1', { 'stream-closed': 'true' }), 204, { 'stream-closed': 'true' })
-  await check(await post('q', 7, 3), 409, { 'stream-closed': 'true' })
-  await check(await post('q', 6, 0), 403, { 'producer-epoch': '7' })
+  const end = { 'stream-closed': 'true', 'stream-next-offset': await tailOf(path) }
+  await check(await post('q', 7, 3), 409, end)
+  // Closed is what matters, also to who is stale, skips, is new, or has another type.
+  for (const [id, epoch, seq] of [['q', 6, 0], ['q', 6, 2], ['p', 0, 7], ['q', 7, 9], ['q', 8, 1], ['new', 0, 0]]) {
+    await check(await post(id, epoch, seq), 409, end)
+    await check(await post(id, epoch, seq, '1', { 'stream-closed': 'true' }), 409, end)
+    await check(await post(id, epoch, seq, '1', { 'content-type': 'text/plain' }), 409, end)
+  }
 })

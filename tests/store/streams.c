@@ -150,13 +150,15 @@ Test(streams, producers_are_remembered)
         store = folder_open(&folder, stored > 0);
         stream = find(store, "a");
     }
-    cr_expect_eq(produce(store, stream, 1, 0, "3", true), APPEND_OK);
-    cr_expect_eq(produce(store, stream, 0, 2, "4", false), APPEND_STALE_EPOCH);
-    cr_expect_eq(produce(store, stream, 1, 0, "4", true), APPEND_DUPLICATE);
-    cr_expect_eq(produce(store, stream, 1, 1, "4", false), APPEND_CLOSED);
+    cr_expect_eq(produce(store, stream, 1, 0, "3", false), APPEND_OK);
+    cr_expect_eq(produce(store, stream, 0, 2, "9", false), APPEND_STALE_EPOCH);
+    cr_expect_eq(produce(store, stream, 2, 0, "4", true), APPEND_OK);
+    cr_expect_eq(produce(store, stream, 1, 1, "9", false), APPEND_CLOSED);
+    cr_expect_eq(produce(store, stream, 2, 0, "9", true), APPEND_DUPLICATE);
+    cr_expect_eq(produce(store, stream, 2, 1, "9", false), APPEND_CLOSED);
     store_settle(store);
     cr_expect(stream_is_closed(stream));
-    cr_expect_str_eq(read_all(store, stream, 0, 100), "1,2,3");
+    cr_expect_str_eq(read_all(store, stream, 0, 100), "1,2,3,4");
     store_end(store);
     folder_remove(&folder);
 }
