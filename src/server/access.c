@@ -174,7 +174,7 @@ static void reload_if_changed(struct access *access)
 
 /* ---- Judging a request ---- */
 
-static struct slice bearer_token(const struct request *request)
+struct slice request_bearer_token(const struct request *request)
 {
     struct slice header = request_header(request, "Authorization"), scheme = SLICE("Bearer ");
     if (header.len < scheme.len || strncasecmp(header.data, scheme.data, scheme.len) != 0)
@@ -254,7 +254,7 @@ bool access_allows(struct request *request, struct need need)
     struct token_claims claims;
     if (!access || need.right == RIGHT_OPEN)
         return true;
-    struct slice token = bearer_token(request);
+    struct slice token = request_bearer_token(request);
     if (!token.len) {
         refuse(request, MHD_HTTP_UNAUTHORIZED, NULL, "this takes a bearer token");
         return false;

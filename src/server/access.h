@@ -32,6 +32,9 @@ void access_close(struct server *server);
 /* False: the request has its answer, 401 or 403. True for everything without --auth jwt. */
 bool access_allows(struct request *request, struct need need) WEIR_MUST_CHECK;
 
+/* What the request shows, whatever it is worth; data NULL: nothing. RFC 6750, 2.1. */
+struct slice request_bearer_token(const struct request *request);
+
 /* 401 for a token that was valid when the request began. */
 void reply_revoked(struct request *request);
 

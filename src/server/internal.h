@@ -189,6 +189,7 @@ void reply_plain_release(struct server *server);
  * room. */
 bool request_may_write(struct request *request) WEIR_MUST_CHECK;
 void reply_no_room(struct request *request);
+void reply_not_allowed(struct request *request, const char *methods, const char *text);
 void reply_too_many_streams(struct request *request);
 
 /* The answer, if decided on, goes out when everything up to the ticket is durable. */

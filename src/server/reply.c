@@ -136,6 +136,13 @@ void reply_blob(struct request *request, unsigned status, struct blob *blob)
                                                                           drop_blob, blob));
 }
 
+/* RFC 9110, 15.5.6: who is refused learns what is not. */
+void reply_not_allowed(struct request *request, const char *methods, const char *text)
+{
+    reply_text(request, MHD_HTTP_METHOD_NOT_ALLOWED, text);
+    reply_header(request, "Allow", methods);
+}
+
 void reply_no_room(struct request *request)
 {
     reply_text(request, MHD_HTTP_INSUFFICIENT_STORAGE,

@@ -1,5 +1,7 @@
 #include "signature.h"
 
+#include "base64url.h"
+
 #include "weir/base/check.h"
 
 #include <openssl/evp.h>
@@ -13,14 +15,6 @@ struct signature_key {
     char id[KEY_TEXT_SIZE];
 };
 
-static void encode_base64url(const unsigned char *bytes, size_t len, char *out)
-{
-    EVP_EncodeBlock((unsigned char *)out, bytes, (int)len);
-    out[strcspn(out, "=")] = '\0';
-    for (; *out; out++)
-        *out = *out == '+' ? '-' : *out == '/' ? '_' : *out;
-}
-
 static void name_key(struct signature_key *key)
 {
     unsigned char digest[32];
@@ -28,7 +22,7 @@ static void name_key(struct signature_key *key)
     int len =
         snprintf(text, sizeof text, "{\"crv\":\"Ed25519\",\"kty\":\"OKP\",\"x\":\"%s\"}", key->x);
     check(EVP_Digest(text, (size_t)len, digest, NULL, EVP_sha256(), NULL) == 1);
-    encode_base64url(digest, sizeof digest, encoded);
+    base64url_encode(digest, sizeof digest, encoded);
     snprintf(key->id, sizeof key->id, "ds_%.43s", encoded);
 }
 
@@ -40,7 +34,7 @@ struct signature_key *signature_key_new(const unsigned char seed[SIGNATURE_SEED_
     check(key != NULL);
     key->key = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, seed, SIGNATURE_SEED_SIZE);
     check(key->key != NULL && EVP_PKEY_get_raw_public_key(key->key, public, &len) == 1);
-    encode_base64url(public, len, key->x);
+    base64url_encode(public, len, key->x);
     name_key(key);
     return key;
 }
@@ -70,5 +64,5 @@ void signature_make(const struct signature_key *key, struct slice text,
     check(ctx != NULL && EVP_DigestSignInit(ctx, NULL, NULL, NULL, key->key) == 1);
     check(EVP_DigestSign(ctx, bytes, &len, (const unsigned char *)text.data, text.len) == 1);
     EVP_MD_CTX_free(ctx);
-    encode_base64url(bytes, len, out);
+    base64url_encode(bytes, len, out);
 }

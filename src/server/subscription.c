@@ -313,6 +313,7 @@ static void read_secret(void *context, struct slice key, struct slice value)
     (void)key;
     check(value.len == sizeof all->secret);
     memcpy(all->secret, value.data, value.len);
+    all->has_secret = true;
 }
 
 /* What was appended between the last wake and a restart. Streams that are not linked came after
@@ -346,7 +347,7 @@ void subscriptions_open(struct server *server)
     all->server = server;
     server->subscriptions = all;
     store_each_setting(server->store, SLICE("token-secret"), read_secret, all);
-    if (!all->secret[0] && !all->secret[1]) {
+    if (!all->has_secret) {
         check(getrandom(all->secret, sizeof all->secret, 0) == (ssize_t)sizeof all->secret);
         /* Without room the secret lives as long as the process; tokens then end with it. */
         if (!store_set(server->store, SLICE("token-secret"),

@@ -10,6 +10,7 @@
  * streams. Loop thread. */
 #pragma once
 
+#include "claim_token.h"
 #include "internal.h"
 #include "subscription_config.h"
 
@@ -17,7 +18,6 @@ enum {
     SUBSCRIPTIONS_MAX = 1000,
     LINKS_MAX = 10000,
     WAKE_ID_SIZE = 36,
-    TOKEN_SIZE = 64,
     CONFIG_BYTES_MAX = 256 * 1024, /* the body of a PUT */
 };
 
@@ -44,6 +44,7 @@ struct subscription {
     uint64_t failures;       /* of webhook requests in a row */
     int64_t next_attempt_ms; /* wall clock; 0: whenever there is work */
     bool is_delivered;       /* the webhook has the current wake */
+    int64_t token_until_ms;  /* of the wake's, for a webhook */
     uint64_t send_ticket;    /* the wake is to be sent when this is durable; 0: none */
     uint64_t delivery;       /* number of the request under way; 0: none */
 };
@@ -54,7 +55,8 @@ struct subscriptions {
     size_t count;
     struct appended *queue; /* appends not looked at yet */
     size_t queue_count, queue_capacity;
-    uint64_t secret[2];        /* of tokens */
+    unsigned char secret[CLAIM_SECRET_SIZE]; /* of tokens */
+    bool has_secret;
     struct webhooks *webhooks; /* NULL: not allowed */
 };
 
@@ -105,8 +107,9 @@ bool subscription_end_claim(struct subscriptions *all, struct subscription *subs
 /* The receiver of a webhook is known to have the wake; for the caller to save. */
 void subscription_set_delivered(struct subscription *subscription);
 
+/* A token of the current generation. */
 void subscription_token(const struct subscriptions *all, const struct subscription *subscription,
-                        uint64_t generation, char out[TOKEN_SIZE]);
+                        int64_t expires_ms, char out[CLAIM_TOKEN_SIZE]);
 
 /* ---- subscription_store.c ---- */
 

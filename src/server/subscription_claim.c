@@ -1,5 +1,8 @@
 /* What workers ask of a subscription: to claim a wake, acknowledge, and release. Protocol 7. */
+#include "access.h"
 #include "subscription_request.h"
+
+#include "weir/base/clock.h"
 
 #include <stdlib.h>
 
@@ -7,7 +10,7 @@ void route_claim(struct request *request, struct subscription *subscription, con
 {
     struct subscriptions *all = request->server->subscriptions;
     const char *worker = json_string_value(json_object_get(body, "worker"));
-    char token[TOKEN_SIZE];
+    char token[CLAIM_TOKEN_SIZE];
     if (!worker || !*worker || strlen(worker) > UINT8_MAX) {
         subscription_reply_invalid(request, "worker is missing or too long");
         return;
@@ -26,7 +29,7 @@ void route_claim(struct request *request, struct subscription *subscription, con
         return;
     }
     subscription_claim(all, subscription, worker);
-    subscription_token(all, subscription, subscription->generation, token);
+    subscription_token(all, subscription, clock_wall_ms() + CLAIM_TOKEN_LIFETIME_MS, token);
     subscription_reply(
         request, MHD_HTTP_OK,
         json_pack("{s:s, s:I, s:s, s:o, s:I}", "wake_id", subscription->wake_id, "generation",
@@ -35,31 +38,30 @@ void route_claim(struct request *request, struct subscription *subscription, con
                   (json_int_t)subscription->config.lease_ttl_ms));
 }
 
-/* Compares all bytes, whatever the first difference. */
-static bool is_same_secret(struct slice a, struct slice b)
+static bool check_token(struct request *request, const struct subscription *subscription,
+                        uint64_t *generation)
 {
-    unsigned difference = a.len != b.len;
-    for (size_t i = 0; i < a.len && i < b.len; i++)
-        difference |= (unsigned char)a.data[i] ^ (unsigned char)b.data[i];
-    return difference == 0;
+    struct claim_token token = {.id = subscription->id, .created_ms = subscription->created_ms};
+    enum claim_token_result result =
+        claim_token_check(request->server->subscriptions->secret, request_bearer_token(request),
+                          clock_wall_ms(), &token);
+    *generation = token.generation;
+    if (result == CLAIM_TOKEN_INVALID)
+        subscription_reply_error(request, MHD_HTTP_UNAUTHORIZED, "TOKEN_INVALID",
+                                 "the token is not valid");
+    else if (result == CLAIM_TOKEN_EXPIRED)
+        subscription_reply_error(request, MHD_HTTP_UNAUTHORIZED, "TOKEN_EXPIRED",
+                                 "the token is over; another wake follows when the lease is");
+    return result == CLAIM_TOKEN_OK;
 }
 
 /* Protocol 7.3. Answers unless the request belongs to the current wake. */
 static bool check_fence(struct request *request, const struct subscription *subscription,
                         const json_t *body)
 {
-    struct slice header = request_header(request, "Authorization"), prefix = SLICE("Bearer ");
-    char token[TOKEN_SIZE];
-    bool has_token = header.len > prefix.len && memcmp(header.data, prefix.data, prefix.len) == 0;
-    struct slice given =
-        has_token ? slice_of(header.data + prefix.len, header.len - prefix.len) : SLICE("");
-    uint64_t generation = has_token ? strtoull(given.data, NULL, 10) : 0;
-    subscription_token(request->server->subscriptions, subscription, generation, token);
-    if (!is_same_secret(given, slice_from_str(token))) {
-        subscription_reply_error(request, MHD_HTTP_UNAUTHORIZED, "TOKEN_INVALID",
-                                 "the token is not valid");
+    uint64_t generation;
+    if (!check_token(request, subscription, &generation))
         return false;
-    }
     const char *wake_id = json_string_value(json_object_get(body, "wake_id"));
     json_int_t named = json_integer_value(json_object_get(body, "generation"));
     if (generation == subscription->generation && named == (json_int_t)generation && wake_id &&

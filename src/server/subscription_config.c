@@ -3,6 +3,8 @@
 
 #include "weir/base/path.h"
 
+#include <openssl/evp.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 void subscription_config_release(struct subscription_config *config)
@@ -15,17 +17,42 @@ void subscription_config_release(struct subscription_config *config)
     *config = (struct subscription_config){0};
 }
 
-static bool same_text(const char *a, const char *b)
+/* ---- Hashing ---- */
+
+static json_t *pack_streams(const struct subscription_config *config)
 {
-    return a && b ? strcmp(a, b) == 0 : a == b;
+    json_t *list = json_array();
+    const char *line = config->streams;
+    while (*line) {
+        size_t len = strcspn(line, "\n");
+        json_array_append_new(list, json_stringn(line, len));
+        line += len + 1;
+    }
+    return list;
 }
 
-bool subscription_config_eq(const struct subscription_config *a,
-                            const struct subscription_config *b)
+static json_t *pack_webhook(const struct subscription_config *config)
 {
-    return same_text(a->pattern, b->pattern) && same_text(a->streams, b->streams) &&
-           same_text(a->wake_stream, b->wake_stream) && same_text(a->webhook_url, b->webhook_url) &&
-           same_text(a->description, b->description) && a->lease_ttl_ms == b->lease_ttl_ms;
+    return config->webhook_url ? json_pack("{s:s}", "url", config->webhook_url) : json_null();
+}
+
+void subscription_config_hash(const struct subscription_config *config,
+                              char hash[CONFIG_HASH_SIZE])
+{
+    unsigned char digest[(CONFIG_HASH_SIZE - 1) / 2];
+    json_t *json = json_pack("{s:s, s:s?, s:o, s:o, s:s?, s:I, s:s?}", "type",
+                             config->webhook_url ? "webhook" : "pull-wake", "pattern",
+                             config->pattern, "streams", pack_streams(config), "webhook",
+                             pack_webhook(config), "wake_stream", config->wake_stream,
+                             "lease_ttl_ms", (json_int_t)config->lease_ttl_ms, "description",
+                             config->description);
+    char *text = json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS);
+    check(json != NULL && text != NULL);
+    check(EVP_Digest(text, strlen(text), digest, NULL, EVP_sha256(), NULL) == 1);
+    for (size_t i = 0; i < sizeof digest; i++)
+        snprintf(hash + 2 * i, 3, "%02x", digest[i]);
+    free(text);
+    json_decref(json);
 }
 
 /* ---- Parsing ---- */
@@ -98,8 +125,7 @@ static char *parse_pattern(const char *raw)
     return NULL;
 }
 
-const char *subscription_config_parse(const json_t *body, bool has_webhooks,
-                                      struct subscription_config *config)
+static const char *parse(const json_t *body, bool has_webhooks, struct subscription_config *config)
 {
     const char *type = json_string_value(json_object_get(body, "type"));
     const char *pattern = json_string_value(json_object_get(body, "pattern"));
@@ -133,4 +159,13 @@ const char *subscription_config_parse(const json_t *body, bool has_webhooks,
     if (is_webhook)
         return config->webhook_url ? NULL : "a webhook needs a url";
     return config->wake_stream ? NULL : "pull-wake needs a wake_stream";
+}
+
+const char *subscription_config_parse(const json_t *body, bool has_webhooks,
+                                      struct subscription_config *config)
+{
+    const char *wrong = parse(body, has_webhooks, config);
+    if (!wrong)
+        subscription_config_hash(config, config->hash);
+    return wrong;
 }

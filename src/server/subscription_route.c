@@ -91,7 +91,7 @@ static void create(struct request *request, struct slice id, struct subscription
     struct subscriptions *all = request->server->subscriptions;
     struct subscription *subscription = subscription_find(all, id);
     if (subscription) {
-        if (subscription_config_eq(&subscription->config, config))
+        if (strcmp(subscription->config.hash, config->hash) == 0)
             subscription_reply(request, MHD_HTTP_OK, pack_subscription(all, subscription));
         else
             subscription_reply_error(request, MHD_HTTP_CONFLICT, "SUBSCRIPTION_ALREADY_EXISTS",
@@ -181,13 +181,42 @@ static void delete (struct request *request, struct subscription *subscription)
     reply_empty(request, MHD_HTTP_NO_CONTENT);
 }
 
+static bool is_read(const struct request *request)
+{
+    return request->method == METHOD_GET || request->method == METHOD_HEAD;
+}
+
+static bool is_below_streams(struct slice action)
+{
+    struct slice streams = SLICE("streams/");
+    return action.len > streams.len && memcmp(action.data, streams.data, streams.len) == 0;
+}
+
+static void refuse_action(struct request *request, struct slice action, bool is_webhook)
+{
+    bool is_of_pull = slice_eq_str(action, "claim") || slice_eq_str(action, "ack") ||
+                      slice_eq_str(action, "release");
+    if (action.len == 0)
+        reply_not_allowed(request, "GET, HEAD, PUT, DELETE, OPTIONS",
+                          "a subscription has no such method");
+    else if (is_below_streams(action))
+        reply_not_allowed(request, "DELETE, OPTIONS", "a subscription's stream has DELETE");
+    else if (is_of_pull && is_webhook)
+        subscription_reply_invalid(request, "the subscription is a webhook's, and not pull-wake");
+    else if (!is_webhook && slice_eq_str(action, "callback"))
+        subscription_reply_invalid(request, "the subscription is pull-wake, and no webhook's");
+    else if (is_of_pull || slice_eq_str(action, "callback") || slice_eq_str(action, "streams"))
+        reply_not_allowed(request, "POST, OPTIONS", "this has POST");
+    else
+        reply_text(request, MHD_HTTP_NOT_FOUND, "there is no such control path");
+}
+
 static void route_action(struct request *request, struct subscription *subscription,
                          struct slice action, const json_t *body)
 {
-    struct slice streams = SLICE("streams/");
     bool is_post = request->method == METHOD_POST;
     bool is_webhook = subscription->config.webhook_url != NULL;
-    if (action.len == 0 && request->method == METHOD_GET)
+    if (action.len == 0 && is_read(request))
         show(request, subscription);
     else if (is_post && slice_eq_str(action, "streams"))
         add_streams(request, subscription, body);
@@ -197,12 +226,11 @@ static void route_action(struct request *request, struct subscription *subscript
         route_acknowledge(request, subscription, body);
     else if (is_post && !is_webhook && slice_eq_str(action, "release"))
         route_release(request, subscription, body);
-    else if (request->method == METHOD_DELETE && action.len > streams.len &&
-             memcmp(action.data, streams.data, streams.len) == 0)
+    else if (request->method == METHOD_DELETE && is_below_streams(action))
         remove_stream(request, subscription,
-                      slice_of(action.data + streams.len, action.len - streams.len));
+                      slice_of(action.data + strlen("streams/"), action.len - strlen("streams/")));
     else
-        reply_text(request, MHD_HTTP_METHOD_NOT_ALLOWED, "a subscription has no such request");
+        refuse_action(request, action, is_webhook);
 }
 
 /* What the token of a claim is shown for. */
@@ -247,7 +275,7 @@ static void route_with_body(struct request *request, struct slice id, struct sli
 static bool has_room(const struct request *request)
 {
     enum { PER_STREAM = 4 };
-    return request->method == METHOD_GET ||
+    return is_read(request) ||
            subscription_has_room(request->server->subscriptions,
                                  (size_t)LINKS_MAX * (STORE_KEY_MAX + 256) +
                                      request->body.len * PER_STREAM);
@@ -255,6 +283,10 @@ static bool has_room(const struct request *request)
 
 static void show_keys(struct request *request, const struct webhooks *webhooks)
 {
+    if (!is_read(request)) {
+        reply_not_allowed(request, "GET, HEAD, OPTIONS", "the keys have GET and HEAD");
+        return;
+    }
     char *text = webhook_key_set(webhooks);
     reply_response(request, MHD_HTTP_OK,
                    MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE));
@@ -285,7 +317,7 @@ static bool is_of_subscription(struct slice path)
 bool subscription_is_open(const struct request *request, struct slice path)
 {
     struct slice id, action;
-    if (request->method == METHOD_GET && slice_eq_str(path, "__ds/jwks.json"))
+    if (is_read(request) && slice_eq_str(path, "__ds/jwks.json"))
         return true;
     if (!is_of_subscription(path))
         return false;
@@ -298,7 +330,7 @@ void route_subscription(struct request *request, struct slice path)
     enum { ID_BYTES_MAX = 200 };
     struct server *server = request->server;
     const struct webhooks *webhooks = server->subscriptions->webhooks;
-    if (webhooks && request->method == METHOD_GET && slice_eq_str(path, "__ds/jwks.json")) {
+    if (webhooks && slice_eq_str(path, "__ds/jwks.json")) {
         show_keys(request, webhooks);
         return;
     }
@@ -308,7 +340,7 @@ void route_subscription(struct request *request, struct slice path)
     }
     struct slice id, action;
     split_path(path, &id, &action);
-    if (request->method != METHOD_GET && !request_may_write(request))
+    if (!is_read(request) && !request_may_write(request))
         return;
     if (id.len > ID_BYTES_MAX || request->body.len > CONFIG_BYTES_MAX) {
         subscription_reply_invalid(request, "the id or the body is too long");

@@ -44,9 +44,10 @@ void subscription_save(struct subscriptions *all, const struct subscription *sub
     const struct subscription_config *config = &subscription->config;
     save_json(
         all, subscription_key(subscription, key),
-        json_pack("{s:s*, s:s, s:s*, s:s*, s:s*, s:I, s:I, s:I, s:s, s:s*, s:I, s:I, s:I, s:I, s:b}",
-                  "pattern", config->pattern, "streams", config->streams, "wake_stream",
-                  config->wake_stream, "webhook_url", config->webhook_url, "description",
+        json_pack("{s:s, s:s*, s:s, s:s*, s:s*, s:s*, s:I, s:I, s:I, s:s, s:s*, s:I, s:I, s:I, "
+                  "s:I, s:b}",
+                  "config_hash", config->hash, "pattern", config->pattern, "streams",
+                  config->streams, "wake_stream", config->wake_stream, "webhook_url", config->webhook_url, "description",
                   config->description, "lease_ttl_ms", (json_int_t)config->lease_ttl_ms,
                   "created_ms", (json_int_t)subscription->created_ms, "generation",
                   (json_int_t)subscription->generation, "wake_id", subscription->wake_id, "holder",
@@ -145,20 +146,31 @@ static json_t *load_json(struct slice value)
     return json;
 }
 
+/* Subscriptions from before hashes were stored have none. */
+static void load_hash(struct subscription_config *config, const char *stored)
+{
+    if (stored)
+        snprintf(config->hash, CONFIG_HASH_SIZE, "%s", stored);
+    else
+        subscription_config_hash(config, config->hash);
+}
+
 static void load_subscription(void *context, struct slice key, struct slice value)
 {
     struct subscriptions *all = context;
     struct slice prefix = SLICE("subscription/");
     const char *pattern = NULL, *streams, *wake_stream = NULL, *webhook_url = NULL;
     const char *description = NULL, *wake_id;
-    const char *holder = NULL;
+    const char *holder = NULL, *hash = NULL;
     json_int_t lease_ttl_ms, created_ms, generation, lease_until_ms, next_link;
     json_int_t failures = 0, next_attempt_ms = 0;
     int is_delivered = 0;
     json_t *json = load_json(value);
     check(
-        json_unpack(json, "{s?s, s:s, s?s, s?s, s?s, s:I, s:I, s:I, s:s, s?s, s:I, s:I, s?I, s?I, s?b}",
-                    "pattern", &pattern, "streams", &streams, "wake_stream", &wake_stream,
+        json_unpack(json,
+                    "{s?s, s?s, s:s, s?s, s?s, s?s, s:I, s:I, s:I, s:s, s?s, s:I, s:I, s?I, s?I, "
+                    "s?b}",
+                    "config_hash", &hash, "pattern", &pattern, "streams", &streams, "wake_stream", &wake_stream,
                     "webhook_url", &webhook_url, "description", &description, "lease_ttl_ms",
                     &lease_ttl_ms, "created_ms", &created_ms, "generation", &generation, "wake_id",
                     &wake_id, "holder", &holder, "lease_until_ms", &lease_until_ms, "next_link",
@@ -168,8 +180,14 @@ static void load_subscription(void *context, struct slice key, struct slice valu
     check(subscription != NULL);
     subscription->id = strndup(key.data + prefix.len, key.len - prefix.len);
     subscription->config = (struct subscription_config){
-        copy_or_null(pattern),     copy_or_null(streams),     copy_or_null(wake_stream),
-        copy_or_null(webhook_url), copy_or_null(description), (uint64_t)lease_ttl_ms};
+        .pattern = copy_or_null(pattern),
+        .streams = copy_or_null(streams),
+        .wake_stream = copy_or_null(wake_stream),
+        .webhook_url = copy_or_null(webhook_url),
+        .description = copy_or_null(description),
+        .lease_ttl_ms = (uint64_t)lease_ttl_ms,
+    };
+    load_hash(&subscription->config, hash);
     subscription->created_ms = created_ms;
     subscription->generation = (uint64_t)generation;
     snprintf(subscription->wake_id, WAKE_ID_SIZE, "%s", wake_id);

@@ -2,7 +2,6 @@
 #include "subscription.h"
 
 #include "weir/base/clock.h"
-#include "weir/base/hash.h"
 #include "weir/base/log.h"
 
 #include <inttypes.h>
@@ -38,11 +37,13 @@ static void write_wake(struct subscriptions *all, const struct subscription *sub
 /* The lease of a webhook begins with its wake. */
 static void hold_for_webhook(struct subscription *subscription)
 {
+    int64_t now_ms = clock_wall_ms();
     for (size_t i = 0; i < subscription->link_count; i++)
         subscription->links[i].snapshot = subscription->links[i].tail;
     subscription->holder = strdup("webhook");
     check(subscription->holder != NULL);
-    subscription->lease_until_ms = clock_wall_ms() + (int64_t)subscription->config.lease_ttl_ms;
+    subscription->lease_until_ms = now_ms + (int64_t)subscription->config.lease_ttl_ms;
+    subscription->token_until_ms = now_ms + CLAIM_TOKEN_LIFETIME_MS;
 }
 
 static void wake(struct subscriptions *all, struct subscription *subscription)
@@ -127,16 +128,10 @@ bool subscription_end_claim(struct subscriptions *all, struct subscription *subs
     return false;
 }
 
-/* A MAC over id and generation: the tokens of older generations are known without being kept. */
 void subscription_token(const struct subscriptions *all, const struct subscription *subscription,
-                        uint64_t generation, char out[TOKEN_SIZE])
+                        int64_t expires_ms, char out[CLAIM_TOKEN_SIZE])
 {
-    struct buffer text = BUFFER_INIT;
-    struct hash_key key = {all->secret[0], all->secret[1]};
-    buffer_printf(&text, "%" PRIu64 ".%s.%" PRId64, generation, subscription->id,
-                  subscription->created_ms);
-    struct hash128 mac = hash128(&key, buffer_slice(&text));
-    snprintf(out, TOKEN_SIZE, "%" PRIu64 ".%016" PRIx64 "%016" PRIx64, generation, mac.low,
-             mac.high);
-    buffer_release(&text);
+    struct claim_token token = {subscription->id, subscription->created_ms,
+                                subscription->generation, expires_ms};
+    claim_token_make(all->secret, &token, out);
 }

@@ -183,8 +183,8 @@ static json_t *pack_snapshot(const struct subscription *subscription)
 
 static char *make_body(const struct subscriptions *all, const struct subscription *subscription)
 {
-    char token[TOKEN_SIZE], *callback;
-    subscription_token(all, subscription, subscription->generation, token);
+    char token[CLAIM_TOKEN_SIZE], *callback;
+    subscription_token(all, subscription, subscription->token_until_ms, token);
     check(asprintf(&callback, "%s/__ds/subscriptions/%s/callback", all->webhooks->root,
                    subscription->id) > 0);
     char *body = dump(json_pack(

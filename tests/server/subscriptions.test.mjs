@@ -75,6 +75,68 @@ test('streams that exist begin at their tail, new ones at their beginning', asyn
   await daemon.remove()
 })
 
+test('a subscription that is there is told from another one by all that it is made of', async () => {
+  const daemon = await start()
+  const subscription = new Subscription(daemon, 's')
+  const config = { pattern: 'a/*', streams: ['b/c', 'd e', 'f'], description: 'x' }
+  const created = await subscription.create(config)
+  assert.equal(created.status, 201)
+  for (let restart = 0; restart < 2; restart++) {
+    for (const same of [config, { ...config, streams: ['f', '%64%20e', 'b/%63', 'f'], pattern: '%61/*' }, { ...config, webhook: { url: 'x' }, other: 1 }]) {
+      const answer = await subscription.create(same)
+      assert.deepEqual(answer, { ...created, status: 200 })
+    }
+    for (const change of [{ pattern: 'a/**' }, { pattern: undefined }, { streams: ['b/c', 'd e'] }, { streams: undefined },
+      { streams: ['b%2Fc', 'd e', 'f'] }, { description: '' }, { description: undefined }, { lease_ttl_ms: 1001 }, { lease_ttl_ms: undefined },
+      { wake_stream: 'wake2' }]) {
+      const { status, body } = await subscription.create({ ...config, ...change })
+      assert.equal(status, 409, JSON.stringify(change))
+      assert.equal(body.error.code, 'SUBSCRIPTION_ALREADY_EXISTS')
+    }
+    await daemon.kill()
+    await daemon.start()
+  }
+  // What is linked later is not what it was made with.
+  assert.equal((await subscription.call('POST', '/streams', { streams: ['g'] })).status, 204)
+  assert.equal((await subscription.create(config)).status, 200)
+  await daemon.remove()
+})
+
+test('a token is of its subscription alone, and however its scheme is written', async () => {
+  const daemon = await start()
+  const [one, other] = [new Subscription(daemon, 'one%2F1'), new Subscription(daemon, 'other')]
+  for (const subscription of [one, other]) await subscription.create({ streams: ['a'], lease_ttl_ms: 600000 })
+  await daemon.put('a', json, '[1]')
+  await waitForWakes(daemon, 2)
+  const { body: claim } = await one.claim()
+  const { body: foreign } = await other.claim()
+  assert.match(claim.token, /^[A-Za-z0-9._~+/-]+$/) // RFC 6750, 2.1
+  assert.equal((await one.ack({ ...claim, token: foreign.token }, [])).body.error.code, 'TOKEN_INVALID')
+  const [, generation, expires] = claim.token.split('.')
+  assert.equal(Number(generation), claim.generation)
+  assert.ok(Number(expires) * 1000 > Date.now() + claim.lease_ttl_ms)
+  const longer = claim.token.replace(expires, String(Number(expires) + 1))
+  assert.equal((await one.ack({ ...claim, token: longer }, [])).body.error.code, 'TOKEN_INVALID')
+  for (const scheme of ['Bearer', 'bearer', 'BEARER']) {
+    const answer = await fetch(daemon.stream('__ds/subscriptions/one%2F1/ack'), { method: 'POST',
+      headers: { ...json, authorization: `${scheme} ${claim.token}` }, body: JSON.stringify({ wake_id: claim.wake_id, generation: claim.generation }) })
+    assert.equal(answer.status, 200, scheme)
+  }
+  for (const authorization of [undefined, '', claim.token, `Basic ${claim.token}`, `Bearer${claim.token}`]) {
+    const answer = await fetch(daemon.stream('__ds/subscriptions/one%2F1/ack'), { method: 'POST',
+      headers: { ...json, ...(authorization !== undefined && { authorization }) }, body: JSON.stringify({ wake_id: claim.wake_id, generation: claim.generation }) })
+    assert.equal(answer.status, 401, authorization)
+  }
+  // Another subscription of the same name has other tokens.
+  await one.call('DELETE', '')
+  await one.create({ streams: ['a'], lease_ttl_ms: 600000 })
+  await daemon.post('a', '[2]')
+  await waitForWakes(daemon, 3)
+  assert.equal((await one.claim()).body.generation, 1)
+  assert.equal((await one.ack(claim, [])).body.error.code, 'TOKEN_INVALID')
+  await daemon.remove()
+})
+
 test('only the current wake moves cursors', async () => {
   const daemon = await start()
   const subscription = new Subscription(daemon, 's')
