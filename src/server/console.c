@@ -65,8 +65,7 @@ static void reply_file(struct request *request, const struct console_file *file)
 void route_console(struct request *request, struct slice path)
 {
     if (request->method != METHOD_GET && request->method != METHOD_HEAD) {
-        reply_text(request, MHD_HTTP_METHOD_NOT_ALLOWED, "the console has GET and HEAD");
-        reply_header(request, "Allow", "GET, HEAD, OPTIONS");
+        reply_not_allowed(request, "GET, HEAD, OPTIONS", "the console has GET and HEAD");
         return;
     }
     if (!slice_starts_with(path, folder)) { /* so that its files are below, whatever is in front */

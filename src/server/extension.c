@@ -99,7 +99,7 @@ static void route_batch(struct request *request)
 {
     struct slice type = request_header(request, "Content-Type");
     if (request->method != METHOD_POST)
-        reply_text(request, MHD_HTTP_METHOD_NOT_ALLOWED, "a batch is sent with POST");
+        reply_not_allowed(request, "POST, OPTIONS", "a batch is sent with POST");
     else if (!slice_eq_str(type, "application/vnd.weir.batch"))
         reply_text(request, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE,
                    "a batch is application/vnd.weir.batch");

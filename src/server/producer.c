@@ -140,8 +140,10 @@ void route_producer(struct request *request, struct slice name)
         set_source(request, name);
     else if (!is_about_streams && is_post)
         claim(request, name);
+    else if (is_about_streams)
+        reply_not_allowed(request, "GET, OPTIONS", "the streams of a producer have GET");
     else
-        reply_text(request, MHD_HTTP_METHOD_NOT_ALLOWED, "a producer has GET and POST");
+        reply_not_allowed(request, "GET, POST, OPTIONS", "a producer has GET and POST");
     /* What has been decided on may not be durable yet, so the answer waits. */
     reply_after(request, store_staged(request->server->store));
 }

@@ -172,7 +172,7 @@ void route_report(struct request *request, struct slice producer)
     enum { NAME_MAX_BYTES = 200 };
     struct slice body = buffer_slice(&request->body);
     if (request->method != METHOD_POST) {
-        reply_text(request, MHD_HTTP_METHOD_NOT_ALLOWED, "a report is sent with POST");
+        reply_not_allowed(request, "POST, OPTIONS", "a report is sent with POST");
         return;
     }
     if (body.len > REPORT_BYTES_MAX || producer.len > NAME_MAX_BYTES) {
@@ -225,7 +225,7 @@ void route_questions(struct request *request)
     const char *subject, *relation, *key;
     struct slice body = buffer_slice(&request->body);
     if (request->method != METHOD_POST) {
-        reply_text(request, MHD_HTTP_METHOD_NOT_ALLOWED, "a question is asked with POST");
+        reply_not_allowed(request, "POST, OPTIONS", "a question is asked with POST");
         return;
     }
     json_t *json = json_loadb(body.data ? body.data : "", body.len, 0, NULL);

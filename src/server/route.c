@@ -30,8 +30,8 @@ static void route_stream(struct request *request, struct slice path)
     case METHOD_OTHER:
         break;
     }
-    reply_text(request, MHD_HTTP_METHOD_NOT_ALLOWED, "a stream has no such method");
-    reply_header(request, "Allow", "GET, HEAD, PUT, POST, DELETE, OPTIONS");
+    reply_not_allowed(request, "GET, HEAD, PUT, POST, DELETE, OPTIONS",
+                      "a stream has no such method");
 }
 
 static bool is_reserved(struct slice path, const char *name)

@@ -4,6 +4,8 @@
 #include "weir/base/clock.h"
 #include "weir/base/path.h"
 
+#include <strings.h>
+
 static void bad_request(struct request *request, const char *text)
 {
     reply_text(request, MHD_HTTP_BAD_REQUEST, text);
@@ -319,9 +321,20 @@ static void delete (struct request *request, struct slice path)
     reply_after(request, store_staged(store));
 }
 
+/* What arrives is what readers get, and they are not told that it was compressed. */
+static bool is_compressed(struct request *request)
+{
+    struct slice coding = request_header(request, "Content-Encoding");
+    if (!coding.len || (coding.len == 8 && strncasecmp(coding.data, "identity", 8) == 0))
+        return false;
+    reply_text(request, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE, "the body has a Content-Encoding; send it without");
+    reply_header(request, "Accept-Encoding", "identity");
+    return true;
+}
+
 void route_write(struct request *request, struct slice path)
 {
-    if (!request_may_write(request))
+    if (is_compressed(request) || !request_may_write(request))
         return;
     if (request->method == METHOD_PUT)
         put(request, path);
