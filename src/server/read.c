@@ -90,10 +90,9 @@ void reply_page(struct request *request, struct stream *stream, uint64_t positio
         return;
     }
     format_etag(stream, position, page.end, page.is_closed, etag);
-    if (request->live == LIVE_NOT && has_etag(request, etag))
-        reply_empty(request, MHD_HTTP_NOT_MODIFIED);
-    else
-        reply_blob(request, MHD_HTTP_OK, blob_hold(page.blob));
+    /* Without a body, but with the length that the page has. RFC 9110, 8.6. */
+    bool is_same = request->live == LIVE_NOT && has_etag(request, etag);
+    reply_blob(request, is_same ? MHD_HTTP_NOT_MODIFIED : MHD_HTTP_OK, blob_hold(page.blob));
     request_hold(request, &request->server->senders);
     add_page_headers(request, stream, position, &page);
 }

@@ -130,7 +130,8 @@ static void drop_blob(void *blob)
 
 void reply_blob(struct request *request, unsigned status, struct blob *blob)
 {
-    request->server->counters.body_bytes_out += blob->len;
+    if (status != MHD_HTTP_NOT_MODIFIED)
+        request->server->counters.body_bytes_out += blob->len;
     reply_response(request, status,
                    MHD_create_response_from_buffer_with_free_callback_cls(blob->len, blob->data,
                                                                           drop_blob, blob));

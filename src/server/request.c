@@ -253,7 +253,7 @@ static bool has_body(const struct request *request)
 
 struct head {
     unsigned lengths, hosts;
-    bool has_control, has_bad_host;
+    bool has_control, has_bad_name, has_bad_host;
 };
 
 static enum MHD_Result look_at_header(void *context, enum MHD_ValueKind kind, const char *name,
@@ -262,7 +262,8 @@ static enum MHD_Result look_at_header(void *context, enum MHD_ValueKind kind, co
     struct head *head = context;
     struct slice text = slice_of(value, value ? value_len : 0);
     (void)kind;
-    (void)name_len;
+    if (name_len == 0 || name[name_len - 1] == ' ' || name[name_len - 1] == '\t')
+        head->has_bad_name = true;
     head->has_control = head->has_control || !is_field_value(text);
     if (strcasecmp(name, "Content-Length") == 0 || strcasecmp(name, "Transfer-Encoding") == 0) {
         head->lengths++;
@@ -284,6 +285,9 @@ static const char *what_is_wrong(const struct request *request, const char *vers
      * (RFC 9112, 6.3), and what one takes for a body the other takes for the next request. */
     if (head.lengths > 1)
         return "the request has more than one length";
+    /* A length with a space behind its name is one to some, and none to us. RFC 9112, 5.1. */
+    if (head.has_bad_name)
+        return "a header's name ends with a space";
     /* libmicrohttpd ends lines at LF alone, and lets a CR in the middle through. */
     if (head.has_control)
         return "a header has a control character in it";

@@ -111,7 +111,9 @@ bool route_admits(struct request *request)
 
 /* ---- Answering ---- */
 
-/* What a page of another origin may send. */
+/* What a page of another origin may send: these, and whatever its libraries and the proxies before us
+ * need. The star is for requests without cookies, which is all that we let pages send; it does not
+ * stand for Authorization. */
 static void reply_preflight(struct request *request)
 {
     reply_empty(request, MHD_HTTP_NO_CONTENT);
@@ -120,7 +122,7 @@ static void reply_preflight(struct request *request)
                  "Authorization, Content-Type, If-None-Match, Stream-Seq, Stream-TTL, "
                  "Stream-Expires-At, Stream-Closed, Stream-Forked-From, Stream-Fork-Offset, "
                  "Stream-Fork-Sub-Offset, Producer-Id, Producer-Epoch, Producer-Seq, "
-                 "Cache-Control, Last-Event-ID");
+                 "Cache-Control, Last-Event-ID, *");
     reply_header(request, "Access-Control-Max-Age", "86400");
 }
 

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { Daemon } from './daemon.mjs'
-import { exchange, lines, statusOf } from './wire.mjs'
+import { exchange, lines, statusesOf, statusOf } from './wire.mjs'
 
 const json = { 'content-type': 'application/json' }
 const text = { 'content-type': 'text/plain' }
@@ -171,4 +171,36 @@ test('control paths have the methods that they say they have', async () => {
   assert.equal((await ask(`${path}/callback`, 'POST', json, '', '{}')).status, 400)
   assert.equal((await ask(`${path}/other`, 'POST', json, '', '{}')).status, 404)
   assert.equal((await ask('__ds/other')).status, 404)
+})
+
+test('an answer that nothing has changed says how long what has not is', async () => {
+  const path = await made(json, '[1,23]')
+  const etag = (await ask(path)).headers.get('etag')
+  const head = (value) => lines(`GET /v1/stream/${path} HTTP/1.1`, 'Host: x', ...value, '', '')
+  // The connection goes on behind it: no byte of a body is there.
+  const received = await exchange(daemon, head([`If-None-Match: ${etag}`]) + head(['Connection: close']))
+  assert.deepEqual(statusesOf(received), [304, 200])
+  const [unchanged, changed] = received.split('\r\n\r\n')
+  assert.match(unchanged, /\r\nContent-Length: 6$/m)
+  assert.match(changed, /^HTTP\/1\.1 200 OK\r\n/)
+  assert.ok(received.endsWith('\r\n\r\n[1,23]'))
+})
+
+test('a header whose name ends with a space is refused', async () => {
+  const path = await made(json)
+  for (const name of ['Content-Length ', 'Content-Length\t', 'Transfer-Encoding ', 'X ', '']) {
+    const received = await exchange(daemon, lines(`POST /v1/stream/${path} HTTP/1.1`, 'Host: x', 'Content-Type: application/json', 'Content-Length: 1',
+      `${name}: 1`, 'Connection: close', '', '1'))
+    assert.equal(statusOf(received), 400, name)
+  }
+  assert.equal(await read(path), '[]')
+})
+
+test('a page of another origin may send headers of its own', async () => {
+  const answer = await ask('a', 'OPTIONS', { origin: 'http://a', 'access-control-request-method': 'POST', 'access-control-request-headers': 'traceparent' })
+  const allowed = answer.headers.get('access-control-allow-headers').toLowerCase().split(', ')
+  // The star stands for all but Authorization, for requests without cookies (Fetch, 4.9).
+  for (const name of ['*', 'authorization']) assert.ok(allowed.includes(name), name)
+  assert.equal(answer.headers.get('access-control-allow-origin'), '*')
+  assert.equal(answer.headers.has('access-control-allow-credentials'), false)
 })
