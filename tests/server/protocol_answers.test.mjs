@@ -122,6 +122,7 @@ test('what cannot be read as a request is told nothing but that, and the connect
   const post = [`POST /v1/stream/${path} HTTP/1.1`, 'Host: x', 'Content-Type: application/json']
   const marker = '<b>marker'
   for (const [status, request] of [
+    [414, [`GET /v1/stream/${path}?${marker}${'x'.repeat(9000)} HTTP/1.1`, 'Host: x', '', '']],
     [431, [`GET /v1/stream/${path} HTTP/1.1`, 'Host: x', `X: ${marker}${'x'.repeat(9000)}`, '', '']],
     [400, [...post, `Content-Length: ${marker}`, '', marker]],
     [413, [...post, 'Content-Length: 99999999999999999999', '', marker]],
