@@ -32,7 +32,8 @@ struct checkpoint_job {
     uint64_t last_id;
     struct checkpoint_stream *streams; /* deleted ones first */
     size_t stream_count;
-    size_t looked_at; /* of these; the first ones are copied */
+    size_t looked_at; /* the first ones of them, which are copied */
+    size_t let_go;    /* and those no longer held, once the job is over */
     struct buffer records;
     struct entry *entries;
     size_t entry_count, entry_capacity;

@@ -117,6 +117,41 @@ void store_cut(struct store *store)
     store->is_job_started = false;
 }
 
+static void free_job(struct checkpoint_job *job)
+{
+    buffer_release(&job->records);
+    free(job->streams);
+    free(job->entries);
+    free(job->producers);
+    free(job->settings);
+    free(job);
+}
+
+/* Lets go of streams of the job that is over, if there is one. Returns what is left of the limit. */
+static size_t let_go(struct store *store, size_t limit)
+{
+    struct checkpoint_job *job = store->job_over;
+    if (!job)
+        return limit;
+    for (; job->let_go < job->stream_count && limit; job->let_go++, limit--) {
+        if (job->let_go + FETCHED_AHEAD < job->stream_count)
+            __builtin_prefetch(job->streams[job->let_go + FETCHED_AHEAD].stream);
+        store_drop(store, job->streams[job->let_go].stream);
+    }
+    if (job->let_go == job->stream_count) {
+        free_job(job);
+        store->job_over = NULL;
+    }
+    return limit;
+}
+
+void store_end_job(struct store *store)
+{
+    let_go(store, SIZE_MAX);
+    store->job_over = store->job;
+    store->job = NULL;
+}
+
 /* What a checkpoint has freed is given back at the beginning of the second one after it
  * (catalog_space.c), which may not be long in coming. */
 static void owe_checkpoints(struct store *store)
@@ -142,26 +177,9 @@ void store_finish_job(struct store *store)
     }
     fault_step(FAULT_CHECKPOINT_DROP_LOG);
     log_drop(store->log, job->sequence);
-    store_release_job(store);
+    store_end_job(store);
     store->counters.checkpoints++;
     store->checkpoint_due_ms = clock_monotonic_ms() + store->settings.checkpoint_ms;
-}
-
-void store_release_job(struct store *store)
-{
-    struct checkpoint_job *job = store->job;
-    for (size_t i = 0; i < job->stream_count; i++) {
-        if (i + FETCHED_AHEAD < job->stream_count)
-            __builtin_prefetch(job->streams[i + FETCHED_AHEAD].stream);
-        store_drop(store, job->streams[i].stream);
-    }
-    buffer_release(&job->records);
-    free(job->streams);
-    free(job->entries);
-    free(job->producers);
-    free(job->settings);
-    free(job);
-    store->job = NULL;
 }
 
 static void drop_frame(struct store *store, struct frame *frame)
@@ -182,10 +200,11 @@ static bool has_too_much(const struct store *store)
            store->oldest->sequence <= store->checkpointed;
 }
 
-/* A checkpoint lets go of many frames at once: some in each turn, so that nobody waits for it. */
+/* A checkpoint lets go of many streams and frames at once: some in each turn, so that nobody waits
+ * for it. */
 void store_trim_memory(struct store *store, bool all)
 {
-    size_t left = all ? SIZE_MAX : store->settings.checkpoint_slice;
+    size_t left = let_go(store, all ? SIZE_MAX : store->settings.checkpoint_slice);
     while (left && has_too_much(store)) {
         struct frame *frame = store->oldest;
         left -= frame->touched_count < left ? frame->touched_count : left;
@@ -194,6 +213,6 @@ void store_trim_memory(struct store *store, bool all)
             store->newest = NULL;
         drop_frame(store, frame);
     }
-    if (has_too_much(store))
+    if (store->job_over || has_too_much(store))
         check(eventfd_write(store->event_fd, 1) == 0);
 }

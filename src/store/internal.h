@@ -51,6 +51,7 @@ struct store {
     size_t dirty_count, dirty_capacity;
     struct checkpoint_job *job; /* cut, under way or to be tried again */
     bool is_job_started;
+    struct checkpoint_job *job_over; /* whose streams are being let go of; may be NULL */
     bool has_checkpoint_failed; /* the last one that was tried */
     bool is_observed;
     unsigned checkpoints_owed; /* without anything new in them: cut.c */
@@ -135,9 +136,12 @@ bool store_copy_cut(struct store *store, bool all);
 /* Before each change of a stream. */
 void store_copy_first(struct store *store, const struct stream *stream);
 
-/* The job is in the catalog: drops the log behind it, and the job. */
+/* The job is in the catalog: drops the log behind it, and ends the job. */
 void store_finish_job(struct store *store);
-void store_release_job(struct store *store);
 
-/* Drops checkpointed frames above the memory bound: all, or some, and wakes the loop for more. */
+/* No job any more; its streams are let go of as memory is trimmed. */
+void store_end_job(struct store *store);
+
+/* Lets go of the streams of a job that is over, and of checkpointed frames above the memory bound: of
+ * all, or of some, and wakes the loop for more. */
 void store_trim_memory(struct store *store, bool all);

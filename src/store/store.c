@@ -358,7 +358,7 @@ static bool finish_checkpoints(struct store *store, struct err *err)
         check(store_copy_cut(store, true));
         start_job(store);
         if (checkpoint_poll(store->checkpoint, true, err) == CHECKPOINT_FAILED) {
-            store_release_job(store);
+            store_end_job(store);
             return false;
         }
         store_finish_job(store);
