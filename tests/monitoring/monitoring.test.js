@@ -92,7 +92,7 @@ async function startPrometheus() {
   const { workspace, server } = stack
   const port = await freePort()
   writeFileSync(workspace.path('admin.token'), 'nobody-asks-for-it\n')
-  const changes = [['127.0.0.1:4437', `127.0.0.1:${server.port}`], ['scrape_interval: 15s', 'scrape_interval: 1s'], ['- alerts.yml', `- ${MONITORING}alerts.yml`], ['/etc/prometheus/weir-admin.token', workspace.path('admin.token')]]
+  const changes = [['127.0.0.1:4437', `127.0.0.1:${server.port}`], ['scrape_interval: 15s', 'scrape_interval: 1s\n  evaluation_interval: 1s'], ['- alerts.yml', `- ${MONITORING}alerts.yml`], ['/etc/prometheus/weir-admin.token', workspace.path('admin.token')]]
   const config = changes.reduce((text, [from, to]) => {
     assert.ok(text.includes(from), from)
     return text.replace(from, to)
