@@ -119,16 +119,42 @@ static uint32_t crc32c_table(uint32_t crc, const unsigned char *data, size_t len
 }
 
 #ifdef __x86_64__
-__attribute__((target("sse4.2"))) static uint32_t crc32c_sse(uint32_t crc,
-                                                             const unsigned char *data, size_t len)
+__attribute__((target("sse4.2"), always_inline)) static inline uint64_t
+add_sse(uint64_t c, const unsigned char *data, size_t len)
 {
-    uint64_t c = (uint32_t)~crc;
+    for (; len >= 32; data += 32, len -= 32) {
+        c = __builtin_ia32_crc32di(c, load_u64(data));
+        c = __builtin_ia32_crc32di(c, load_u64(data + 8));
+        c = __builtin_ia32_crc32di(c, load_u64(data + 16));
+        c = __builtin_ia32_crc32di(c, load_u64(data + 24));
+    }
     for (; len >= 8; data += 8, len -= 8)
         c = __builtin_ia32_crc32di(c, load_u64(data));
     uint32_t rest = (uint32_t)c;
-    for (; len; data++, len--)
+    if (len & 4) {
+        rest = __builtin_ia32_crc32si(rest, load_u32(data));
+        data += 4;
+    }
+    if (len & 2) {
+        rest = __builtin_ia32_crc32hi(rest, load_u16(data));
+        data += 2;
+    }
+    if (len & 1)
         rest = __builtin_ia32_crc32qi(rest, *data);
-    return ~rest;
+    return rest;
+}
+
+__attribute__((target("sse4.2"))) static uint32_t crc32c_sse(uint32_t crc, const void *data,
+                                                             size_t len)
+{
+    return ~(uint32_t)add_sse((uint32_t)~crc, data, len);
+}
+
+__attribute__((target("sse4.2"))) static uint32_t crc32c_sse_2(uint32_t crc, struct slice a,
+                                                               struct slice b)
+{
+    uint64_t c = add_sse((uint32_t)~crc, (const unsigned char *)a.data, a.len);
+    return ~(uint32_t)add_sse(c, (const unsigned char *)b.data, b.len);
 }
 #endif
 
@@ -139,4 +165,13 @@ uint32_t crc32c(uint32_t crc, const void *data, size_t len)
         return crc32c_sse(crc, data, len);
 #endif
     return crc32c_table(crc, data, len);
+}
+
+uint32_t crc32c_2(uint32_t crc, struct slice a, struct slice b)
+{
+#ifdef __x86_64__
+    if (__builtin_cpu_supports("sse4.2"))
+        return crc32c_sse_2(crc, a, b);
+#endif
+    return crc32c(crc32c(crc, a.data, a.len), b.data, b.len);
 }

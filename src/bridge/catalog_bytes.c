@@ -231,7 +231,8 @@ struct catalog *catalog_restore(struct slice bytes, struct err *err)
         return catalog;
     catalog_free(catalog);
     err_set(err, "the replica's catalog is damaged");
-    err_hint(err, "start over with an empty --state folder, another --slot and new streams");
+    err_hint(err, "remove the --state folder and start again: everything is read anew, and what "
+                  "differs is appended to the streams (docs/recovery.md)");
     return NULL;
 }
 

@@ -26,20 +26,25 @@ void replica_forget_indexes(struct replica *replica)
     replica->index_count = 0;
 }
 
+static bool refuse_definitions(const struct replica *replica, struct err *err)
+{
+    err_set(err, "%s/replica.mdb is damaged: the index definitions", replica->directory);
+    return replica_hint_damage(replica, err);
+}
+
 /* The definitions are one meta value, a fixed-size record each. */
 bool replica_load_indexes(struct replica *replica, struct err *err)
 {
     struct slice all = replica_meta(replica, "indexes");
     if (all.len % INDEX_RECORD_SIZE != 0)
-        return err_set(err, "replica %s: the index definitions are damaged", replica->directory);
+        return refuse_definitions(replica, err);
     for (size_t at = 0; at < all.len; at += INDEX_RECORD_SIZE) {
         struct replica_index index = {.id = load_u32(all.data + at),
                                       .storage_id = load_u64(all.data + at + 4),
                                       .kind = (enum index_kind)load_u16(all.data + at + 12),
                                       .column_count = load_u16(all.data + at + 14)};
         if (index.kind > INDEX_OF_ELEMENTS || index.column_count > INDEX_COLUMNS_MAX)
-            return err_set(err, "replica %s: the index definitions are damaged",
-                           replica->directory);
+            return refuse_definitions(replica, err);
         memcpy(index.columns, all.data + at + 16, sizeof index.columns);
         add_index(replica, &index);
     }
@@ -89,38 +94,47 @@ static bool index_columns_differ(const struct replica_index *index,
     return false;
 }
 
+/* The entry is replica->full_key. Every stored row is in every index of its relation. */
+static int delete_entry(struct replica *replica, const struct replica_index *index,
+                        const struct relation *relation)
+{
+    MDB_val entry = val_of(buffer_slice(&replica->full_key));
+    int code = mdb_del(replica->txn, replica->trees[TREE_INDEX], &entry, NULL);
+    if (code == MDB_NOTFOUND)
+        replica_stop_damaged(replica, &(struct replica_owner){relation, index}, NULL,
+                             "an index entry that is missing");
+    return code;
+}
+
+static int insert_entry(struct replica *replica)
+{
+    return replica_put_sealed(replica, TREE_INDEX, buffer_slice(&replica->full_key), SLICE(""), 0);
+}
+
 static int index_delete(struct replica *replica, const struct replica_index *index,
                         const struct relation *relation, struct slice key, struct row row)
 {
     index_key_of(replica, index, relation, key, row, &replica->full_key);
-    MDB_val entry = val_of(buffer_slice(&replica->full_key));
-    int code = mdb_del(replica->txn, replica->index, &entry, NULL);
-    check(code != MDB_NOTFOUND); /* every stored row is in every index of its relation */
-    return code;
+    return delete_entry(replica, index, relation);
 }
 
 static int index_insert(struct replica *replica, const struct replica_index *index,
                         const struct relation *relation, struct slice key, struct row row)
 {
     index_key_of(replica, index, relation, key, row, &replica->full_key);
-    MDB_val entry = val_of(buffer_slice(&replica->full_key)), nothing = {0, NULL};
-    return mdb_put(replica->txn, replica->index, &entry, &nothing, 0);
+    return insert_entry(replica);
 }
 
 static int put_element(struct replica *replica, const struct replica_index *index,
-                       struct slice key, struct slice element, bool is_new)
+                       const struct relation *relation, struct slice key, struct slice element,
+                       bool is_new)
 {
     struct buffer *full_key = &replica->full_key;
     buffer_clear(full_key);
     buffer_add_u32(full_key, __builtin_bswap32(index->id));
     buffer_add_slice(full_key, element);
     buffer_add_slice(full_key, key);
-    MDB_val entry = val_of(buffer_slice(full_key)), nothing = {0, NULL};
-    if (is_new)
-        return mdb_put(replica->txn, replica->index, &entry, &nothing, 0);
-    int code = mdb_del(replica->txn, replica->index, &entry, NULL);
-    check(code != MDB_NOTFOUND);
-    return code;
+    return is_new ? insert_entry(replica) : delete_entry(replica, index, relation);
 }
 
 static struct element_set elements_of(struct replica *replica, const struct replica_index *index,
@@ -144,9 +158,9 @@ static int put_elements(struct replica *replica, const struct replica_index *ind
     for (size_t i = 0, j = 0; code == 0 && (i < old.count || j < new.count);) {
         int order = i == old.count ? 1 : j == new.count ? -1 : slice_cmp(old.items[i], new.items[j]);
         if (order < 0)
-            code = put_element(replica, index, key, old.items[i], false);
+            code = put_element(replica, index, relation, key, old.items[i], false);
         else if (order > 0)
-            code = put_element(replica, index, key, new.items[j], true);
+            code = put_element(replica, index, relation, key, new.items[j], true);
         i += order <= 0;
         j += order >= 0;
     }

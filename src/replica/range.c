@@ -2,16 +2,31 @@
 
 #include "weir/base/check.h"
 
-static MDB_cursor *take_cursor(struct replica *replica, bool of_before, bool is_index)
+MDB_cursor *replica_take_cursor(struct replica *replica, bool of_before, enum replica_tree tree)
 {
-    struct cursor_pool *pool = &replica->cursors[of_before][is_index];
+    struct cursor_pool *pool = &replica->cursors[of_before][tree];
     if (pool->count)
         return pool->idle[--pool->count];
     MDB_cursor *cursor;
-    int code = mdb_cursor_open(of_before ? replica->before : replica->txn,
-                               is_index ? replica->index : replica->rows, &cursor);
+    int code = mdb_cursor_open(of_before ? replica->before : replica->txn, replica->trees[tree],
+                               &cursor);
     check(code == 0);
     return cursor;
+}
+
+void replica_give_cursor(struct replica *replica, bool of_before, enum replica_tree tree,
+                         MDB_cursor *cursor)
+{
+    struct cursor_pool *pool = &replica->cursors[of_before][tree];
+    if (pool->count < CURSOR_POOL_MAX)
+        pool->idle[pool->count++] = cursor;
+    else
+        mdb_cursor_close(cursor);
+}
+
+static enum replica_tree tree_of(const struct replica_range *range)
+{
+    return range->index ? TREE_INDEX : TREE_ROWS;
 }
 
 static void begin_range(struct replica_range *range, struct replica *replica, bool of_before,
@@ -22,7 +37,7 @@ static void begin_range(struct replica_range *range, struct replica *replica, bo
     range->relation = relation;
     range->index = index;
     range->of_before = of_before;
-    range->cursor = take_cursor(replica, of_before, index != NULL);
+    range->cursor = replica_take_cursor(replica, of_before, tree_of(range));
     range->is_started = false;
     uint64_t storage_id = __builtin_bswap64(relation->storage_id);
     uint32_t index_id = index ? __builtin_bswap32(index->id) : 0;
@@ -69,36 +84,53 @@ static struct slice row_key_in_entry(const struct replica_index *index, struct s
     return slice_of(at, (size_t)(end - at));
 }
 
+/* To the next entry of the range, if there is one. */
+static bool step(struct replica_range *range, const struct replica_owner *owner, MDB_val *entry,
+                 MDB_val *value)
+{
+    struct replica *replica = range->replica;
+    struct slice prefix = slice_of(range->prefix, range->prefix_len);
+    int code = range->is_started
+                   ? mdb_cursor_get(range->cursor, entry, value, MDB_NEXT)
+                   : replica_seek(replica, range->cursor, owner, prefix, entry, value);
+    if (code != 0 && code != MDB_NOTFOUND)
+        replica_stop_failed(replica, owner, code);
+    if (code == 0 && slice_starts_with(slice_of_val(*entry), prefix)) {
+        range->is_started = true;
+        return true;
+    }
+    /* One that was damaged may have been of the range. */
+    if (code == 0 && range->is_started)
+        replica_check_neighbour(replica, owner, *entry, *value);
+    range->is_started = true;
+    return false;
+}
+
 bool replica_range_next(struct replica_range *range, struct slice *key, struct row *row)
 {
-    MDB_val entry = {range->prefix_len, range->prefix}, value;
-    int code = mdb_cursor_get(range->cursor, &entry, &value,
-                              range->is_started ? MDB_NEXT : MDB_SET_RANGE);
-    range->is_started = true;
-    check(code == 0 || code == MDB_NOTFOUND);
-    if (code != 0 || entry.mv_size < range->prefix_len ||
-        memcmp(entry.mv_data, range->prefix, range->prefix_len) != 0)
+    struct replica *replica = range->replica;
+    struct replica_owner owner = {range->relation, range->index};
+    MDB_val entry, value;
+    if (!step(range, &owner, &entry, &value))
         return false;
     if (!range->index) {
         *key = slice_of((const char *)entry.mv_data + ROW_PREFIX_SIZE,
                         entry.mv_size - ROW_PREFIX_SIZE);
-        *row = replica_row_of(range->relation, value);
+        *row = replica_row_of(replica, range->relation, entry, value);
         return true;
     }
+    struct slice nothing;
+    if (!replica_unseal(TREE_INDEX, entry, value, &nothing))
+        replica_stop_damaged(replica, &owner, entry.mv_data, "an index entry");
     *key = row_key_in_entry(range->index, slice_of_val(entry));
-    struct replica *replica = range->replica;
-    MDB_txn *txn = range->of_before ? replica->before : replica->txn;
-    *row = replica_get_in(replica, txn, range->relation, *key);
-    check(row_exists(*row));
+    *row = replica_get_in(replica, range->of_before, range->relation, *key);
+    if (!row_exists(*row))
+        replica_stop_damaged(replica, &owner, entry.mv_data, "the row of an index entry");
     return true;
 }
 
 void replica_range_end(struct replica_range *range)
 {
-    struct cursor_pool *pool = &range->replica->cursors[range->of_before][range->index != NULL];
-    if (pool->count < CURSOR_POOL_MAX)
-        pool->idle[pool->count++] = range->cursor;
-    else
-        mdb_cursor_close(range->cursor);
+    replica_give_cursor(range->replica, range->of_before, tree_of(range), range->cursor);
     range->cursor = NULL;
 }

@@ -16,10 +16,19 @@
  * a trap for those who copy the folder, so it starts small and doubles. */
 static const uint64_t first_size = 256u << 20;
 
+/* What is lost with the folder, Postgres and the streams have. */
+bool replica_hint_damage(const struct replica *replica, struct err *err)
+{
+    return err_hint(err, "rm -r '%s' # and start again: everything is read anew, and what differs is "
+                         "appended to the streams (docs/recovery.md)",
+                    replica->directory);
+}
+
 bool replica_fail(struct replica *replica, int code, const char *what, struct err *err)
 {
     replica->is_full |= code == MDB_MAP_FULL && replica->size < replica->size_limit;
     replica->has_no_space |= code == ENOSPC;
+    replica->is_broken = true;
     err_set(err, "replica %s: %s: %s", replica->directory, what, mdb_strerror(code));
     if (code == MDB_MAP_FULL)
         return err_hint(err, "the replica has reached --replica-limit; restart with a larger one");
@@ -27,15 +36,13 @@ bool replica_fail(struct replica *replica, int code, const char *what, struct er
         return err_hint(err, "make room on the disk of %s", replica->directory);
     if (code == MDB_INVALID || code == MDB_CORRUPTED || code == MDB_PAGE_NOTFOUND ||
         code == MDB_VERSION_MISMATCH)
-        return err_hint(err, "replica.mdb is damaged, or not weir's: start over with an empty --state "
-                             "folder, another --slot and new streams");
+        return replica_hint_damage(replica, err);
     return false;
 }
 
 int replica_make_room(struct replica *replica, size_t trees, size_t value_len)
 {
-    const MDB_dbi tables[] = {replica->meta, replica->rows, replica->index};
-    return map_room_take(&replica->room, replica->txn, tables, 3, trees, value_len);
+    return map_room_take(&replica->room, replica->txn, replica->trees, TREE_COUNT, trees, value_len);
 }
 
 static bool lock_directory(struct replica *replica, struct err *err)
@@ -58,18 +65,25 @@ static bool begin(struct replica *replica, struct err *err)
 {
     int code = mdb_txn_begin(replica->env, NULL, 0, &replica->txn);
     /* A write transaction closes its cursors when it ends. */
-    replica->cursors[false][false].count = replica->cursors[false][true].count = 0;
+    for (int tree = 0; tree < TREE_COUNT; tree++)
+        replica->cursors[false][tree].count = 0;
     map_room_begin(&replica->room, replica->env);
     return code == 0 || replica_fail(replica, code, "cannot begin", err);
 }
 
 static bool open_databases(struct replica *replica, struct err *err)
 {
-    int code = mdb_dbi_open(replica->txn, "meta", MDB_CREATE, &replica->meta);
-    if (code == 0)
-        code = mdb_dbi_open(replica->txn, "rows", MDB_CREATE, &replica->rows);
-    if (code == 0)
-        code = mdb_dbi_open(replica->txn, "index", MDB_CREATE, &replica->index);
+    static const char *const names[TREE_COUNT] = {
+        [TREE_META] = "meta", [TREE_ROWS] = "rows", [TREE_INDEX] = "index"};
+    int code = 0;
+    for (int tree = 0; code == 0 && tree < TREE_COUNT; tree++) {
+        unsigned flags = 0;
+        code = mdb_dbi_open(replica->txn, names[tree], MDB_CREATE, &replica->trees[tree]);
+        if (code == 0)
+            code = mdb_dbi_flags(replica->txn, replica->trees[tree], &flags);
+        if (code == 0 && flags != 0) /* another order, or several values under a key */
+            code = MDB_CORRUPTED;
+    }
     return code == 0 || replica_fail(replica, code, "cannot open", err);
 }
 
@@ -118,6 +132,12 @@ static bool sync_names(const struct replica *replica, struct err *err)
     return folder_sync(replica->directory, err) && folder_sync(above, err);
 }
 
+/* LMDB has found its pages to be what they cannot be. */
+static void stop_at_assertion(MDB_env *env, const char *message)
+{
+    replica_stop_damaged(mdb_env_get_userctx(env), NULL, NULL, message);
+}
+
 static bool open_environment(struct replica *replica, const struct replica_settings *settings,
                              struct err *err)
 {
@@ -131,7 +151,9 @@ static bool open_environment(struct replica *replica, const struct replica_setti
         replica->size_least = replica->size_limit;
     replica->size = replica->size_least;
     mdb_env_set_mapsize(replica->env, replica->size);
-    mdb_env_set_maxdbs(replica->env, 4);
+    mdb_env_set_maxdbs(replica->env, TREE_COUNT);
+    mdb_env_set_userctx(replica->env, replica);
+    mdb_env_set_assert(replica->env, stop_at_assertion);
     /* Our own lock keeps other processes out, and one thread does everything. */
     unsigned flags = MDB_NOSUBDIR | MDB_NOLOCK | MDB_WRITEMAP | MDB_NORDAHEAD;
     code = mdb_env_open(replica->env, path, flags, 0600);
@@ -151,8 +173,8 @@ static bool open_environment(struct replica *replica, const struct replica_setti
 /* A read transaction leaves its cursors to whoever opened them. */
 static void forget_before(struct replica *replica)
 {
-    for (int is_index = 0; is_index < 2; is_index++) {
-        struct cursor_pool *pool = &replica->cursors[true][is_index];
+    for (int tree = 0; tree < TREE_COUNT; tree++) {
+        struct cursor_pool *pool = &replica->cursors[true][tree];
         while (pool->count)
             mdb_cursor_close(pool->idle[--pool->count]);
     }
@@ -248,6 +270,7 @@ void replica_roll_back(struct replica *replica)
     while (replica->index_count > replica->committed_index_count)
         free(replica->indexes[--replica->index_count]);
     replica->is_dirty = false;
+    replica->is_broken = false;
     check(fit_size(replica, &err) && begin(replica, &err));
 }
 
@@ -263,7 +286,7 @@ bool replica_is_full(const struct replica *replica)
 
 bool replica_has_failed(const struct replica *replica)
 {
-    return !replica->txn;
+    return !replica->txn || replica->is_broken;
 }
 
 bool replica_has_no_space(const struct replica *replica)
@@ -288,11 +311,9 @@ bool replica_is_dirty(const struct replica *replica)
 
 bool replica_wipe(struct replica *replica, struct err *err)
 {
-    int code = mdb_drop(replica->txn, replica->rows, 0);
-    if (code == 0)
-        code = mdb_drop(replica->txn, replica->index, 0);
-    if (code == 0)
-        code = mdb_drop(replica->txn, replica->meta, 0);
+    int code = 0;
+    for (int tree = 0; code == 0 && tree < TREE_COUNT; tree++)
+        code = mdb_drop(replica->txn, replica->trees[tree], 0);
     if (code != 0)
         return replica_fail(replica, code, "cannot wipe", err);
     replica_forget_indexes(replica);

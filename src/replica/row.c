@@ -13,21 +13,6 @@ static size_t prefix_len(const struct relation *relation, size_t column)
     return relation->columns[column].json_name.len + 2;
 }
 
-bool row_is_valid(const struct relation *relation, struct slice record)
-{
-    if (record.len < ends_size(relation) + 2)
-        return false;
-    size_t json_len = record.len - ends_size(relation);
-    size_t end = 0;
-    for (size_t i = 0; i < relation->column_count; i++) {
-        size_t next = load_u32(record.data + i * sizeof(uint32_t));
-        if (next < end + prefix_len(relation, i) + 1 || next > json_len - 1)
-            return false;
-        end = next;
-    }
-    return true;
-}
-
 struct slice row_json(const struct relation *relation, struct row row)
 {
     size_t head = ends_size(relation);

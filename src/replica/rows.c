@@ -11,30 +11,55 @@ static struct slice row_key_of(struct replica *replica, const struct relation *r
     return buffer_slice(&replica->full_key);
 }
 
-struct row replica_row_of(const struct relation *relation, MDB_val value)
+/* What bears the checksum of its key, in which the relation's shape is, was made by row_build() for it:
+ * its form need not be looked at. */
+struct row replica_row_of(const struct replica *replica, const struct relation *relation,
+                          MDB_val full_key, MDB_val value)
 {
-    check(row_is_valid(relation, slice_of_val(value)));
-    return (struct row){slice_of_val(value)};
+    struct row row;
+    if (!replica_unseal(TREE_ROWS, full_key, value, &row.record))
+        replica_stop_damaged(replica, &(struct replica_owner){relation, NULL}, value.mv_data,
+                             "a row");
+    return row;
 }
 
-struct row replica_get_in(struct replica *replica, MDB_txn *txn, const struct relation *relation,
+static void prove_absent(struct replica *replica, bool of_before, const struct relation *relation,
+                         struct slice full_key)
+{
+    MDB_val entry, value;
+    struct replica_owner owner = {relation, NULL};
+    MDB_cursor *cursor = replica_take_cursor(replica, of_before, TREE_ROWS);
+    /* No key begins with another. */
+    if (replica_seek(replica, cursor, &owner, full_key, &entry, &value) == 0 &&
+        slice_starts_with(slice_of_val(entry), full_key))
+        replica_stop_damaged(replica, &owner, entry.mv_data, "the key of a row");
+    replica_give_cursor(replica, of_before, TREE_ROWS, cursor);
+}
+
+struct row replica_get_in(struct replica *replica, bool of_before, const struct relation *relation,
                           struct slice key)
 {
-    MDB_val full_key = val_of(row_key_of(replica, relation, key)), value;
-    int code = mdb_get(txn, replica->rows, &full_key, &value);
-    check(code == 0 || code == MDB_NOTFOUND);
-    return code ? ROW_NONE : replica_row_of(relation, value);
+    struct slice wanted = row_key_of(replica, relation, key);
+    MDB_val full_key = val_of(wanted), value;
+    MDB_txn *txn = of_before ? replica->before : replica->txn;
+    int code = mdb_get(txn, replica->trees[TREE_ROWS], &full_key, &value);
+    if (code == 0)
+        return replica_row_of(replica, relation, full_key, value);
+    if (code != MDB_NOTFOUND)
+        replica_stop_failed(replica, &(struct replica_owner){relation, NULL}, code);
+    prove_absent(replica, of_before, relation, wanted);
+    return ROW_NONE;
 }
 
 struct row replica_get(struct replica *replica, const struct relation *relation, struct slice key)
 {
-    return replica_get_in(replica, replica->txn, relation, key);
+    return replica_get_in(replica, false, relation, key);
 }
 
 struct row replica_get_before(struct replica *replica, const struct relation *relation,
                               struct slice key)
 {
-    return replica_get_in(replica, replica->before, relation, key);
+    return replica_get_in(replica, true, relation, key);
 }
 
 bool replica_put(struct replica *replica, const struct relation *relation, struct slice key,
@@ -43,18 +68,18 @@ bool replica_put(struct replica *replica, const struct relation *relation, struc
     replica->is_dirty = true;
     /* Indexes first: the old row's bytes may lie in the page that the put below rewrites, and the
      * index keys are copied out before anything is written to their own tree. */
-    int code = replica_make_room(replica, 1 + 2 * replica->index_count, new_row.record.len);
+    int code = replica_make_room(replica, 1 + 2 * replica->index_count, new_row.record.len + CHECKED_CRC_SIZE);
     if (code == 0)
         code = replica_put_indexes(replica, relation, key, old_row, new_row);
     if (code == 0) {
-        MDB_val full_key = val_of(row_key_of(replica, relation, key));
+        struct slice full_key = row_key_of(replica, relation, key);
+        MDB_val deleted = val_of(full_key);
         if (row_exists(new_row)) {
-            MDB_val value = val_of(new_row.record);
             unsigned flags = row_exists(old_row) ? 0 : MDB_NOOVERWRITE;
-            code = mdb_put(replica->txn, replica->rows, &full_key, &value, flags);
+            code = replica_put_sealed(replica, TREE_ROWS, full_key, new_row.record, flags);
             check(code != MDB_KEYEXIST);
         } else {
-            code = mdb_del(replica->txn, replica->rows, &full_key, NULL);
+            code = mdb_del(replica->txn, replica->trees[TREE_ROWS], &deleted, NULL);
             check(code != MDB_NOTFOUND);
         }
     }

@@ -1,7 +1,6 @@
 #include "catalog.h"
 
 #include "catalog_internal.h"
-#include "weir/base/log.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -23,11 +22,9 @@ _Noreturn static void die(const char *what, int code)
     struct err err;
     err_set(&err, "cannot read %s from the catalog: %s", what, mdb_strerror(code));
     err_hint(&err, "the disk is failing, or catalog.mdb was changed by another program");
-    log_err(LOG_ERROR, "stopping", &err);
-    abort();
+    damage_stop(&err);
 }
 
-/* Going on would show somebody what nobody wrote. */
 _Noreturn static void die_of_damage(const char *what, uint64_t id, uint64_t position)
 {
     struct err err;
@@ -35,8 +32,7 @@ _Noreturn static void die_of_damage(const char *what, uint64_t id, uint64_t posi
             position);
     err_hint(&err, "restore the data folder from a copy; or begin with an empty one, and an empty "
                    "--state for the bridge");
-    log_err(LOG_ERROR, "stopping", &err);
-    abort();
+    damage_stop(&err);
 }
 
 bool catalog_fail(struct err *err, const char *what, int code)
@@ -160,17 +156,10 @@ uint64_t catalog_pair_low(const MDB_val *key)
     return __builtin_bswap64(load_u64((const char *)key->mv_data + 8));
 }
 
-uint32_t catalog_record_crc(uint64_t id, struct slice record)
-{
-    return crc32c(crc32c(0, &id, sizeof id), record.data, record.len);
-}
-
 bool catalog_record_of(uint64_t id, const MDB_val *value, struct slice *record)
 {
-    if (value->mv_size <= RECORD_CRC_SIZE)
-        return false;
-    *record = slice_of(value->mv_data, value->mv_size - RECORD_CRC_SIZE);
-    return load_u32(record->data + record->len) == catalog_record_crc(id, *record);
+    struct slice key = slice_of((const char *)&id, sizeof id);
+    return checked_read(0, key, slice_of(value->mv_data, value->mv_size), record) && record->len;
 }
 
 uint32_t catalog_chunk_crc(const MDB_val *key, const MDB_val *value)

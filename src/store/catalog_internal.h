@@ -3,6 +3,7 @@
 #pragma once
 
 #include "catalog.h"
+#include "weir/base/checked.h"
 #include "weir/base/hash.h"
 
 #include <errno.h>
@@ -44,8 +45,6 @@ uint64_t catalog_pair_low(const MDB_val *key);
 
 /* LMDB has no checksums of its own, so records and chunks bring theirs, over their key as well: what is
  * in another's place is as wrong. False: it is damaged. */
-enum { RECORD_CRC_SIZE = 4 }; /* behind the record */
-uint32_t catalog_record_crc(uint64_t id, struct slice record);
 bool catalog_record_of(uint64_t id, const MDB_val *value, struct slice *record);
 uint32_t catalog_chunk_crc(const MDB_val *key, const MDB_val *value);
 bool catalog_chunk_of(const MDB_val *key, const MDB_val *value, struct chunk *chunk);

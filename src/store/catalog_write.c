@@ -181,14 +181,13 @@ static void put_entries(struct writer *writer, const struct checkpoint_stream *s
 
 static void put_record(struct writer *writer, uint64_t id, struct slice record)
 {
-    MDB_val key = catalog_value(&id, sizeof id), value = {.mv_size = record.len + RECORD_CRC_SIZE};
+    MDB_val key = catalog_value(&id, sizeof id), value = {.mv_size = record.len + CHECKED_CRC_SIZE};
     if (writer->code == 0)
         writer->code =
             mdb_put(writer->txn, database(writer, DATABASE_STREAMS), &key, &value, MDB_RESERVE);
     if (writer->code)
         return;
-    memcpy(value.mv_data, record.data, record.len);
-    store_u32((char *)value.mv_data + record.len, catalog_record_crc(id, record));
+    checked_write(value.mv_data, 0, slice_of((const char *)&id, sizeof id), record);
 }
 
 static void put_stream(struct writer *writer, const struct checkpoint_stream *stream)

@@ -2,7 +2,7 @@
 // it changes nothing; nobody is ever shown what nobody wrote. WEIR_SEED repeats a run.
 
 import assert from 'node:assert/strict'
-import { closeSync, cpSync, openSync, readSync, readdirSync, rmSync, statSync, writeSync } from 'node:fs'
+import { cpSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'node:test'
 import { Random, seedFromEnvironment } from '../e2e/lib/random.js'
@@ -10,6 +10,7 @@ import { request } from '../e2e/lib/raw_http.js'
 import { Server } from '../e2e/lib/weir.js'
 import { within } from '../e2e/lib/wait.js'
 import { Workspace } from '../e2e/lib/workspace.js'
+import { flip } from './lib/flip.js'
 
 const LONG = process.env.WEIR_LONG === '1'
 const seed = seedFromEnvironment()
@@ -81,14 +82,6 @@ async function judge({ server, contents }, what) {
   assert.match(server.log(1000).slice(before), /a torn frame at the end of the commit log is cut off/, `${what}: ${path} is wrong`)
   assert.ok(wrong.length === 1 && answer.get(path) === text.slice(0, text.lastIndexOf('<')), `${what}: ${path} is wrong`)
   return 'cut off'
-}
-
-function flip(file, at, bit) {
-  const fd = openSync(file, 'r+'), byte = Buffer.alloc(1)
-  readSync(fd, byte, 0, 1, at)
-  byte[0] ^= 1 << bit
-  writeSync(fd, byte, 0, 1, at)
-  closeSync(fd)
 }
 
 /** Somewhere in what is used of a file, mostly. */

@@ -20,3 +20,6 @@ struct hash128 hash128(const struct hash_key *key, struct slice bytes);
 
 /* CRC-32C (Castagnoli, RFC 3720), continuing from crc; start with 0. Uses SSE 4.2 where present. */
 uint32_t crc32c(uint32_t crc, const void *data, size_t len);
+
+/* Of a and b as if they lay behind each other; for two short ones that costs half. */
+uint32_t crc32c_2(uint32_t crc, struct slice a, struct slice b);

@@ -44,7 +44,7 @@ bool replica_commit(struct replica *replica, struct err *err) WEIR_MUST_CHECK;
  * room for. */
 bool replica_is_full(const struct replica *replica);
 
-/* Whether a commit has failed: then all there is to do with it is to close it. */
+/* Whether something has failed that was not rolled back: then all there is to do with it is to close it. */
 bool replica_has_failed(const struct replica *replica);
 
 /* Whether something failed because the disk is full: opening it anew when there is room mends it. */

@@ -23,9 +23,6 @@ static inline bool row_exists(struct row row)
     return row.record.data != NULL;
 }
 
-/* Whether the bytes have the form of a record of the relation; for bytes read from a disk. */
-bool row_is_valid(const struct relation *relation, struct slice record);
-
 /* The whole JSON object. */
 struct slice row_json(const struct relation *relation, struct row row);
 
