@@ -29,7 +29,7 @@ const ELSEWHERE = {
   // The state folder is opened where replica.mdb is there already.
   'cannot create the state folder …': 'doctor opens one that is there',
   'the state folder … is in use by another bridge': 'a bridge is running, which is no fault',
-  'replica …: the index definitions are damaged': 'bytes that LMDB takes for good and are not ours: tests/faults/damage',
+  '…/replica.mdb is damaged: the index definitions': 'a record that is not ours, though its checksum is right',
   'the replica\'s catalog is damaged': 'likewise; the bridge reads it when it starts',
 }
 
