@@ -7,6 +7,7 @@ import { writeFileSync } from 'node:fs'
 import { after, before, test } from 'node:test'
 import { request } from '../e2e/lib/raw_http.js'
 import { Stack } from '../e2e/lib/stack.js'
+import { readStream } from '../e2e/lib/stream.js'
 import { until } from '../e2e/lib/wait.js'
 import { Server } from '../e2e/lib/weir.js'
 import { Browser, assertFits, shoot } from './browser.js'
@@ -90,23 +91,30 @@ test('a stream is followed: rows and events as they come', async (t) => {
   const page = await open(t, STREAM)
   const row = (key) => page.locator('tbody tr', { has: page.getByRole('rowheader', { name: key, exact: true }) })
   const newest = (text) => page.locator('.events li:first-child', { hasText: text })
-  await page.getByText('live', { exact: true }).waitFor()
-  assert.match(await row('1').textContent(), /Dig the bed.*true.*12345678901234567890\.10/)
-  await stack.db.query(`INSERT INTO todos VALUES (4, 1, 'Pick the beans', false, NULL, NULL)`)
-  await row('4').waitFor()
-  await stack.db.query(`UPDATE todos SET title = 'Pick all beans' WHERE id = 4`)
-  await row('4').getByText('Pick all beans').waitFor()
-  await newest(/^updatetodos 4/).waitFor()
-  await page.locator('.events summary').first().click()
-  assert.match(await page.locator('.events pre').first().textContent(), /"operation": "update"/)
-  await page.getByLabel('Filter rows').fill('balloons')
-  await row('4').waitFor({ state: 'detached' })
-  await row('3').waitFor()
-  await page.getByLabel('Filter rows').fill('')
-  await row('4').waitFor()
-  await stack.db.query('DELETE FROM todos WHERE id = 4')
-  await row('4').waitFor({ state: 'detached' })
-  await newest(/^deletetodos 4/).waitFor()
+  try {
+    await page.getByText('live', { exact: true }).waitFor()
+    assert.match(await row('1').textContent(), /Dig the bed.*true.*12345678901234567890\.10/)
+    await stack.db.query(`INSERT INTO todos VALUES (4, 1, 'Pick the beans', false, NULL, NULL)`)
+    await row('4').waitFor()
+    await stack.db.query(`UPDATE todos SET title = 'Pick all beans' WHERE id = 4`)
+    await row('4').getByText('Pick all beans').waitFor()
+    await newest(/^updatetodos 4/).waitFor()
+    await page.locator('.events summary').first().click()
+    assert.match(await page.locator('.events pre').first().textContent(), /"operation": "update"/)
+    await page.getByLabel('Filter rows').fill('balloons')
+    await row('4').waitFor({ state: 'detached' })
+    await row('3').waitFor()
+    await page.getByLabel('Filter rows').fill('')
+    await row('4').waitFor()
+    await stack.db.query('DELETE FROM todos WHERE id = 4')
+    await row('4').waitFor({ state: 'detached' })
+    await newest(/^deletetodos 4/).waitFor()
+  } catch (error) {
+    // Which of the two is behind: the stream, or the page that follows it.
+    const { events } = await readStream(stack.server.url, 'user/ana/data')
+    error.message += `\nthe stream's last event: ${JSON.stringify(events.at(-1))}\nthe page:\n${await page.locator('main').innerText()}`
+    throw error
+  }
 })
 
 test('a stream that is not there yet is waited for', async (t) => {
