@@ -15,8 +15,8 @@ export async function follow(path, { signal, onBatch, onTrouble }) {
       const response = await request(`${path}?offset=${offset}${isLive ? '&live=long-poll' : ''}`, { signal })
       const text = await response.text()
       if (!response.ok) throw new Refused(response.status, text)
-      const type = response.headers.get('content-type') ?? ''
-      if (!type.startsWith('application/json')) throw new Refused(-1, `the stream holds ${type || 'bytes'}, which the console does not show`)
+      const type = response.headers.get('content-type') ?? '' // a 204, of a wait in which nothing came, has none
+      if (response.status !== 204 && !type.startsWith('application/json')) throw new Refused(-1, `the stream holds ${type || 'bytes'}, which the console does not show`)
       const state = { isUpToDate: response.headers.get('stream-up-to-date') === 'true', isClosed: response.headers.get('stream-closed') === 'true' }
       onTrouble('')
       onBatch(text ? parse(text) : [], state)

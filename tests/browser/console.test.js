@@ -94,6 +94,7 @@ test('a stream is followed: rows and events as they come', async (t) => {
   try {
     await page.getByText('live', { exact: true }).waitFor()
     assert.match(await row('1').textContent(), /Dig the bed.*true.*12345678901234567890\.10/)
+    await page.waitForResponse((response) => response.status() === 204) // nothing came for a while
     await stack.db.query(`INSERT INTO todos VALUES (4, 1, 'Pick the beans', false, NULL, NULL)`)
     await row('4').waitFor()
     await stack.db.query(`UPDATE todos SET title = 'Pick all beans' WHERE id = 4`)
