@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { rmSync, statfsSync, writeFileSync, mkdirSync, mkdtempSync } from 'node:fs'
+import { appendFileSync, rmSync, statfsSync, writeFileSync, mkdirSync, mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'node:test'
@@ -42,11 +42,21 @@ function canMount() {
 
 const skip = canMount() ? false : 'mounting a tmpfs is not allowed here'
 
-/** Takes all room but `leave` bytes; returns what gives it back. */
+/** Takes all room but `leave` bytes; returns what gives it back. The daemon may take some at the same time. */
 function fill(folder, leave) {
-  const { bavail, bsize } = statfsSync(folder)
   const path = join(folder, 'ballast')
-  writeFileSync(path, Buffer.alloc(Math.max(0, bavail * bsize - leave)))
+  const room = () => {
+    const { bavail, bsize } = statfsSync(folder)
+    return bavail * bsize - leave
+  }
+  writeFileSync(path, '')
+  for (let bytes; (bytes = Math.min(room(), 1 << 20)) > 0; ) {
+    try {
+      appendFileSync(path, Buffer.alloc(bytes))
+    } catch (error) {
+      if (error.code !== 'ENOSPC') throw error
+    }
+  }
   return () => rmSync(path)
 }
 
