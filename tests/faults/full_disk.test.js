@@ -70,12 +70,14 @@ test('the server\'s disk is full: 507, reads go on, and all resumes by itself', 
     await world.transactions(5)
     await world.verify()
     assert.equal((await probe(world, 'PUT', '/v1/stream/probe', 'here')).status, 201)
+    world.signal('bridge', 'SIGSTOP') // which reports about itself, for one
     await world.server.stop()
     await world.start('server') // without a log to write to
     const giveBack = fill(world.server.dataDir, 1 << 20)
     assert.equal((await probe(world, 'POST', '/v1/stream/probe', 'no')).status, 507)
     assert.equal((await probe(world, 'PUT', '/v1/stream/other', 'no')).status, 507)
     assert.equal((await probe(world, 'GET', '/v1/stream/probe?offset=-1')).body.toString(), 'here')
+    world.signal('bridge', 'SIGCONT')
     await world.transactions(5)
     await until('the bridge to say that it waits', () => world.bridge.log(40).includes('answered 507'))
     assert.ok(world.bridge.isRunning() && world.server.isRunning())
