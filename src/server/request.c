@@ -36,7 +36,7 @@ static void keep_spare(struct server *server, struct request *request)
 {
     struct spare_requests *spare = &server->spare_requests;
     size_t limit = SPARE_REQUESTS_MAX;
-#ifdef __SANITIZE_ADDRESS__
+#ifdef WEIR_SANITIZED
     limit = 0;
 #endif
     request->magic = 0;
@@ -375,14 +375,16 @@ enum MHD_Result request_handle(void *server, struct MHD_Connection *connection, 
         request->is_begun = true;
         request->method = method_of(method);
         request->body_max = request->server->settings->max_body;
-        /* An answer ahead of the body costs the connection, so not where there is none. */
-        if (!route_admits(request))
-            return has_body(request) ? send_answer(request) : MHD_YES;
+        /* First what makes it doubtful where the request ends, whoever sent it: the answer ends the
+         * connection. */
         const char *wrong = what_is_wrong(request, version);
-        if (announces_too_much(request))
-            reply_too_large(request);
-        else if (wrong)
+        if (wrong)
             reply_text(request, MHD_HTTP_BAD_REQUEST, wrong);
+        else if (!route_admits(request))
+            /* An answer ahead of the body costs the connection, so not where there is none. */
+            return has_body(request) ? send_answer(request) : MHD_YES;
+        else if (announces_too_much(request))
+            reply_too_large(request);
         else if (is_encoded(request))
             reply_text(request, MHD_HTTP_NOT_IMPLEMENTED, "the only transfer coding is chunked");
         return request->response ? send_answer(request) : MHD_YES;

@@ -44,7 +44,6 @@ struct subscription {
     uint64_t failures;       /* of webhook requests in a row */
     int64_t next_attempt_ms; /* wall clock; 0: whenever there is work */
     bool is_delivered;       /* the webhook has the current wake */
-    int64_t token_until_ms;  /* of the wake's, for a webhook */
     uint64_t send_ticket;    /* the wake is to be sent when this is durable; 0: none */
     uint64_t delivery;       /* number of the request under way; 0: none */
 };

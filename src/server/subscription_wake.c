@@ -43,7 +43,6 @@ static void hold_for_webhook(struct subscription *subscription)
     subscription->holder = strdup("webhook");
     check(subscription->holder != NULL);
     subscription->lease_until_ms = now_ms + (int64_t)subscription->config.lease_ttl_ms;
-    subscription->token_until_ms = now_ms + CLAIM_TOKEN_LIFETIME_MS;
 }
 
 static void wake(struct subscriptions *all, struct subscription *subscription)

@@ -352,6 +352,26 @@ test('a body is not taken from one who may not send it', async () => {
   assert.match(text, /^HTTP\/1.1 401 /)
 })
 
+test('what may be a body is never the next request', async () => {
+  const smuggled = 'GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n'
+  for (const method of ['GET', 'POST', 'PUT', 'DELETE']) {
+    for (const token of [undefined, 'none', await jwt(), writer]) {
+      for (const length of ['Content-Length :', 'Content-Length\t:', 'X: a\rContent-Length:', 'Content-Length: 0\r\nContent-Length:']) {
+        const authorization = token ? `Authorization: Bearer ${token}\r\n` : ''
+        const socket = connect(daemon.port, '127.0.0.1')
+        // Written, and not ended: the server closes, or the test does not end.
+        socket.write(`${method} /v1/stream/user/ana/data HTTP/1.1\r\nHost: x\r\n${authorization}${length} ${smuggled.length}\r\n\r\n${smuggled}`)
+        let text = ''
+        socket.on('data', (chunk) => (text += chunk))
+        socket.on('error', (error) => assert.equal(error.code, 'ECONNRESET'))
+        await once(socket, 'close')
+        const statuses = [...text.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status)
+        assert.deepEqual([...new Set(statuses)], ['400'], JSON.stringify([method, length, !!token, text]))
+      }
+    }
+  }
+})
+
 test('files that change are read again, and a bad one leaves what there was', async () => {
   const until = async (what, condition) => {
     const end = Date.now() + 60_000
