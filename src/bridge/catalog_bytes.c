@@ -232,7 +232,8 @@ struct catalog *catalog_restore(struct slice bytes, struct err *err)
     catalog_free(catalog);
     err_set(err, "the replica's catalog is damaged");
     err_hint(err, "remove the --state folder and start again: everything is read anew, and what "
-                  "differs is appended to the streams (docs/recovery.md)");
+                  "differs is appended to the streams; with a stream server other than weir serve, "
+                  "also take another --slot and new streams (docs/recovery.md)");
     return NULL;
 }
 

@@ -99,7 +99,9 @@ bool replica_check_format(struct replica *replica, struct err *err)
         err_set(err, "the state folder %s has a format of another version of weir",
                 replica->directory);
         return err_hint(err, "rm -r '%s' # and start again, or use that version; everything is read "
-                             "anew, and what differs is appended to the streams (docs/recovery.md)",
+                             "anew, and what differs is appended to the streams; with a stream "
+                             "server other than weir serve, also take another --slot and new streams "
+                             "(docs/recovery.md)",
                         replica->directory);
     }
     if (!check_values(replica, err))

@@ -20,7 +20,8 @@ static const uint64_t first_size = 256u << 20;
 bool replica_hint_damage(const struct replica *replica, struct err *err)
 {
     return err_hint(err, "rm -r '%s' # and start again: everything is read anew, and what differs is "
-                         "appended to the streams (docs/recovery.md)",
+                         "appended to the streams; with a stream server other than weir serve, also "
+                         "take another --slot and new streams (docs/recovery.md)",
                     replica->directory);
 }
 
@@ -28,7 +29,8 @@ bool replica_fail(struct replica *replica, int code, const char *what, struct er
 {
     replica->is_full |= code == MDB_MAP_FULL && replica->size < replica->size_limit;
     replica->has_no_space |= code == ENOSPC;
-    replica->is_broken = true;
+    /* That there is no room is known before LMDB is asked. */
+    replica->is_broken |= code != ENOSPC;
     err_set(err, "replica %s: %s: %s", replica->directory, what, mdb_strerror(code));
     if (code == MDB_MAP_FULL)
         return err_hint(err, "the replica has reached --replica-limit; restart with a larger one");
