@@ -51,11 +51,45 @@ function judge({ code, signal }, log, what) {
   return { outcome: 'named', remedy: hint[1].replace(/\\(.)/g, '$1') }
 }
 
+/** Looks after a bridge whose replica is damaged: it may meet the damage at any time. Each time that it ends, it has to
+ * say why, and goes on after the remedy that it printed. */
+class Supervisor {
+  outcome = 'unharmed'
+  #isOver = false
+
+  constructor(bridge, what) {
+    this.bridge = bridge
+    this.failed = new Promise((_, reject) => this.#watch(what).catch(reject))
+    this.failed.catch(() => {}) // told by whom it concerns
+  }
+
+  async #watch(what) {
+    const { bridge } = this
+    let logged = bridge.log(1e6).length
+    for (bridge.start(); ; bridge.start()) {
+      const end = await bridge.child.exited(2 ** 31 - 1)
+      if (this.#isOver) return
+      const log = bridge.log(1e6)
+      const { outcome, remedy = `rm -r '${bridge.stateDir}'` } = judge(end, log.slice(logged), what)
+      logged = log.length
+      this.outcome = outcome
+      execFileSync('sh', ['-ec', remedy])
+    }
+  }
+
+  /** Work that the bridge has to get through, whatever it meets. */
+  during(work) {
+    return Promise.race([work, this.failed])
+  }
+
+  end() {
+    this.#isOver = true
+  }
+}
+
 async function damage(scene, kind) {
   const { stack, random } = scene
   const { bridge } = stack
-  await scene.traffic(10)
-  await stack.settle()
   await bridge.kill()
   await scene.remember()
   const file = join(bridge.stateDir, 'replica.mdb')
@@ -63,33 +97,26 @@ async function damage(scene, kind) {
   const what = `${kind}: byte ${at} bit ${bit}`
   flip(file, at, bit)
   await stack.db.query(EVERYTHING)
-  const logged = bridge.log(1e6).length
-  bridge.start()
-  const settled = stack.settle({ deadlineMs: 120_000 })
-  const ended = bridge.child.exited(120_000)
-  let result = { outcome: 'unharmed' }
-  const end = await Promise.race([settled, ended])
-  if (end) {
-    result = judge(end, bridge.log(1e6).slice(logged), what)
-    execFileSync('sh', ['-ec', result.remedy ?? `rm -r '${bridge.stateDir}'`])
-    bridge.start()
-  } else {
-    ended.catch(() => {}) // it goes on
-  }
-  await settled
+  const supervisor = new Supervisor(bridge, what)
   try {
-    await scene.verify()
+    await supervisor.during(stack.settle())
+    await supervisor.during(scene.verify())
+    await supervisor.during(scene.traffic(10))
+    await supervisor.during(stack.settle())
+    supervisor.end()
   } catch (error) {
-    error.message = `${what} (${result.outcome}): ${error.message}`
+    error.message = `${what} (${supervisor.outcome}): ${error.message}`
     throw error
   }
-  return result.outcome
+  return supervisor.outcome
 }
 
 test('a flipped bit in the replica is named, or changes nothing', async () => {
   const options = { bridgeArgs: ['--checkpoint-interval', '300ms'] }
   await Scene.run('damage-replica', async (scene) => {
     const outcomes = {}
+    await scene.traffic(10)
+    await scene.stack.settle()
     for (let i = 0; i < FLIPS; i++) {
       for (const kind of Object.keys(KINDS)) {
         const outcome = `${kind} ${await damage(scene, kind)}`
