@@ -58,7 +58,7 @@ export class Ledger {
     return this.#readers.get(path)
   }
 
-  /** txids: of the transactions that led to this difference; what: them, for a failure's message. */
+  /** txids: of the transactions that led to this difference; what: them and the rules, for a failure's message. */
   record(txids, streams, what) {
     for (const path of streams.keys()) this.#reader(path)
     if (txids.length === 1) this.#watched.add(txids[0])

@@ -37,6 +37,7 @@ const KINDS = {
 export class World {
   counts = { transactions: 0, commits: 0, exact: 0, rules: 0, ddl: 0, kills: 0 }
   #log = []
+  #rulesTold
   #fences = 0
   markerOffset = '-1'
   #gids = 0
@@ -139,9 +140,19 @@ export class World {
     const withRules = transactions.some((each) => each.withRules)
     const streams = await this.oracle.advance(touched, withRules)
     const txids = transactions.filter((each) => each.txid).map((each) => each.txid)
-    if (txids.length > 0) this.ledger.record(txids, streams, this.#log.slice(-Math.max(5, transactions.length)).join('\n'))
+    if (txids.length > 0) this.ledger.record(txids, streams, `${this.#log.slice(-Math.max(5, transactions.length)).join('\n')}\n${this.#rulesNow()}`)
     if (transactions.length === 1) this.counts.exact += txids.length
     for (const session of [this.session, ...this.others]) session.statements.sizes = this.oracle.sizes
+  }
+
+  /** Kept with each segment, as they may be others when a failure is told. */
+  #rulesNow() {
+    const { rules } = this.oracle
+    if (this.#rulesTold?.rules !== rules) {
+      const told = rules.map(({ name, type, stream, audience, isRefused }) => JSON.stringify({ name, type, stream, audience, isRefused }))
+      this.#rulesTold = { rules, text: `rules then:\n${told.join('\n')}` }
+    }
+    return this.#rulesTold.text
   }
 
   #perhapsKill(chance) {
