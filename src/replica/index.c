@@ -94,12 +94,15 @@ static bool index_columns_differ(const struct replica_index *index,
     return false;
 }
 
-/* The entry is replica->full_key. Every stored row is in every index of its relation. */
+/* The entry is replica->full_key. Every stored row is in every index of its relation. Room is taken
+ * for each entry: a new index writes one for each row there is, an array has one for each element. */
 static int delete_entry(struct replica *replica, const struct replica_index *index,
                         const struct relation *relation)
 {
     MDB_val entry = val_of(buffer_slice(&replica->full_key));
-    int code = mdb_del(replica->txn, replica->trees[TREE_INDEX], &entry, NULL);
+    int code = replica_make_room(replica, 1, 0);
+    if (code == 0)
+        code = mdb_del(replica->txn, replica->trees[TREE_INDEX], &entry, NULL);
     if (code == MDB_NOTFOUND)
         replica_stop_damaged(replica, &(struct replica_owner){relation, index}, NULL,
                              "an index entry that is missing");
@@ -108,7 +111,9 @@ static int delete_entry(struct replica *replica, const struct replica_index *ind
 
 static int insert_entry(struct replica *replica)
 {
-    return replica_put_sealed(replica, TREE_INDEX, buffer_slice(&replica->full_key), SLICE(""), 0);
+    int code = replica_make_room(replica, 1, 0);
+    return code ? code : replica_put_sealed(replica, TREE_INDEX, buffer_slice(&replica->full_key),
+                                            SLICE(""), 0);
 }
 
 static int index_delete(struct replica *replica, const struct replica_index *index,

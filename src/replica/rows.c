@@ -68,7 +68,7 @@ bool replica_put(struct replica *replica, const struct relation *relation, struc
     replica->is_dirty = true;
     /* Indexes first: the old row's bytes may lie in the page that the put below rewrites, and the
      * index keys are copied out before anything is written to their own tree. */
-    int code = replica_make_room(replica, 1 + 2 * replica->index_count, new_row.record.len + CHECKED_CRC_SIZE);
+    int code = replica_make_room(replica, 1, new_row.record.len + CHECKED_CRC_SIZE);
     if (code == 0)
         code = replica_put_indexes(replica, relation, key, old_row, new_row);
     if (code == 0) {

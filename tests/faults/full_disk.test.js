@@ -113,3 +113,23 @@ for (const [what, memory] of [['', '16M'], [', while a large transaction is work
     }, { bridgeArgs: ['--transaction-memory', memory], traffic: { truncate: false } })
   })
 }
+
+test('the bridge\'s disk has no room for an index that a new rule needs: it waits, and resumes by itself', { skip }, async () => {
+  await withWorld('full-index', seed + 2, async (world) => {
+    mount(world, world.bridge.stateDir, '300m')
+    world.disks.bridge.environment = () => ({})
+    // Nobody's, so that it is all in the replica alone.
+    await world.traffic.db.query("INSERT INTO comments (id, body) SELECT 'large ' || i, md5(i::text) FROM generate_series(1, 200000) i")
+    await world.begin()
+    const giveBack = fill(world.bridge.stateDir, 64 << 10)
+    await world.recorded(`INSERT INTO weir.rules (name, relation, audience)
+      VALUES ('found by what they say', 'countries', 'SELECT c.author_id FROM comments c WHERE c.body = countries.code')`)
+    const isFull = () => world.bridge.log(40).includes('waiting for room on the disk')
+    await until('the bridge to have no room, or to have ended', () => isFull() || !world.bridge.isRunning(), { deadlineMs: 60_000 })
+    assert.ok(world.bridge.isRunning(), 'the bridge has ended')
+    giveBack()
+    await world.recorded("INSERT INTO comments (id, author_id, body) VALUES ('of bo', 'bo', 'here')")
+    await world.recorded("INSERT INTO countries VALUES ('here', 'a name', 1)")
+    await world.verify()
+  }, { traffic: { truncate: false } })
+})
