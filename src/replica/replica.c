@@ -232,9 +232,11 @@ void replica_close(struct replica *replica)
 bool replica_commit(struct replica *replica, struct err *err)
 {
     forget_before(replica);
-    if (fault_fails(FAULT_REPLICA_COMMIT))
-        return replica_fail(replica, errno, "cannot commit", err);
-    int code = mdb_txn_commit(replica->txn);
+    int code = fault_fails(FAULT_REPLICA_COMMIT) ? errno : 0;
+    if (code != 0)
+        mdb_txn_abort(replica->txn); /* as a commit that fails does */
+    else
+        code = mdb_txn_commit(replica->txn);
     replica->txn = NULL;
     if (code != 0)
         return replica_fail(replica, code, "cannot commit", err);

@@ -5,6 +5,7 @@
 #include "tables.h"
 
 #include "weir/base/buffer.h"
+#include "weir/base/fault.h"
 #include "weir/replica/replica.h"
 
 #include <criterion/criterion.h>
@@ -145,11 +146,15 @@ static bool is_everything_right(struct replica *replica, const struct replica_in
     return ok;
 }
 
+static void keep_words(const struct fixture *fixture)
+{
+    dup2(open(fixture->words, O_WRONLY | O_CREAT | O_TRUNC, 0600), STDERR_FILENO);
+}
+
 _Noreturn static void read_everything(const struct fixture *fixture)
 {
     const struct replica_index *by[2];
-    int words = open(fixture->words, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    dup2(words, STDERR_FILENO);
+    keep_words(fixture);
     struct replica *replica = open_replica(fixture, by);
     if (!replica)
         _exit(1);
@@ -158,13 +163,18 @@ _Noreturn static void read_everything(const struct fixture *fixture)
 
 enum outcome { UNHARMED, NAMED, CRASHED, HAS_WRONG, OUTCOMES };
 
-static enum outcome judge(const struct fixture *fixture, int status)
+static void read_words(const struct fixture *fixture, char words[4096])
 {
-    char words[4096] = "";
     int fd = open(fixture->words, O_RDONLY);
-    ssize_t len = read(fd, words, sizeof words - 1);
+    ssize_t len = read(fd, words, 4095);
     close(fd);
     words[len > 0 ? len : 0] = '\0';
+}
+
+static enum outcome judge(const struct fixture *fixture, int status)
+{
+    char words[4096];
+    read_words(fixture, words);
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
         return UNHARMED;
     if (WIFEXITED(status) && WEXITSTATUS(status) == WRONG)
@@ -241,6 +251,30 @@ static void flip_many(struct fixture *fixture, off_t (*place)(struct fixture *),
     }
     printf("unharmed %zu, named %zu, crashed %zu, wrong %zu\n", outcomes[UNHARMED], outcomes[NAMED],
            outcomes[CRASHED], outcomes[HAS_WRONG]);
+}
+
+/* What is damaged is to be removed, says the remedy: a mistake of ours must not be taken for it. */
+Test(replica_damage, a_question_after_a_commit_that_failed_is_no_damage)
+{
+    struct fixture fixture;
+    struct err err;
+    const struct replica_index *by[2];
+    char words[4096];
+    int status;
+    begin(&fixture);
+    pid_t child = fork();
+    if (child == 0) {
+        keep_words(&fixture);
+        struct replica *replica = open_replica(&fixture, by);
+        if (fault_arm("replica.commit=EIO", &err) && !replica_commit(replica, &err))
+            (void)replica_meta(replica, "hash");
+        _exit(0);
+    }
+    cr_assert(child > 0 && waitpid(child, &status, 0) == child);
+    read_words(&fixture, words);
+    cr_assert(WIFSIGNALED(status) && strstr(words, "bug: check failed"), "%s", words);
+    cr_assert_not(strstr(words, "damaged"), "%s", words);
+    end(&fixture);
 }
 
 Test(replica_damage, a_flipped_bit_in_a_record_is_named_or_changes_nothing, .timeout = 900)
