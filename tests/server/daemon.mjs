@@ -1,4 +1,5 @@
 // A `weir serve` in a folder of its own, for tests.
+import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -34,6 +35,7 @@ after(() => Promise.all([...running].map((daemon) => daemon.remove())))
 export class Daemon {
   options = []
   prefix = [] // a command that runs it
+  count = 0 // of streams that it has made up names for
 
   static async make(...options) {
     const daemon = new Daemon()
@@ -83,6 +85,13 @@ export class Daemon {
 
   async put(path, headers = {}, body = undefined) {
     return fetch(this.stream(path), { method: 'PUT', headers, body })
+  }
+
+  // The path of a new stream.
+  async made(headers, body = undefined) {
+    const path = `made/${++this.count}`
+    assert.equal((await this.put(path, headers, body)).status, 201)
+    return path
   }
 
   async post(path, body, headers = {}) {

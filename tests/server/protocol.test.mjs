@@ -15,11 +15,7 @@ before(async () => (daemon = await Daemon.make('--long-poll-timeout', '2s')))
 after(() => daemon.remove())
 
 let count = 0
-async function made(headers = json, body = undefined) {
-  const path = `made/${++count}`
-  assert.equal((await daemon.put(path, headers, body)).status, 201)
-  return path
-}
+const made = (headers = json, body = undefined) => daemon.made(headers, body)
 
 const read = async (path, query = '') => (await fetch(daemon.stream(path, query))).text()
 const head = (path) => fetch(daemon.stream(path), { method: 'HEAD' })

@@ -13,12 +13,7 @@ let daemon
 before(async () => (daemon = await Daemon.make('--long-poll-timeout', '1s', '--page-size', '10', '--webhooks')))
 after(() => daemon.remove())
 
-let count = 0
-async function made(headers = json, body = undefined) {
-  const path = `made/${++count}`
-  assert.equal((await daemon.put(path, headers, body)).status, 201)
-  return path
-}
+const made = (headers = json, body = undefined) => daemon.made(headers, body)
 
 const ask = (path, method = 'GET', headers = {}, query = '', body = undefined) =>
   fetch(daemon.stream(path, query), { method, headers, body })
