@@ -129,6 +129,7 @@ struct server {
     bool has_moved;     /* libmicrohttpd may have more to do at once */
     bool is_draining;
     bool has_console; /* console.h */
+    uint64_t turn_ms; /* monotonic: when the loop's turn began, near enough for what lasts for long */
     uint64_t drain_deadline_ms;
     struct server_counters counters;
     struct reports *reports;

@@ -37,9 +37,16 @@ enum offset_kind parse_offset(struct slice text, uint64_t *position)
     return OFFSET_POSITION;
 }
 
+/* By hand, as every append's answer has one: printf takes ten times as long. */
 void format_offset(uint64_t position, char out[OFFSET_TEXT_SIZE])
 {
-    snprintf(out, OFFSET_TEXT_SIZE, "%016d_%016" PRIu64, 0, position);
+    char *digit = out + 2 * OFFSET_DIGITS + 1;
+    memset(out, '0', OFFSET_DIGITS);
+    out[OFFSET_DIGITS] = '_';
+    *digit = '\0';
+    for (int i = 0; i < OFFSET_DIGITS; i++, position /= 10)
+        *--digit = (char)('0' + position % 10);
+    check(position == 0);
 }
 
 bool parse_whole_number(struct slice text, uint64_t *number)

@@ -152,13 +152,13 @@ void request_wait(struct request *request, enum waiting waiting, struct request_
         return;
     }
     server->asked_again++;
-    request->asked_since_ms = clock_monotonic_ms();
+    request->asked_since_ms = server->turn_ms;
 }
 
 /* The disk takes its time. */
 static void suspend_if_long(struct request *request)
 {
-    if (clock_monotonic_ms() - request->asked_since_ms < ASKED_AGAIN_FOR_MS)
+    if (request->server->turn_ms - request->asked_since_ms < ASKED_AGAIN_FOR_MS)
         return;
     request->is_suspended = true;
     request->server->asked_again--;
@@ -181,16 +181,18 @@ void request_hold(struct request *request, struct timer_list *holders)
     enum { PARTS_OF_IDLE_TIMEOUT = 6 };
     uint64_t held_ms = request->server->settings->idle_timeout_ms / PARTS_OF_IDLE_TIMEOUT;
     if (!request->holding.list)
-        timer_set(&request->holding, holders, clock_monotonic_ms() + held_ms);
+        timer_set(&request->holding, holders, request->server->turn_ms + held_ms);
 }
 
 void request_cut_slowest(struct timer_list *holders)
 {
     struct timer *oldest = holders->first;
-    if (!oldest || oldest->deadline_ms > clock_monotonic_ms())
+    if (!oldest)
         return;
     struct request *request =
         (struct request *)(void *)((char *)oldest - offsetof(struct request, holding));
+    if (oldest->deadline_ms > request->server->turn_ms)
+        return;
     timer_clear(oldest);
     request->server->counters.connections_cut++;
     connection_cut(request->peer);

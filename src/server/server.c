@@ -263,6 +263,7 @@ static void wait_for_events(struct server *server, const struct loop *loop)
     struct signalfd_siginfo signal;
     int count = epoll_wait(loop->epoll_fd, events, 8, sleep_ms(server));
     server->has_woken = server->has_moved = false;
+    server->turn_ms = clock_monotonic_ms();
     for (int i = 0; i < count; i++) {
         if (events[i].data.fd == server->hang_ups_fd)
             connections_take_hang_ups(server);
@@ -291,9 +292,9 @@ static void run_loop(struct server *server, const struct loop *loop)
         access_run(server);
         subscriptions_run(server);
         wake_waiting(server);
-        live_expire(server, clock_monotonic_ms());
-        connections_expire(server, clock_monotonic_ms());
-        history_tick(server->history, server, clock_monotonic_ms());
+        live_expire(server, server->turn_ms);
+        connections_expire(server, server->turn_ms);
+        history_tick(server->history, server, server->turn_ms);
         run_http(server);
         store_hand_over(server->store);
     }
