@@ -205,7 +205,7 @@ static void deliver(void *context, struct slice path, uint32_t payload)
     if (outbox->is_spooling)
         spool_delivery(outbox, path, payload);
     else
-        batch_add_reference(outbox->batch, batch_add_stream(outbox->batch, path), payload);
+        batch_add_delivery(outbox->batch, path, payload);
 }
 
 static void next_row(void *context)

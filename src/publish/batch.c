@@ -25,6 +25,7 @@ void batch_free(struct batch *batch)
     buffer_release(&batch->body);
     buffer_release(&batch->paths);
     buffer_release(&batch->appends);
+    buffer_release(&batch->waiting_paths);
     free(batch->streams);
     free(batch->table);
     free(batch->open);
@@ -37,6 +38,8 @@ static void begin_transaction(struct batch *batch)
 {
     batch->touched_count = 0;
     batch->open_count = 0;
+    batch->waiting_count = 0;
+    buffer_clear(&batch->waiting_paths);
     batch->open_payload_at = batch->payload_end;
     batch->open_payload = batch->payload_count;
     batch->open_stream = batch->stream_count;
@@ -47,7 +50,7 @@ void batch_clear(struct batch *batch)
 {
     /* Only the slots in use: the table may have grown for a batch of very many streams. */
     for (uint32_t i = 0; i < batch->stream_count; i++)
-        batch->table[batch->streams[i].slot] = 0;
+        batch->table[batch->streams[i].slot].index = 0;
     buffer_clear(&batch->body);
     buffer_reserve(&batch->body, GAP);
     batch->body.len = GAP;
@@ -83,6 +86,13 @@ uint32_t batch_add_payload(struct batch *batch, struct slice payload)
     return batch->payload_count++;
 }
 
+static void occupy(struct batch *batch, uint32_t slot, uint32_t stream)
+{
+    batch->table[slot] =
+        (struct stream_slot){stream + 1, (uint32_t)(batch->streams[stream].hash >> 32)};
+    batch->streams[stream].slot = slot;
+}
+
 static void table_grow(struct batch *batch)
 {
     uint32_t size = (batch->table_mask + 1) * 2;
@@ -93,45 +103,49 @@ static void table_grow(struct batch *batch)
     batch->table_mask = size - 1;
     for (uint32_t i = 0; i < batch->stream_count; i++) {
         uint32_t slot = (uint32_t)batch->streams[i].hash & batch->table_mask;
-        while (batch->table[slot])
+        while (batch->table[slot].index)
             slot = (slot + 1) & batch->table_mask;
-        batch->table[slot] = i + 1;
-        batch->streams[i].slot = slot;
+        occupy(batch, slot, i);
     }
 }
 
-static bool is_stream(const struct batch *batch, uint32_t index, uint64_t hash, struct slice path)
+static bool is_stream(const struct batch *batch, const struct stream_slot *slot, uint64_t hash,
+                      struct slice path)
 {
-    const struct batch_stream *stream = &batch->streams[index];
-    return stream->hash == hash && stream->path_len == path.len &&
+    const struct batch_stream *stream = &batch->streams[slot->index - 1];
+    return slot->tag == (uint32_t)(hash >> 32) && stream->hash == hash &&
+           stream->path_len == path.len &&
            slice_eq(slice_of(batch->paths.data + stream->path_at, stream->path_len), path);
 }
 
-uint32_t batch_add_stream(struct batch *batch, struct slice path)
+static uint32_t ensure_stream(struct batch *batch, uint64_t hash, struct slice path)
 {
-    check(path.len <= UINT16_MAX);
-    uint64_t hash = hash64(hash_process_key(), path);
     uint32_t slot = (uint32_t)hash & batch->table_mask;
-    for (; batch->table[slot]; slot = (slot + 1) & batch->table_mask) {
-        if (is_stream(batch, batch->table[slot] - 1, hash, path))
-            return batch->table[slot] - 1;
+    for (; batch->table[slot].index; slot = (slot + 1) & batch->table_mask) {
+        if (is_stream(batch, &batch->table[slot], hash, path))
+            return batch->table[slot].index - 1;
     }
     uint32_t index = batch->stream_count;
     batch->streams = grow(batch->streams, index, &batch->stream_capacity, sizeof *batch->streams);
     buffer_add_u16(&batch->paths, (uint16_t)path.len);
     batch->streams[index] = (struct batch_stream){
-        .hash = hash, .path_at = batch->paths.len, .path_len = (uint32_t)path.len, .slot = slot};
+        .hash = hash, .path_at = batch->paths.len, .path_len = (uint32_t)path.len};
     buffer_add_slice(&batch->paths, path);
-    batch->table[slot] = index + 1;
+    occupy(batch, slot, index);
     batch->stream_count++;
     if (batch->stream_count > batch->table_mask / 2)
         table_grow(batch);
     return index;
 }
 
-void batch_add_reference(struct batch *batch, uint32_t stream, uint32_t payload)
+uint32_t batch_add_stream(struct batch *batch, struct slice path)
 {
-    check(stream < batch->stream_count && payload < batch->payload_count);
+    check(path.len <= UINT16_MAX);
+    return ensure_stream(batch, hash64(hash_process_key(), path), path);
+}
+
+static void add_reference(struct batch *batch, uint32_t stream, uint32_t payload)
+{
     if (batch->streams[stream].open_count++ == 0) {
         batch->touched = grow(batch->touched, batch->touched_count, &batch->touched_capacity,
                               sizeof *batch->touched);
@@ -142,10 +156,48 @@ void batch_add_reference(struct batch *batch, uint32_t stream, uint32_t payload)
     batch->reference_count++;
 }
 
+/* The slots are on their way since the deliveries were added; so are then the streams in them. */
+static void settle_waiting(struct batch *batch)
+{
+    for (size_t i = 0; i < batch->waiting_count; i++) {
+        uint32_t index = batch->table[(uint32_t)batch->waiting[i].hash & batch->table_mask].index;
+        if (index)
+            __builtin_prefetch(&batch->streams[index - 1]);
+    }
+    for (size_t i = 0; i < batch->waiting_count; i++) {
+        const struct waiting *waiting = &batch->waiting[i];
+        struct slice path =
+            slice_of(batch->waiting_paths.data + waiting->path_at, waiting->path_len);
+        add_reference(batch, ensure_stream(batch, waiting->hash, path), waiting->payload);
+    }
+    batch->waiting_count = 0;
+    buffer_clear(&batch->waiting_paths);
+}
+
+void batch_add_reference(struct batch *batch, uint32_t stream, uint32_t payload)
+{
+    check(stream < batch->stream_count && payload < batch->payload_count);
+    settle_waiting(batch);
+    add_reference(batch, stream, payload);
+}
+
+void batch_add_delivery(struct batch *batch, struct slice path, uint32_t payload)
+{
+    check(path.len <= UINT16_MAX && payload < batch->payload_count);
+    if (batch->waiting_count == WAITING_MAX)
+        settle_waiting(batch);
+    uint64_t hash = hash64(hash_process_key(), path);
+    __builtin_prefetch(&batch->table[(uint32_t)hash & batch->table_mask]);
+    batch->waiting[batch->waiting_count++] = (struct waiting){
+        hash, batch->waiting_paths.len, (uint32_t)path.len, payload};
+    buffer_add_slice(&batch->waiting_paths, path);
+}
+
 /* A counting sort: the appends' heads first, then every reference to its stream's place. */
 void batch_end_transaction(struct batch *batch)
 {
     struct buffer *appends = &batch->appends;
+    settle_waiting(batch);
     buffer_reserve(appends, (size_t)batch->touched_count * 8 + batch->open_count * 4);
     for (uint32_t i = 0; i < batch->touched_count; i++) {
         struct batch_stream *stream = &batch->streams[batch->touched[i]];
@@ -166,7 +218,7 @@ void batch_end_transaction(struct batch *batch)
 
 void batch_mark(struct batch *batch, struct progress progress)
 {
-    check(batch->open_count == 0);
+    check(batch->open_count == 0 && batch->waiting_count == 0);
     batch->marks = grow(batch->marks, batch->mark_count, &batch->mark_capacity,
                         sizeof *batch->marks);
     batch->marks[batch->mark_count++] = (struct mark){batch->appends.len, progress};
@@ -179,12 +231,13 @@ bool batch_is_empty(const struct batch *batch)
 
 size_t batch_size(const struct batch *batch)
 {
-    return batch->payload_end + batch->paths.len + batch->appends.len + batch->open_count * 4;
+    return batch->payload_end + batch->paths.len + batch->waiting_paths.len + batch->appends.len +
+           (batch->open_count + batch->waiting_count) * 4;
 }
 
 size_t batch_reference_count(const struct batch *batch)
 {
-    return batch->reference_count;
+    return batch->reference_count + batch->waiting_count;
 }
 
 static char *put_u64(char *at, uint64_t value)
@@ -216,7 +269,7 @@ void batch_put_crc(char *start, size_t len)
 struct slice batch_encode(struct batch *batch, struct slice producer, uint64_t epoch,
                           struct progress before, struct progress after)
 {
-    check(batch->open_count == 0);
+    check(batch->open_count == 0 && batch->waiting_count == 0);
     check(producer.len > 0 && producer.len <= PRODUCER_MAX);
     struct buffer *body = &batch->body;
     body->len = batch->payload_end;
@@ -245,6 +298,7 @@ uint32_t batch_open_payload(const struct batch *batch)
 
 void batch_take_open(struct batch *batch, const struct batch_visitor *visitor)
 {
+    settle_waiting(batch);
     struct reader payloads =
         reader_of(slice_of(batch->body.data + batch->open_payload_at,
                            batch->payload_end - batch->open_payload_at));
@@ -257,7 +311,7 @@ void batch_take_open(struct batch *batch, const struct batch_visitor *visitor)
         batch->streams[batch->touched[i]].open_count = 0;
     /* The last streams first, so that no probe sequence is cut. */
     while (batch->stream_count > batch->open_stream)
-        batch->table[batch->streams[--batch->stream_count].slot] = 0;
+        batch->table[batch->streams[--batch->stream_count].slot].index = 0;
     batch->reference_count -= batch->open_count;
     batch->payload_end = batch->body.len = batch->open_payload_at;
     batch->payload_count = batch->open_payload;

@@ -34,6 +34,23 @@ struct reference {
     uint32_t payload;
 };
 
+/* Of the table of streams: half of the hash is beside the index, so that another stream in the way is
+ * told apart without a look at it. */
+struct stream_slot {
+    uint32_t index; /* of the stream, + 1; 0: free */
+    uint32_t tag;
+};
+
+/* A delivery whose stream has not been looked up yet. */
+struct waiting {
+    uint64_t hash;
+    size_t path_at; /* in waiting_paths */
+    uint32_t path_len;
+    uint32_t payload;
+};
+
+enum { WAITING_MAX = 16 };
+
 struct batch {
     struct buffer body;
     size_t payload_end; /* in body; what lies behind is the rest of an encoded body */
@@ -43,8 +60,12 @@ struct batch {
     struct batch_stream *streams;
     uint32_t stream_count;
     size_t stream_capacity;
-    uint32_t *table; /* open addressing; stream index + 1, or 0 */
+    struct stream_slot *table; /* open addressing */
     uint32_t table_mask;
+
+    struct waiting waiting[WAITING_MAX]; /* behind `open` */
+    size_t waiting_count;
+    struct buffer waiting_paths;
 
     struct reference *open; /* of the open transaction, as they came */
     size_t open_count, open_capacity;

@@ -99,6 +99,43 @@ Test(batch, many_streams_keep_their_indices)
     batch_free(batch);
 }
 
+Test(batch, deliveries_are_as_streams_and_references)
+{
+    enum { DELIVERIES = 5000 };
+    struct batch *batch = batch_new();
+    struct buffer expected = BUFFER_INIT;
+    char path[32];
+    for (uint32_t round = 0; round < 2; round++) {
+        uint32_t payload = batch_add_payload(batch, round ? SLICE("2") : SLICE("1"));
+        for (uint32_t i = 0; i < DELIVERIES; i++) {
+            snprintf(path, sizeof path, "user/%u/data", round ? DELIVERIES - 1 - i : i);
+            if (i % 7)
+                batch_add_delivery(batch, slice_from_str(path), payload);
+            else
+                batch_add_reference(batch, batch_add_stream(batch, slice_from_str(path)), payload);
+            cr_assert_eq(batch_reference_count(batch), round * DELIVERIES + i + 1);
+            buffer_printf(&expected, "%s: %u\n", path, round + 1);
+        }
+        batch_end_transaction(batch);
+    }
+    expect(batch, buffer_str(&expected));
+    buffer_release(&expected);
+    batch_free(batch);
+}
+
+Test(batch, deliveries_of_one_stream_keep_their_order)
+{
+    struct batch *batch = batch_new();
+    uint32_t one = batch_add_payload(batch, SLICE("1")), two = batch_add_payload(batch, SLICE("2"));
+    batch_add_delivery(batch, SLICE("a"), two);
+    batch_add_reference(batch, batch_add_stream(batch, SLICE("a")), one);
+    batch_add_delivery(batch, SLICE("a"), two);
+    batch_add_delivery(batch, SLICE("a"), one);
+    batch_end_transaction(batch);
+    expect(batch, "a: 2 1 2 1\n");
+    batch_free(batch);
+}
+
 Test(batch, size_follows_the_bytes)
 {
     struct batch *batch = batch_new();

@@ -171,7 +171,7 @@ static void rebuild_payload(void *context, struct slice payload)
 static void rebuild_reference(void *context, struct slice path, uint32_t payload)
 {
     struct rebuilding *to = context;
-    batch_add_reference(to->batch, batch_add_stream(to->batch, path), payload - to->first);
+    batch_add_delivery(to->batch, path, payload - to->first);
 }
 
 static void add_some(struct batch *batch, int from)
@@ -182,7 +182,7 @@ static void add_some(struct batch *batch, int from)
         uint32_t payload = batch_add_payload(batch, slice_from_str(text));
         batch_add_reference(batch, batch_add_stream(batch, SLICE("user/0")), payload);
         snprintf(text, sizeof text, "other/%d", i);
-        batch_add_reference(batch, batch_add_stream(batch, slice_from_str(text)), payload);
+        batch_add_delivery(batch, slice_from_str(text), payload);
     }
 }
 

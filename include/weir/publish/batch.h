@@ -36,6 +36,10 @@ uint32_t batch_add_stream(struct batch *batch, struct slice path);
 /* In the open transaction, the payload goes to the stream, behind what went there before. */
 void batch_add_reference(struct batch *batch, uint32_t stream, uint32_t payload);
 
+/* Does both, for one delivery of many in a row: where they go to ever more streams, several look-ups
+ * then wait for memory at the same time. */
+void batch_add_delivery(struct batch *batch, struct slice path, uint32_t payload);
+
 /* Ends the open transaction: its references become one append per stream, in the order in which
  * the streams were first referred to. */
 void batch_end_transaction(struct batch *batch);
