@@ -101,7 +101,7 @@ Test(batch, many_streams_keep_their_indices)
 
 Test(batch, deliveries_are_as_streams_and_references)
 {
-    enum { DELIVERIES = 5000 };
+    enum { DELIVERIES = 3000 };
     struct batch *batch = batch_new();
     struct buffer expected = BUFFER_INIT;
     char path[32];
