@@ -3,6 +3,8 @@
 
 #include "weir/base/fault.h"
 
+#include <stdlib.h>
+
 enum {
     CHUNK_TARGET = 64 * 1024,    /* a chunk is closed when it has so many bytes */
     CHUNK_MERGE_MAX = 16 * 1024, /* a smaller last chunk is written anew, with what follows */
@@ -223,16 +225,43 @@ static void put_setting(struct writer *writer, const struct checkpoint_setting *
         del(writer, DATABASE_SETTINGS, key);
 }
 
+struct place {
+    uint64_t id;
+    size_t at; /* in the job's streams */
+};
+
+static int compare_places(const void *a, const void *b)
+{
+    const struct place *left = a, *right = b;
+    return (left->id > right->id) - (left->id < right->id);
+}
+
+/* Those that are not deleted, in the order of the catalog's keys and not of their changes: what lies on
+ * one page is then written one after the other, while it is in the processor's cache. */
+static void put_streams(struct writer *writer, size_t first)
+{
+    const struct checkpoint_stream *streams = writer->job->streams;
+    size_t count = writer->job->stream_count - first;
+    struct place *places = malloc((count + 1) * sizeof *places);
+    check(places != NULL);
+    for (size_t i = 0; i < count; i++)
+        places[i] = (struct place){streams[first + i].id, first + i};
+    qsort(places, count, sizeof *places, compare_places);
+    for (size_t i = 0; i < count && writer->code == 0; i++) {
+        check(streams[places[i].at].record_len > 0);
+        put_stream(writer, &streams[places[i].at]);
+    }
+    free(places);
+}
+
 /* Deleted streams come first in the job: another stream may have taken over the path of one. */
 static void write_job(struct writer *writer)
 {
     const struct checkpoint_job *job = writer->job;
-    for (size_t i = 0; i < job->stream_count && writer->code == 0; i++) {
-        if (job->streams[i].record_len)
-            put_stream(writer, &job->streams[i]);
-        else
-            delete_stream(writer, job->streams[i].id);
-    }
+    size_t deleted = 0;
+    for (; deleted < job->stream_count && !job->streams[deleted].record_len; deleted++)
+        delete_stream(writer, job->streams[deleted].id);
+    put_streams(writer, deleted);
     for (size_t i = 0; i < job->producer_count; i++) {
         const struct checkpoint_producer *producer = &job->producers[i];
         put(writer, DATABASE_PRODUCERS, catalog_value(producer->name.data, producer->name.len),
