@@ -9,6 +9,7 @@
 #include "weir/server/server.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <ftw.h>
 #include <poll.h>
 #include <pthread.h>
@@ -67,15 +68,28 @@ static void *serve(void *listen)
     abort();
 }
 
-/* Returns the socket, or -1 where nobody listens. */
+/* Returns the socket, or -1 where nobody listens. libFuzzer's alarm (-timeout) interrupts. */
 static int connect_once(void)
 {
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    check(fd >= 0);
-    if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
-        return fd;
-    close(fd);
+    int error;
+    do {
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        check(fd >= 0);
+        if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
+            return fd;
+        error = errno;
+        close(fd);
+    } while (error == EINTR);
     return -1;
+}
+
+static bool has_more(int fd, int quiet_ms)
+{
+    struct pollfd poller = {.fd = fd, .events = POLLIN};
+    int count;
+    while ((count = poll(&poller, 1, quiet_ms)) < 0)
+        check(errno == EINTR);
+    return count == 1;
 }
 
 static void find_port(void)
@@ -119,8 +133,7 @@ static size_t exchange(struct slice request, char *answer, size_t size, int quie
     setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
     (void)!send(fd, request.data, request.len, MSG_NOSIGNAL);
     shutdown(fd, SHUT_WR);
-    struct pollfd poller = {.fd = fd, .events = POLLIN};
-    while (count > 0 && len < size && poll(&poller, 1, quiet_ms) == 1) {
+    while (count > 0 && len < size && has_more(fd, quiet_ms)) {
         count = recv(fd, answer + len, size - len, 0);
         len += count > 0 ? (size_t)count : 0;
     }
