@@ -107,6 +107,9 @@ static bool refuse_streams(const struct look *look, struct err *err)
     err_set(err, "the stream server holds streams of the producer %s that %s%s, and this is %s",
             bridge->settings->slot, look->source[0] ? "were made from " : "come from nobody knows where",
             look->source, bridge->origin.database);
+    if (!publisher_keeps_progress(bridge->publisher))
+        return err_hint(err, "use the --state folder that they were made with, or another --slot and "
+                             "new streams: a server of the standard dialect cannot be compared with");
     return err_hint(err, "give each database a --slot name of its own; where this database has taken "
                          "the other one's place, or the --state folder is lost, start once with "
                          "--resync: it compares everything and deletes what is not in this database");
