@@ -136,12 +136,19 @@ static enum bridge_end prepare(struct bridge *bridge, struct err *err)
         bridge->catalog = catalog_restore(replica_meta(bridge->replica, "catalog"), err);
     if (!bridge->catalog)
         return BRIDGE_FAILED;
+    rule_table_release(&bridge->rule_table);
     bridge->rule_table = (struct rule_table){.catalog = bridge->catalog,
                                              .replica = bridge->replica,
-                                             .conninfo = bridge->settings->db};
+                                             .conninfo = bridge->settings->db,
+                                             .answers = answers_new(
+                                                 replica_hash_key(bridge->replica),
+                                                 replica_meta(bridge->replica, "answers"))};
     struct state state = {.replica = bridge->replica};
     if (!rule_table_compile(&bridge->rule_table, &state, &bridge->rules, err))
         return bridge->rule_table.lost_connection ? BRIDGE_RETRY : BRIDGE_FAILED;
+    if (rule_table_has_news(&bridge->rule_table) &&
+        (!rule_table_save(&bridge->rule_table, err) || !replica_commit(bridge->replica, err)))
+        return BRIDGE_FAILED;
     rule_table_report(&bridge->rule_table, bridge->rules);
     transaction_init(&bridge->transaction, bridge->catalog, bridge->replica,
                      bridge->settings->transaction_memory);

@@ -126,6 +126,7 @@ enum bridge_end bridge_checkpoint(struct bridge *bridge, uint64_t lsn, struct er
     bool has_outgoing = replica_meta(bridge->replica, "outgoing").len > 0;
     if ((has_outgoing && (!replica_set_meta(bridge->replica, "outgoing", SLICE(""), err) ||
                           !replica_set_meta(bridge->replica, "source before", SLICE(""), err))) ||
+        !rule_table_save(&bridge->rule_table, err) ||
         !meta_set_lsn(bridge->replica, lsn, err) ||
         !replica_commit(bridge->replica, err))
         return BRIDGE_FAILED;

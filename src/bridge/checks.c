@@ -283,7 +283,7 @@ enum bridge_end bridge_decide(struct bridge *bridge, enum bridge_way *way, struc
 {
     struct pg_connection *connection;
     const char *why = NULL;
-    rule_table_release(&bridge->rule_table); /* it may be to another server */
+    rule_table_disconnect(&bridge->rule_table); /* it may be to another server */
     enum pg_reach reach = pg_try_connect(bridge->settings->db, &connection, err);
     if (reach != PG_CONNECTED)
         return reach == PG_UNREACHABLE ? BRIDGE_RETRY : BRIDGE_FAILED;

@@ -73,6 +73,8 @@ static enum bridge_end finish_changes(struct bridge *bridge, uint64_t end_lsn, s
     if (progress_cmp(progress, bridge->published) > 0) {
         uint64_t started_us = clock_monotonic_us();
         bridge->parking.lsn = end_lsn;
+        if (rule_table_has_news(&bridge->rule_table))
+            outbox_spool(&bridge->outbox); /* what was answered is durable before it is sent */
         difference_run(bridge->difference, bridge->replica, changes, bridge->rules, rules,
                        &bridge->headers);
         bridge->figures.difference_us += clock_monotonic_us() - started_us;
@@ -96,6 +98,7 @@ static enum bridge_end finish_changes(struct bridge *bridge, uint64_t end_lsn, s
     if (rules != bridge->rules) {
         ruleset_free(bridge->rules);
         bridge->rules = rules;
+        answers_settle(bridge->rule_table.answers);
         rule_table_report(&bridge->rule_table, rules);
     }
     if (!bridge->dirty_since_ms)

@@ -47,7 +47,8 @@ bool bridge_commit_outgoing(struct bridge *bridge, uint64_t lsn, struct err *err
     outbox_end_spool(&bridge->outbox);
     scratch_put(scratch, SCRATCH_NOTES, SLICE("lsn"), note);
     if (!scratch_sync(scratch, err) || !replica_set_meta(bridge->replica, "outgoing", note, err) ||
-        !meta_set_lsn(bridge->replica, lsn, err) || !replica_commit(bridge->replica, err))
+        !rule_table_save(&bridge->rule_table, err) || !meta_set_lsn(bridge->replica, lsn, err) ||
+        !replica_commit(bridge->replica, err))
         return false;
     fault_step(FAULT_OUTGOING_COMMITTED);
     outbox_drop_spool(&bridge->outbox);

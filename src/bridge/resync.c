@@ -25,6 +25,7 @@ struct resync {
     struct replication *snapshot_holder;
     struct catalog *catalog; /* as of the snapshot */
     struct ruleset *rules;
+    struct answers *older_answers; /* once the rules are compiled for the new catalog */
     uint64_t lsn;
     struct table_reader *reader;
     uint64_t rows;
@@ -200,6 +201,8 @@ static bool compile_rules(struct resync *resync, struct err *err)
     struct bridge *bridge = resync->bridge;
     struct state after = state_after(bridge->replica, &bridge->transaction.changes);
     bridge->rule_table.catalog = resync->catalog;
+    resync->older_answers = bridge->rule_table.answers;
+    bridge->rule_table.answers = answers_new(replica_hash_key(bridge->replica), SLICE_NONE);
     return rule_table_compile(&bridge->rule_table, &after, &resync->rules, err);
 }
 
@@ -231,6 +234,8 @@ static void adopt(struct resync *resync)
     ruleset_free(bridge->rules);
     bridge->rules = resync->rules;
     resync->rules = NULL;
+    answers_free(resync->older_answers);
+    resync->older_answers = NULL;
     if (bridge->needs_slot)
         bridge->server_lsn = 0; /* of the history that was left */
     bridge->wants_resync = bridge->needs_slot = false;
@@ -327,6 +332,10 @@ enum bridge_end bridge_resync(struct bridge *bridge, struct err *err)
     enum bridge_end end = run(&resync, err);
     bridge_drop_changes(bridge);
     bridge->rule_table.catalog = bridge->catalog; /* the new one only once it is adopted */
+    if (resync.older_answers) {
+        answers_free(bridge->rule_table.answers);
+        bridge->rule_table.answers = resync.older_answers;
+    }
     if (resync.catalog) {
         catalog_settle(bridge->catalog);
         resync.catalog->older = NULL; /* which the bridge goes on with */

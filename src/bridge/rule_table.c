@@ -6,10 +6,17 @@
 
 #include <stdlib.h>
 
-void rule_table_release(struct rule_table *table)
+void rule_table_disconnect(struct rule_table *table)
 {
     pg_close(table->connection);
     table->connection = NULL;
+}
+
+void rule_table_release(struct rule_table *table)
+{
+    rule_table_disconnect(table);
+    answers_free(table->answers);
+    table->answers = NULL;
 }
 
 struct pg_connection *rule_table_connection(struct rule_table *table, struct err *err)
@@ -23,9 +30,20 @@ struct pg_connection *rule_table_connection(struct rule_table *table, struct err
     return table->connection;
 }
 
+/* Of the literal or the name, and not of the server's day. */
+static bool is_an_answer(const char *sqlstate)
+{
+    static const char *const troubles[] = {"08", "40", "53", "55", "57", "58", "XX"};
+    for (size_t i = 0; i < sizeof troubles / sizeof *troubles; i++) {
+        if (strncmp(sqlstate, troubles[i], 2) == 0)
+            return false;
+    }
+    return true;
+}
+
 /* sql: with the literal as its parameter, of type text. */
-static bool ask_literal(struct rule_table *table, const char *sql, struct slice literal,
-                        struct buffer *out, struct err *err)
+static bool ask_postgres(struct rule_table *table, const char *sql, struct slice literal,
+                         struct buffer *out, struct err *err)
 {
     struct pg_connection *connection = rule_table_connection(table, err);
     if (!connection) {
@@ -37,11 +55,30 @@ static bool ask_literal(struct rule_table *table, const char *sql, struct slice 
     struct pg_rows *rows = pg_query(connection, err, sql, 1, &parameter);
     if (rows)
         buffer_add_slice(out, pg_rows_slice(rows, 0, 0));
-    else if (pg_is_broken(connection))
+    else if (pg_is_broken(connection) || !is_an_answer(pg_sqlstate(connection)))
         table->lost_connection = true;
     pg_rows_free(rows);
     arena_release(&arena);
     return rows != NULL;
+}
+
+static bool ask_literal(struct rule_table *table, const char *sql, struct slice literal,
+                        struct buffer *out, struct err *err)
+{
+    bool ok;
+    if (table->answers && answers_find(table->answers, sql, literal, &ok, out, err))
+        return ok;
+    struct buffer text = BUFFER_INIT;
+    struct err error = {.message = ""};
+    ok = ask_postgres(table, sql, literal, &text, &error);
+    if (table->answers && !table->lost_connection)
+        answers_add(table->answers, sql, literal, ok, buffer_slice(&text), &error);
+    if (ok)
+        buffer_add_slice(out, buffer_slice(&text));
+    else
+        *err = error;
+    buffer_release(&text);
+    return ok;
 }
 
 /* The literal as a value of the type, in the text form that rows have. */
@@ -117,9 +154,34 @@ static int by_name(const void *a, const void *b)
     return slice_cmp(x->name, y->name);
 }
 
+static void begin_rule(void *context, const struct rule_definition *rule)
+{
+    const struct rule_table *table = context;
+    if (table->answers)
+        answers_begin_rule(table->answers, rule->relation_oid, rule->audience);
+}
+
 struct rule_literals rule_table_literals(struct rule_table *table)
 {
-    return (struct rule_literals){canonical_literal, literal_elements, table};
+    return (struct rule_literals){canonical_literal, literal_elements, begin_rule, table};
+}
+
+bool rule_table_has_news(const struct rule_table *table)
+{
+    return table->answers && answers_have_changed(table->answers);
+}
+
+bool rule_table_save(struct rule_table *table, struct err *err)
+{
+    if (!rule_table_has_news(table))
+        return true;
+    struct buffer saved = BUFFER_INIT;
+    answers_save(table->answers, &saved);
+    bool ok = replica_set_meta(table->replica, "answers", buffer_slice(&saved), err);
+    buffer_release(&saved);
+    if (ok)
+        answers_note_saved(table->answers);
+    return ok;
 }
 
 bool rule_table_compile(struct rule_table *table, const struct state *state,
@@ -157,6 +219,8 @@ bool rule_table_compile(struct rule_table *table, const struct state *state,
         qsort(definitions, count, sizeof *definitions, by_name);
     struct rule_literals literals = rule_table_literals(table);
     table->lost_connection = false;
+    if (table->answers)
+        answers_begin(table->answers);
     bool ok = ruleset_compile(definitions, count, &table->catalog->relations, table->replica,
                               &literals, rules, err);
     if (ok && table->lost_connection) {

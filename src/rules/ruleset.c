@@ -150,6 +150,8 @@ static bool compile_rule(struct compile_context *context, struct rule *rule)
     struct parse_context parsing;
     struct conjunct_list conjuncts = {0};
     struct err refusal = {0};
+    if (context->literals && context->literals->begin_rule)
+        context->literals->begin_rule(context->literals->context, &rule->definition);
     if (!analyse(context, rule, &parsing, &conjuncts, &refusal)) {
         rule->reason = arena_strdup(arena, refusal.message);
         rule->hint = refusal.hint[0] ? arena_strdup(arena, refusal.hint) : NULL;

@@ -262,7 +262,7 @@ static bool elements(void *context, const struct value_type *type, struct slice 
 struct ruleset *world_compile(struct world *world, const struct rule_definition *definition,
                               size_t count)
 {
-    struct rule_literals literals = {canonical, elements, world};
+    struct rule_literals literals = {canonical, elements, NULL, world};
     struct ruleset *rules;
     struct err err;
     if (!ruleset_compile(definition, count, &world->catalog->relations, world->replica, &literals,
