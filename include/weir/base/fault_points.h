@@ -42,6 +42,7 @@
     X(OUTGOING_COMMITTED, bridge, "outgoing.committed", GOES_ON)               \
     X(OUTGOING_PART, bridge, "outgoing.part", GOES_ON)                         \
     X(OUTGOING_SENT, bridge, "outgoing.sent", GOES_ON)                         \
+    X(RESYNC_LOCKED, bridge, "resync.locked", GOES_ON)                         \
     X(RESYNC_SNAPSHOT, bridge, "resync.snapshot", GOES_ON)                     \
     X(RESYNC_GATHERED, bridge, "resync.gathered", GOES_ON)                     \
     X(RESYNC_DIFFERENCE, bridge, "resync.difference", GOES_ON)                 \
