@@ -87,9 +87,17 @@ class Supervisor {
   }
 }
 
+/** The traffic empties tables, too: of each kind there has to be something. */
+async function fill(scene) {
+  const isEmpty = async () => (await scene.stack.db.query('SELECT FROM members LIMIT 1')).rowCount === 0
+  while (await isEmpty()) await scene.traffic(1)
+  await scene.stack.settle()
+}
+
 async function damage(scene, kind) {
   const { stack, random } = scene
   const { bridge } = stack
+  await fill(scene)
   await bridge.kill()
   await scene.remember()
   const file = join(bridge.stateDir, 'replica.mdb')
