@@ -7,17 +7,13 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 
-/* Some ten microseconds: under load the next frame comes within them, and neither thread has to make
- * the way through the kernel that sleeping and waking is. */
-enum { LOOKS = 500 };
-
 struct commit {
     pthread_t thread;
     pthread_mutex_t mutex;
     pthread_cond_t changed;
     struct frame *waiting; /* handed over, not yet synced */
     struct log_place place;
-    bool is_stopping, is_asleep;
+    bool is_stopping;
     /* What the loop asks for many times a commit: it takes no mutex for it, so that neither thread
      * finds it taken. */
     atomic_uint_fast64_t synced; /* sequence */
@@ -25,25 +21,12 @@ struct commit {
     int event_fd;
 };
 
-static void pause_processor(void)
-{
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("isb");
-#endif
-}
-
 /* NULL: it is time to stop. */
 static struct frame *wait_for_frame(struct commit *commit, struct log_place *place)
 {
-    for (int i = 0; i < LOOKS && commit_is_idle(commit); i++)
-        pause_processor();
     pthread_mutex_lock(&commit->mutex);
-    commit->is_asleep = true;
     while (!commit->waiting && !commit->is_stopping)
         pthread_cond_wait(&commit->changed, &commit->mutex);
-    commit->is_asleep = false;
     struct frame *frame = commit->waiting;
     *place = commit->place;
     pthread_mutex_unlock(&commit->mutex);
@@ -112,11 +95,9 @@ void commit_submit(struct commit *commit, struct frame *frame, struct log_place 
     commit->waiting = frame;
     commit->place = place;
     atomic_store(&commit->is_idle, false);
-    bool is_asleep = commit->is_asleep;
     pthread_mutex_unlock(&commit->mutex);
     /* The thread wakes to a mutex that is free. */
-    if (is_asleep)
-        pthread_cond_broadcast(&commit->changed);
+    pthread_cond_broadcast(&commit->changed);
 }
 
 uint64_t commit_synced(struct commit *commit)
