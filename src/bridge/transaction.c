@@ -190,11 +190,13 @@ static bool mend_numbers(struct transaction *transaction, const struct relation 
     return true;
 }
 
-/* A key cannot be NULL, so this is NaN or infinite, and which row it is only its table knows. */
+/* A key cannot be NULL, so this is NaN or infinite, and which row it is only its table knows; in JSON
+ * it is a null as good as any other value. */
 static bool key_has_null(const struct transaction *transaction, const struct relation *relation)
 {
     for (size_t i = 0; i < relation->key_count; i++) {
-        if (value_is_null(transaction->key_values[i]))
+        if (value_is_null(transaction->key_values[i]) &&
+            !value_may_be_json_null(relation->columns[relation->key[i]].type))
             return true;
     }
     return false;

@@ -44,7 +44,7 @@ static struct slice without_trailing_blanks(struct slice text)
 
 struct slice value_text(const struct value_type *type, struct slice json, struct arena *arena)
 {
-    check(!value_is_null(json));
+    check(!value_is_null(json) || value_may_be_json_null(type));
     switch (type->kind) {
     case VALUE_JSON:
     case VALUE_JSON_CAST:
@@ -89,6 +89,11 @@ struct slice value_key_of_text(enum value_kind kind, struct slice text, struct a
 struct slice value_key(const struct value_type *type, struct slice json, struct arena *arena)
 {
     return value_key_of_text(type->kind, value_text(type, json, arena), arena);
+}
+
+bool value_may_be_json_null(const struct value_type *type)
+{
+    return type->kind == VALUE_JSON || type->kind == VALUE_JSON_CAST;
 }
 
 bool value_is_comparable(const struct value_type *type)

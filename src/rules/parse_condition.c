@@ -154,8 +154,7 @@ static struct condition *parse_null_test(struct parse_context *context,
     if (operand->kind == OPERAND_CONSTANT)
         return parse_refuse(context, "IS NULL on a constant");
     /* A row of NULLs is NULL to SQL, and a JSON null is not; the replica cannot tell either. */
-    if (operand->type->kind == VALUE_COMPOSITE || operand->type->kind == VALUE_JSON ||
-        operand->type->kind == VALUE_JSON_CAST)
+    if (operand->type->kind == VALUE_COMPOSITE || value_may_be_json_null(operand->type))
         return parse_refuse(context, "IS NULL on a composite or JSON column");
     struct condition *condition = new_condition(context, kind);
     condition->left = operand;

@@ -255,6 +255,10 @@ static const struct language_case cases[] = {
     {"SELECT 'x' WHERE ((docs.n > 2) IS FALSE) IS NOT UNKNOWN", NULL},
     {"SELECT 'x' WHERE NULL", "a constant other than true and false"},
     {"SELECT 'x' WHERE docs.j IS NULL", "IS NULL on a composite or JSON column"},
+    {"SELECT 'x' WHERE docs.j IS NOT NULL", "IS NULL on a composite or JSON column"},
+    {"SELECT 'x' WHERE docs.old IS NULL", "IS NULL on a composite or JSON column"},
+    {"SELECT 'x' WHERE docs.j IS DISTINCT FROM NULL", "jsonb"},
+    {"SELECT 'x' WHERE docs.j = docs.j", "jsonb"},
     {"SELECT 'x' WHERE (docs.j ->> 'a') IS NULL", NULL},
     {"SELECT 'x' WHERE (docs.owner || docs.v) IS NOT NULL", NULL},
     {"SELECT p.id FROM people p WHERE NOT EXISTS (SELECT FROM members m WHERE m.member = p.id"
