@@ -174,6 +174,12 @@ void outbox_drop(struct outbox *outbox)
     outbox_drop_spool(outbox);
 }
 
+void outbox_drop_gathered(struct outbox *outbox)
+{
+    batch_clear(outbox->batch);
+    outbox->gathered = outbox->submitted;
+}
+
 void outbox_drop_spool(struct outbox *outbox)
 {
     outbox->is_spooling = false;

@@ -71,7 +71,10 @@ void outbox_end_spool(struct outbox *outbox);
 /* Forgets the open transaction, in the batch and in the spool. */
 void outbox_drop(struct outbox *outbox);
 
-/* Ends that; what is in the scratch is the caller's. */
+/* Forgets what has been gathered since the last submission: the caller gathers it again. */
+void outbox_drop_gathered(struct outbox *outbox);
+
+/* Ends the spool; what is in the scratch is the caller's. */
 void outbox_drop_spool(struct outbox *outbox);
 
 /* Whether something waits to be submitted. */

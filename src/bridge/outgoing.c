@@ -224,7 +224,8 @@ enum bridge_end bridge_send_outgoing(struct bridge *bridge, struct err *err)
                                   .lsn = bridge->replica_lsn};
         if (!open_spool(bridge, sending.lsn, err))
             return BRIDGE_FAILED;
-        batch_clear(bridge->outbox.batch);
+        /* A part may be there that found no room before the connection to Postgres ended. */
+        outbox_drop_gathered(&bridge->outbox);
         end = send_all(&sending, err);
         if (end != BRIDGE_DONE)
             return end;

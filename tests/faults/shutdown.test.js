@@ -3,6 +3,7 @@
 // is lost. WEIR_SEED repeats a run.
 
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import test from 'node:test'
 import { seedFromEnvironment } from '../e2e/lib/random.js'
 import { until } from '../e2e/lib/wait.js'
@@ -51,4 +52,28 @@ test('Postgres is shut down while the bridge waits for room in the server, in a 
     }
     await world.verify()
   }, { bridgeArgs: ['--transaction-memory', '4K', '--batch-size', '1K'], traffic: { truncate: false } })
+})
+
+const standsStill = ({ child }) => / T /.test(readFileSync(`/proc/${child.pid}/stat`, 'utf8'))
+
+test('Postgres is shut down while a part of what a large transaction says waits for room in the server', async () => {
+  await withWorld('shutdown-part', seed + 2, async (world) => {
+    const { bridge, stack } = world
+    await world.begin()
+    await world.kill('bridge')
+    await world.start('bridge', { WEIR_FAULT: 'outgoing.committed:1=pause' })
+    const { pid } = bridge.child
+    stack.workspace.onClose(() => bridge.isRunning() && bridge.child.process.kill('SIGCONT'))
+    // Each owner's five rows are a part; there is room for three.
+    await world.recorded(`INSERT INTO todos (id, owner_id, body) SELECT 1000000 + i, 'owner-' || i / 5, repeat(md5(i::text), 32000) FROM generate_series(0, 34) i`)
+    await until('the bridge to stand still', () => standsStill(bridge), { deadlineMs: 60_000 })
+    world.signal('server', 'SIGSTOP')
+    world.signal('bridge', 'SIGCONT')
+    await world.restartPostgres() // ends once the bridge has let go
+    world.signal('server', 'SIGCONT')
+    await world.recorded('DELETE FROM todos WHERE id >= 1000000')
+    await stack.settle({ deadlineMs: 120_000 })
+    assert.equal(bridge.child.pid, pid, 'the bridge is still the same')
+    await world.verify()
+  }, { bridgeArgs: ['--transaction-memory', '1M'], traffic: { truncate: false } })
 })
