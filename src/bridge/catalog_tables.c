@@ -16,7 +16,12 @@ static const char tables_sql[] =
     "           AND a.attnum = ANY (pr.prattrs::int2[] || i.indkey::int2[])"
     "           AND NOT i.indkey::int2[] <@ pr.prattrs::int2[]),"
     "       p.puballtables OR EXISTS (SELECT 1 FROM pg_publication_namespace pn"
-    "         WHERE pn.pnpubid = p.oid AND pn.pnnspid = n.oid)"
+    "         WHERE pn.pnpubid = p.oid AND pn.pnnspid = n.oid),"
+    /* A domain has the category of what is under it. */
+    "       (SELECT quote_ident(o.conname) FROM pg_constraint o, pg_attribute a, pg_type t"
+    "         WHERE o.conrelid = c.oid AND o.contype = 'p' AND a.attrelid = c.oid"
+    "           AND a.attnum = ANY (o.conkey) AND t.oid = a.atttypid"
+    "           AND t.typcategory IN ('A', 'C') LIMIT 1)"
     "  FROM pg_publication_tables pt"
     "  JOIN pg_publication p ON p.pubname = pt.pubname"
     "  JOIN pg_namespace n ON n.nspname = pt.schemaname"
@@ -60,6 +65,7 @@ enum table_column {
     TABLE_NAMELESS_IDENTITY, /* pg_class.relreplident */
     TABLE_WHOLE_KEY_LIST,    /* the column list with the key, where it leaves out a part of it */
     TABLE_IS_IMPLICIT, /* by FOR ALL TABLES or FOR TABLES IN SCHEMA */
+    TABLE_AMBIGUOUS_KEY, /* the key's constraint, where it has an array or a composite type in it */
 };
 
 static bool is_own_table(const struct pg_rows *rows, size_t row)
@@ -113,6 +119,16 @@ static bool check_table(struct loading *loading, const struct pg_rows *rows, siz
                         "ALTER PUBLICATION %s DROP TABLE %s; -- or ALTER TABLE %s ADD PRIMARY KEY "
                         "(...);",
                         publication, name, name);
+    }
+    /* As JSON, in which they are kept, different ones may look alike: with other bounds, or with a
+     * JSON null where there is a NULL. One row would be taken for another. */
+    if (!pg_rows_is_null(rows, row, TABLE_AMBIGUOUS_KEY)) {
+        err_set(err, "the primary key of table %s has an array or a composite type in it, so its rows "
+                     "cannot be told apart", name);
+        return err_hint(err,
+                        "ALTER TABLE %s DROP CONSTRAINT %s, ADD COLUMN weir_id bigint GENERATED ALWAYS "
+                        "AS IDENTITY PRIMARY KEY; -- or a key of columns of other types",
+                        name, pg_rows_str(rows, row, TABLE_AMBIGUOUS_KEY));
     }
     if (!check_identity(loading, rows, row, err))
         return false;

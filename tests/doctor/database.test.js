@@ -127,6 +127,17 @@ test('tables without a key, asked for and not', async () => {
   await one.provoke(/^table "public"\."keyless" has no primary key/, WARNING)
 })
 
+test('keys of which two may look alike', async () => {
+  const one = await withTable(`CREATE TYPE pair AS (a int, b jsonb); CREATE DOMAIN pair_too AS pair; CREATE TABLE alike (id int, "k 1" jsonb[], CONSTRAINT "the key" PRIMARY KEY (id, "k 1"));
+    CREATE TABLE pairs (id pair_too PRIMARY KEY)`)
+  await one.db.query(`ALTER PUBLICATION weir ADD TABLE alike; GRANT SELECT ON alike, pairs TO weir_bridge; INSERT INTO alike VALUES (1, '{NULL}'), (1, '{"null"}'), (1, '[2:2]={NULL}')`)
+  await one.provoke(/^the primary key of table "public"\."alike" has an array or a composite type in it, so its rows cannot be told apart$/)
+  assert.equal((await one.doctor()).code, 0)
+  await one.db.query('ALTER PUBLICATION weir ADD TABLE pairs')
+  await one.provoke(/^the primary key of table "public"\."pairs" has an array or a composite type in it/)
+  assert.equal((await one.doctor()).code, 0)
+})
+
 test('replica identities', async () => {
   const one = await withTable()
   await one.db.query('CREATE UNIQUE INDEX other ON todos (owner_id); ALTER TABLE todos ALTER owner_id SET NOT NULL; ALTER PUBLICATION weir ADD TABLE todos')

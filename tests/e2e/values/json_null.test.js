@@ -1,11 +1,13 @@
 // JSON's null, which is no NULL, where a row is told by it: in a primary key and in a replica identity,
 // from the snapshot and from the slot, against what Postgres itself answers.
 
+import assert from 'node:assert/strict'
 import test from 'node:test'
 import { Oracle } from '../lib/oracle.js'
 import { Stack } from '../lib/stack.js'
 import { userStream } from '../lib/stream.js'
-import { History } from '../lib/verify.js'
+import { until } from '../lib/wait.js'
+import { History, verifyFolds } from '../lib/verify.js'
 
 const SCHEMA = `
   CREATE DOMAIN document AS jsonb;
@@ -66,3 +68,42 @@ test('a JSON null in a key or a replica identity is a value like any other', asy
     await stack.close()
   }
 })
+
+// ROW(NULL) and ROW('null'::jsonb) are two keys to Postgres, and one as JSON.
+for (const [name, type, keys] of [
+  ['composite', 'wrapped', [`ROW(NULL)`, `ROW('null')`]], ['array', 'jsonb[]', [`'{NULL}'`, `'{"null"}'`]], ['bounds', 'int[]', [`'{1}'`, `'[2:2]={1}'`]],
+]) {
+  test(`keys that look alike as JSON stop nobody: ${name}`, async () => {
+    const stack = await Stack.create(`alike-${name}`, {
+      schema: `CREATE TYPE wrapped AS (doc jsonb); CREATE TABLE alike (k ${type} PRIMARY KEY, v int); CREATE TABLE notes (id int PRIMARY KEY)`,
+      tables: ['notes'],
+      rules: ['alike', 'notes'].map((table) => ({ name: table, relation: table, audience: `SELECT 'reader'` })),
+      bridgeArgs: ['--catalog-interval', '100ms'],
+    })
+    const { db, bridge } = stack
+    try {
+      bridge.start()
+      await stack.settle()
+      await db.query(`INSERT INTO alike VALUES (${keys[0]}, 1); ALTER PUBLICATION weir ADD TABLE alike; INSERT INTO alike VALUES (${keys[1]}, 2); INSERT INTO notes VALUES (1)`)
+      await until('the bridge to speak of the table', () => /cannot be told apart/.test(bridge.log(100)))
+      await stack.settle()
+      const oracle = new Oracle(db)
+      const expected = async () => {
+        await db.query(`BEGIN; DELETE FROM weir.rules WHERE name = 'alike'`)
+        const state = await oracle.state()
+        await db.query('ROLLBACK')
+        return state
+      }
+      await verifyFolds(stack.server.url, await expected(), [userStream('reader')])
+      await db.query(`DELETE FROM alike WHERE v = 1; INSERT INTO notes VALUES (2)`)
+      await stack.settle()
+      await verifyFolds(stack.server.url, await expected(), [userStream('reader')])
+      assert.ok(bridge.isRunning())
+    } catch (error) {
+      error.message += `\nbridge:\n${bridge.log(20)}`
+      throw error
+    } finally {
+      await stack.close()
+    }
+  })
+}
