@@ -1,21 +1,34 @@
 /* Pages as they go out, and a small cache of them: those who wait for the same data are woken
- * together and ask for the same page. */
+ * together and ask for the same page, and many begin with the same stream.
+ *
+ * A page that is used stays: who reads more than the cache holds, from end to end and again, would
+ * else push out each page just before it is asked for. Where all are in use, others pass by it. */
 #include "internal.h"
 
 #include <stdlib.h>
 
-enum { CACHE_SLOTS = 1024, CACHE_BYTES_MAX = 64 << 20 };
+enum {
+    CACHE_SLOTS = 1024,
+    CACHE_BYTES_MAX = 64 << 20,
+    UNUSED_MS = 1000, /* and another page may take its place */
+    LOOKS_MAX = 16,   /* for such a one */
+    PASSING = 8,
+};
 
 struct slot {
     uint64_t stream, start, tail;
     bool was_closed;
     enum encoding encoding;
     struct encoded_page page; /* blob NULL: free */
+    uint64_t used_ms;
 };
 
 struct page_cache {
     struct slot slots[CACHE_SLOTS];
-    size_t bytes;
+    struct slot passing[PASSING]; /* the latest pages that found no place */
+    size_t next_passing;
+    size_t hand;  /* the slot to be looked at next, for a place */
+    size_t bytes; /* in slots */
     struct buffer scratch;
 };
 
@@ -26,19 +39,41 @@ struct page_cache *page_cache_new(void)
     return cache;
 }
 
+static bool is_passing(const struct page_cache *cache, const struct slot *slot)
+{
+    return slot >= cache->passing && slot < cache->passing + PASSING;
+}
+
 static void clear_slot(struct page_cache *cache, struct slot *slot)
 {
     if (!slot->page.blob)
         return;
-    cache->bytes -= slot->page.blob->len;
+    if (!is_passing(cache, slot))
+        cache->bytes -= slot->page.blob->len;
     blob_drop(slot->page.blob);
     slot->page.blob = NULL;
 }
 
 static void clear_all(struct page_cache *cache)
 {
+    for (size_t i = 0; i < PASSING; i++)
+        clear_slot(cache, &cache->passing[i]);
     for (size_t i = 0; i < CACHE_SLOTS; i++)
         clear_slot(cache, &cache->slots[i]);
+}
+
+/* Whether it is full of pages that are in use. */
+static bool is_crowded(struct page_cache *cache, uint64_t now_ms)
+{
+    for (size_t looks = 0; cache->bytes > CACHE_BYTES_MAX && looks < LOOKS_MAX;) {
+        struct slot *slot = &cache->slots[cache->hand++ % CACHE_SLOTS];
+        if (!slot->page.blob)
+            continue;
+        if (now_ms - slot->used_ms >= UNUSED_MS)
+            clear_slot(cache, slot);
+        looks++;
+    }
+    return cache->bytes > CACHE_BYTES_MAX;
 }
 
 void page_cache_free(struct page_cache *cache)
@@ -147,7 +182,7 @@ static struct blob *encode(struct page_cache *cache, const struct page *page,
     return blob;
 }
 
-static struct slot *slot_of(struct page_cache *cache, const struct stream *stream,
+static struct slot *home_of(struct page_cache *cache, const struct stream *stream,
                             uint64_t position, enum encoding encoding)
 {
     uint64_t mixed = (stream_id(stream) * 0x9e3779b97f4a7c15ULL) ^
@@ -161,6 +196,20 @@ static bool holds(const struct slot *slot, const struct stream *stream, uint64_t
     return slot->page.blob && slot->stream == stream_id(stream) && slot->start == position &&
            slot->encoding == encoding && slot->tail == stream_tail(stream) &&
            slot->was_closed == stream_is_closed(stream);
+}
+
+/* The slot that holds the page, or that it would have. */
+static struct slot *slot_of(struct page_cache *cache, const struct stream *stream,
+                            uint64_t position, enum encoding encoding)
+{
+    struct slot *home = home_of(cache, stream, position, encoding);
+    if (holds(home, stream, position, encoding))
+        return home;
+    for (size_t i = 0; i < PASSING; i++) {
+        if (holds(&cache->passing[i], stream, position, encoding))
+            return &cache->passing[i];
+    }
+    return home;
 }
 
 /* What slow readers hold is bounded: whoever comes when there is no room is told to come back, and
@@ -177,6 +226,21 @@ static bool has_room(struct server *server)
     return false;
 }
 
+static void fill(struct page_cache *cache, struct slot *slot, const struct stream *stream,
+                 const struct page *page, enum encoding encoding)
+{
+    clear_slot(cache, slot);
+    *slot = (struct slot){
+        .stream = stream_id(stream),
+        .start = page->start,
+        .tail = stream_tail(stream),
+        .was_closed = stream_is_closed(stream),
+        .encoding = encoding,
+        .page = {encode(cache, page, encoding), page->end, page->is_at_tail, page->is_closed}};
+    if (!is_passing(cache, slot))
+        cache->bytes += slot->page.blob->len;
+}
+
 enum page_result page_encode(struct server *server, struct stream *stream, uint64_t position,
                              enum encoding encoding, struct encoded_page *encoded)
 {
@@ -189,18 +253,11 @@ enum page_result page_encode(struct server *server, struct stream *stream, uint6
         if (store_read(server->store, stream, position, server->settings->page_bytes, &page) !=
             READ_OK)
             return PAGE_BAD_OFFSET;
-        if (cache->bytes > CACHE_BYTES_MAX)
-            clear_all(cache);
-        clear_slot(cache, slot);
-        *slot = (struct slot){
-            stream_id(stream),
-            position,
-            stream_tail(stream),
-            stream_is_closed(stream),
-            encoding,
-            {encode(cache, &page, encoding), page.end, page.is_at_tail, page.is_closed}};
-        cache->bytes += slot->page.blob->len;
+        if (is_crowded(cache, server->turn_ms))
+            slot = &cache->passing[cache->next_passing++ % PASSING];
+        fill(cache, slot, stream, &page, encoding);
     }
+    slot->used_ms = server->turn_ms;
     *encoded = slot->page;
     return PAGE_OK;
 }
