@@ -27,10 +27,6 @@ export class LiveOracle {
     this.readsOf = readsOf
   }
 
-  get sizes() {
-    return new Map([...this.#rows].map(([oid, rows]) => [oid, rows.size]))
-  }
-
   get rules() {
     return this.#rules
   }

@@ -14,10 +14,13 @@ export class RulePool {
   rules = []
   #next = 1
 
-  /** options: of randomRule(). */
-  constructor(random, options) {
-    this.random = random
+  #source
+
+  /** options: of randomRule(); hasWhole: that every table is shown as it is to `all`, too. */
+  constructor(random, { hasWhole = false, ...options }) {
+    this.#source = random
     this.options = options
+    this.hasWhole = hasWhole
   }
 
   /** The tables a rule of weir.rules looks at; undefined where that is not known. */
@@ -35,9 +38,11 @@ export class RulePool {
 
   /** Keeps what still has its table, and adds new ones up to count. */
   renew(model, count) {
-    this.rules = this.rules.filter((rule) => model.byOid.get(rule.target)?.isFollowed && this.random.chance(0.7))
+    this.random = this.#source.fork()
+    this.rules = this.rules.filter((rule) => !rule.isWhole && model.byOid.get(rule.target)?.isFollowed && this.random.chance(0.7))
     if (model.followed.length === 0) return
     while (this.rules.length < count) this.rules.push(randomRule(model, this.random, this.options))
+    if (this.hasWhole) this.rules.push(...model.followed.map(({ oid }) => wholeTable(oid)))
     this.#index()
   }
 
@@ -87,7 +92,7 @@ export class RulePool {
 
   /** SQL of one change of the rules. current: those there are. */
   change(current) {
-    const { random } = this
+    const random = this.#source.fork()
     if (this.rules.length === 0) return 'SELECT 1'
     const rule = random.pick(this.rules)
     if (current.length < 3 || (current.length < 9 && random.chance(0.4))) return this.#insert({ ...rule })
@@ -96,6 +101,11 @@ export class RulePool {
     const [, target, audience, columns, type, stream] = [null, `${rule.target}::regclass`, literal(rule.audience), nameArray(rule.columns), literal(rule.type), literal(rule.stream)]
     return `UPDATE weir.rules SET relation = ${target}, audience = ${audience}, columns = ${columns}, type = ${type}, stream = ${stream} WHERE name = ${literal(victim.name)}`
   }
+}
+
+/** Whatever is stale in the replica shows. */
+function wholeTable(oid) {
+  return { isWhole: true, target: oid, audience: `SELECT 'all'::text`, columns: null, type: null, stream: 'whole/{subject}', reads: new Set([oid]) }
 }
 
 /** Whether Postgres plans the rule, and every column it reads or shows is published. */

@@ -10,15 +10,24 @@ const EXPECTED = /^(22|23|42|40|0A|2B|2201|55P03|55006|55000|428C9)/
 const TXID_SQL = 'SELECT pg_current_xact_id_if_assigned()::xid::text AS txid'
 
 export class Session {
-  constructor(db, random, sizes) {
+  #source
+
+  constructor(db, random) {
     this.db = db
-    this.random = random
-    this.statements = new Statements(random, sizes)
+    this.#source = random
+    this.statements = new Statements(random)
+  }
+
+  /** Each transaction has a Random of its own: what came before it, and went one way or the other, does
+   * not change what it is. */
+  renew() {
+    this.random = this.statements.random = this.#source.fork()
   }
 
   /** {sql: statements, touched: Set of roots, isLoose}: of one transaction, not yet run. more: SQL
    * that is to be among them. canTruncate: not what is prepared, as nobody could read the table. */
   plan(model, { more = [], canTruncate = true } = {}) {
+    this.renew()
     const count = this.random.weighted([[6, 1], [3, 2], [2, 3], [1, 6]])
     const sql = [...more]
     const touched = new Set()

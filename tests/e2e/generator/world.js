@@ -32,6 +32,11 @@ const KINDS = {
   filtered: { rounds: [[6, 'serial'], [3, 'serialUnwatched'], [6, 'concurrent'], [1, 'prepared'], [3, 'schemaChanges']], batch: 100, hasFilters: true },
   // The publication leaves out operations.
   partial: { rounds: [[6, 'serial'], [3, 'serialUnwatched'], [6, 'concurrent']], batch: 100, isPartial: true },
+  // Few transactions between one change of schema and rules and the next, and somebody dies all the time.
+  restless: {
+    rounds: [[4, 'serial'], [2, 'serialUnwatched'], [1, 'concurrent'], [1, 'prepared'], [7, 'schemaChanges']], batch: 20,
+    hasWhole: true, kills: [0.7, 0.1], killsAtDdl: 0.5, ruleChanges: 0.3, serial: [5, 25], checkpoints: ['1s', '10s', '10s'], share: 4,
+  },
 }
 
 export class World {
@@ -42,12 +47,16 @@ export class World {
   markerOffset = '-1'
   #gids = 0
 
-  /** seed decides everything, but for what runs at the same time. transactions: how many are going to
-   * be tried, so that there are several rounds; tables: how many to begin with. */
-  static async create(seed, cluster, { transactions, tables = 6, rules = 10 }) {
+  /** seed decides everything, but for what runs at the same time: who is killed when changes nothing else.
+   * transactions: how many are going to be tried, so that there are several rounds; tables: how many to begin
+   * with; kills: another seed for these; tell: is given what is going to be done,
+   * step by step. */
+  static async create(seed, cluster, { transactions, tables = 6, rules = 10, kills = seed, tell = () => {} }) {
     const world = new World()
+    world.tell = tell
     const random = (world.random = new Random(seed))
-    world.kind = KINDS[random.weighted([[3, 'exact'], [4, 'busy'], [2, 'filtered'], [1, 'partial']])]
+    world.kills = new Random(~kills)
+    world.kind = KINDS[random.weighted([[3, 'exact'], [4, 'busy'], [2, 'filtered'], [1, 'partial'], [1, 'restless']])]
     world.batch = Math.min(world.kind.batch, Math.ceil(transactions / 20))
     // The oracle puts what is left of a table in its place by its bare name.
     const isBare = world.kind.hasFilters || world.kind.isPartial
@@ -56,8 +65,8 @@ export class World {
     world.ruleCount = rules
     world.schema = world.maker.sql()
     world.stack = await Stack.create('generator', {
-      schema: world.schema, tables: [], rules: [], cluster, database: `generator_${seed >>> 0}`,
-      bridgeArgs: ['--catalog-interval', '100ms', '--checkpoint-interval', random.pick(['100ms', '1s', '10s']), '--batch-size', random.pick(['4M', '4M', '64K'])],
+      schema: world.schema, tables: [], rules: [], cluster, database: `generator_${seed >>> 0}_${kills >>> 0}`,
+      bridgeArgs: ['--catalog-interval', '100ms', '--checkpoint-interval', random.pick(world.kind.checkpoints ?? ['100ms', '1s', '10s']), '--batch-size', random.pick(['4M', '4M', '64K'])],
       serverArgs: ['--page-size', random.pick(['1M', '4K'])],
     })
     try {
@@ -80,11 +89,11 @@ export class World {
     this.publication = publicationSql(random, this.model, this.schemas, this.kind)
     await db.query(this.publication)
     this.model = await loadModel(db)
-    this.pool = new RulePool(random, { isBare: this.kind.hasFilters || this.kind.isPartial })
+    this.pool = new RulePool(random, { isBare: this.kind.hasFilters || this.kind.isPartial, hasWhole: this.kind.hasWhole })
     this.oracle = new LiveOracle(await connect(), (rule) => this.pool.readsOf(rule))
-    this.session = new Session(db, random, new Map())
+    this.session = new Session(db, random)
     this.others = []
-    for (let i = 1; i < SESSIONS; i++) this.others.push(new Session(await connect(), new Random(random.below(1 << 30)), new Map()))
+    for (let i = 1; i < SESSIONS; i++) this.others.push(new Session(await connect(), random.fork()))
     this.ddl = new Ddl(random, this.maker, this.kind)
     this.ledger = new Ledger(stack.server.url, ALL_STREAMS)
     for (let i = 0; i < 60; i++) await this.session.run(this.session.plan(this.model))
@@ -95,9 +104,9 @@ export class World {
     await this.#loosely(async () => {})
   }
 
-  /** Rounds until so many transactions have been tried. */
+  /** Rounds until so many transactions have been tried, or fewer where each takes long. */
   async run(transactions) {
-    while (this.counts.transactions < transactions) {
+    while (this.counts.transactions < transactions / (this.kind.share ?? 1)) {
       await this.#round(this.random.weighted(this.kind.rounds))
       await this.#settle()
       await this.ledger.verify()
@@ -106,6 +115,7 @@ export class World {
   }
 
   #round(name) {
+    this.tell(`round: ${name}`)
     if (name === 'serial') return this.#serial()
     if (name === 'serialUnwatched') return this.#serialUnwatched()
     if (name === 'concurrent') return this.#concurrent()
@@ -128,6 +138,7 @@ export class World {
   /** Runs one transaction: {txid, touched, withRules}. */
   async #transaction(session, { withRules = false, end } = {}) {
     const plan = session.plan(this.model, { more: withRules ? [this.pool.change(this.oracle.rules)] : [], canTruncate: end === undefined })
+    if (session === this.session) this.tell(plan.sql.join(';\n'))
     const txid = await session.run(plan, end)
     this.#note(session, txid)
     this.counts.transactions++
@@ -142,7 +153,6 @@ export class World {
     const txids = transactions.filter((each) => each.txid).map((each) => each.txid)
     if (txids.length > 0) this.ledger.record(txids, streams, `${this.#log.slice(-Math.max(5, transactions.length)).join('\n')}\n${this.#rulesNow()}`)
     if (transactions.length === 1) this.counts.exact += txids.length
-    for (const session of [this.session, ...this.others]) session.statements.sizes = this.oracle.sizes
   }
 
   /** Kept with each segment, as they may be others when a failure is told. */
@@ -156,9 +166,10 @@ export class World {
   }
 
   #perhapsKill(chance) {
-    if (this.killing || !this.random.chance(chance)) return
+    if (this.killing || !this.kills.chance(chance)) return
     this.counts.kills++
-    const victim = this.random.weighted([[3, 'bridge'], [2, 'server'], [1, 'both'], [1, 'stop']])
+    const victim = this.kills.weighted([[3, 'bridge'], [2, 'server'], [1, 'both'], [1, 'stop']])
+    this.#log.push(`-- killed: ${victim}`)
     this.killing = this.#kill(victim)
       .catch((error) => (this.killFailure = error))
       .finally(() => (this.killing = undefined))
@@ -180,15 +191,16 @@ export class World {
   }
 
   #killing() {
-    return this.random.chance(0.3) ? 0.04 : 0
+    const [chance, pace] = this.kind.kills ?? [0.3, 0.04]
+    return this.random.chance(chance) ? pace : 0
   }
 
   /** Every transaction is compared by itself. */
   async #serial() {
     const pace = this.#killing()
-    for (let i = this.random.between(40, 120); i > 0; i--) {
+    for (let i = this.random.between(...(this.kind.serial ?? [40, 120])); i > 0; i--) {
       this.#perhapsKill(pace)
-      await this.#record([await this.#transaction(this.session, { withRules: this.random.chance(0.04) })])
+      await this.#record([await this.#transaction(this.session, { withRules: this.random.chance(this.kind.ruleChanges ?? 0.04) })])
     }
   }
 
@@ -199,7 +211,7 @@ export class World {
       const done = []
       for (let n = this.random.between(2, this.batch); n > 0; n--) {
         this.#perhapsKill(pace)
-        done.push(await this.#transaction(this.session, { withRules: this.random.chance(0.02) }))
+        done.push(await this.#transaction(this.session, { withRules: this.random.chance(this.kind.ruleChanges ?? 0.02) }))
       }
       await this.#record(done)
     }
@@ -243,7 +255,7 @@ export class World {
     await this.#loosely(async () => {
       for (let i = this.random.between(1, 3); i > 0; i--) {
         for (let n = this.random.below(6); n > 0; n--) await this.#transaction(this.session)
-        this.#perhapsKill(pace * 5)
+        this.#perhapsKill(this.kind.killsAtDdl ?? pace * 5)
         await this.#changeSchema()
         for (let n = this.random.below(6); n > 0; n--) await this.#transaction(this.session)
       }
@@ -254,6 +266,7 @@ export class World {
   async #changeSchema() {
     const { session, db } = this
     this.counts.ddl++
+    session.renew()
     const done = ['BEGIN']
     const write = async () => {
       for (let n = this.random.below(3); n > 0; n--) done.push(session.statements.any(this.model).sql)
@@ -263,6 +276,7 @@ export class World {
       await db.query('BEGIN')
       await write()
       for (let n = this.random.weighted([[4, 1], [1, 2]]); n > 0; n--) {
+        this.ddl.random = this.maker.random = this.random.fork()
         await this.#step(this.ddl.any(this.model))
         this.model = await loadModel(db)
         await write()
@@ -275,6 +289,7 @@ export class World {
   }
 
   async #step(sql) {
+    this.tell(sql)
     await this.db.query('SAVEPOINT step')
     try {
       await this.db.query(sql)
@@ -291,6 +306,7 @@ export class World {
     await work()
     this.model = await loadModel(this.db)
     this.pool.renew(this.model, this.ruleCount)
+    for (const rule of this.pool.rules) this.tell(`${rule.stream} ${rule.type} ${rule.columns} ${rule.audience}`)
     await this.pool.putAll(this.db)
     this.counts.rules += this.pool.rules.length
     await this.#fence()
@@ -346,6 +362,6 @@ export class World {
 
   #story() {
     const rules = this.oracle?.rules.map(({ name: rule, target, audience, columns, type, stream, isRefused }) => JSON.stringify({ rule, target, audience, columns, type, stream, isRefused }))
-    return `schema:\n${this.schema}\npublication: ${this.publication}\ntables now: ${this.model?.tables.map((table) => `${table.oid} ${table.schema}.${table.name}${table.isFollowed ? '' : ' (not followed)'}`).join(', ')}\nrules:\n${rules?.join('\n')}\nlatest transactions:\n${this.#log.slice(-12).join('\n')}\nbridge:\n${this.stack.bridge?.log(30)}\nserver:\n${this.stack.server?.log(5)}`
+    return `schema:\n${this.schema}\npublication: ${this.publication}\ntables now: ${this.model?.tables.map((table) => `${table.oid} ${table.schema}.${table.name}${table.isFollowed ? '' : ' (not followed)'}`).join(', ')}\nrules:\n${rules?.join('\n')}\nlatest transactions:\n${this.#log.slice(-KEPT_STATEMENTS).join('\n')}\nbridge:\n${this.stack.bridge?.log(60)}\nserver:\n${this.stack.server?.log(5)}`
   }
 }

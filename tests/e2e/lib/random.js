@@ -53,6 +53,11 @@ export class Random {
     throw new Error('weights do not add up')
   }
 
+  /** Another of its own: however much is drawn from it, this one goes on the same. */
+  fork() {
+    return new Random(this.below(1 << 30))
+  }
+
   /** Characters that do not compress, so that Postgres moves them out of line. */
   noise(length) {
     let out = ''
