@@ -13,11 +13,16 @@ struct difference {
     size_t row_max;
 };
 
+/* Where a table takes over the type of another one's rows, what leaves goes first: a row of the one and
+ * a row of the other with the same key are the same row to a stream. */
+enum pass { PASS_ALL, PASS_DELETES, PASS_OTHERS };
+
 /* One difference being worked out. */
 struct sides {
     struct state a, b;
     struct ruleset *rules_a, *rules_b;
     struct change_set *changes;
+    enum pass pass;
 };
 
 struct difference *difference_new(const struct event_sink *sink, size_t memory, size_t row_max)
@@ -85,6 +90,16 @@ static bool keeps_audience(const struct difference *difference, const struct sid
                                           entry->new_row);
 }
 
+static void send(struct difference *difference, const struct sides *sides,
+                 enum event_operation operation, const struct audience_member *member,
+                 struct row row)
+{
+    bool is_delete = operation == EVENT_DELETE;
+    if (sides->pass == PASS_ALL || is_delete == (sides->pass == PASS_DELETES))
+        delivery_send(&difference->delivery, operation, member->channel, member->subject, row,
+                      is_delete ? NULL : member->columns);
+}
+
 static void update_all(struct difference *difference, const struct sides *sides,
                        const struct change_entry *entry)
 {
@@ -97,8 +112,7 @@ static void update_all(struct difference *difference, const struct sides *sides,
         struct version was = {entry->relation, entry->old_row, member->columns};
         struct version is = {entry->relation, entry->new_row, member->columns};
         if (delivery_shows_change(delivery, &was, &is))
-            delivery_send(delivery, EVENT_UPDATE, member->channel, member->subject,
-                          entry->new_row, member->columns);
+            send(difference, sides, EVENT_UPDATE, member, entry->new_row);
     }
 }
 
@@ -113,20 +127,18 @@ static void compare_audiences(struct difference *difference, const struct sides 
         const struct audience_member *old = before.members[i];
         const struct audience_member *new = audience_find(&after, old->channel, old->subject);
         if (!new) {
-            delivery_send(delivery, EVENT_DELETE, old->channel, old->subject, was.row, NULL);
+            send(difference, sides, EVENT_DELETE, old, was.row);
             continue;
         }
         was.columns = old->columns;
         is.columns = new->columns;
         if (delivery_shows_change(delivery, &was, &is))
-            delivery_send(delivery, EVENT_UPDATE, new->channel, new->subject, is.row,
-                          new->columns);
+            send(difference, sides, EVENT_UPDATE, new, is.row);
     }
     for (size_t i = 0; i < after.count; i++) {
         const struct audience_member *new = after.members[i];
         if (!audience_find(&before, new->channel, new->subject))
-            delivery_send(delivery, EVENT_INSERT, new->channel, new->subject, is.row,
-                          new->columns);
+            send(difference, sides, EVENT_INSERT, new, is.row);
     }
 }
 
@@ -184,7 +196,8 @@ static void deliver_changed_rows(struct difference *difference, const struct sid
                 sides->rules_a == sides->rules_b)
                 continue;
             delivery_next_row(&difference->delivery);
-            park_entry(difference, entry);
+            if (sides->pass != PASS_DELETES)
+                park_entry(difference, entry);
             if (keeps_audience(difference, sides, entry, reads_changed))
                 update_all(difference, sides, entry);
             else
@@ -253,22 +266,20 @@ static bool sees(struct difference *difference, struct ruleset *rules, const str
 static void deliver_candidate(struct difference *difference, const struct sides *sides,
                               struct row row, const struct candidate *candidate)
 {
-    const uint64_t *was_columns, *is_columns;
-    bool was = sees(difference, sides->rules_a, &sides->a, row, candidate, candidate->is_in_a,
-                    &was_columns);
-    bool is = sees(difference, sides->rules_b, &sides->b, row, candidate, candidate->is_in_b,
-                   &is_columns);
-    struct delivery *delivery = &difference->delivery;
-    if (was && !is)
-        delivery_send(delivery, EVENT_DELETE, candidate->channel, candidate->subject, row, NULL);
-    else if (is && !was)
-        delivery_send(delivery, EVENT_INSERT, candidate->channel, candidate->subject, row,
-                      is_columns);
-    struct version before = {candidate->channel->relation, row, was_columns};
-    struct version after = {candidate->channel->relation, row, is_columns};
-    if (was && is && delivery_shows_change(delivery, &before, &after))
-        delivery_send(delivery, EVENT_UPDATE, candidate->channel, candidate->subject, row,
-                      is_columns);
+    struct audience_member was = {.channel = candidate->channel, .subject = candidate->subject},
+                           is = was;
+    bool was_seen = sees(difference, sides->rules_a, &sides->a, row, candidate,
+                         candidate->is_in_a, &was.columns);
+    bool is_seen = sees(difference, sides->rules_b, &sides->b, row, candidate,
+                        candidate->is_in_b, &is.columns);
+    struct version before = {candidate->channel->relation, row, was.columns};
+    struct version after = {candidate->channel->relation, row, is.columns};
+    if (was_seen && !is_seen)
+        send(difference, sides, EVENT_DELETE, &was, row);
+    else if (is_seen && !was_seen)
+        send(difference, sides, EVENT_INSERT, &is, row);
+    else if (was_seen && delivery_shows_change(&difference->delivery, &before, &after))
+        send(difference, sides, EVENT_UPDATE, &is, row);
 }
 
 static void deliver_candidates(struct difference *difference, const struct sides *sides)
@@ -284,7 +295,7 @@ static void deliver_candidates(struct difference *difference, const struct sides
             delivery_next_row(&difference->delivery);
             row = state_get(&sides->a, candidate->row->relation, candidate->row->key);
             check(row_exists(row)); /* it did not change, so it is in A as well as in B */
-            if (sides->rules_a != sides->rules_b &&
+            if (sides->rules_a != sides->rules_b && sides->pass != PASS_DELETES &&
                 is_too_large(difference, candidate->row->relation, row))
                 park(difference, candidate->row->relation, row,
                      row_json(candidate->row->relation, row).len);
@@ -305,9 +316,16 @@ void difference_run(struct difference *difference, struct replica *replica,
                           .rules_b = rules_b,
                           .changes = changes};
     difference->delivery.headers = headers;
+    bool is_ordered = rules_a != rules_b && ruleset_hands_over_type(rules_a, rules_b);
+    sides.pass = is_ordered ? PASS_DELETES : PASS_ALL;
     deliver_changed_rows(difference, &sides);
     collect_affected(difference, &sides);
     deliver_candidates(difference, &sides);
+    if (is_ordered) {
+        sides.pass = PASS_OTHERS;
+        deliver_changed_rows(difference, &sides);
+        deliver_candidates(difference, &sides);
+    }
     candidates_clear(&difference->candidates);
 }
 

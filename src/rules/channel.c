@@ -114,3 +114,15 @@ bool ruleset_may_write(const struct ruleset *rules, struct slice path, struct sl
     }
     return false;
 }
+
+bool ruleset_hands_over_type(const struct ruleset *before, const struct ruleset *after)
+{
+    for (size_t i = 0; i < before->channel_count; i++) {
+        for (size_t j = 0; j < after->channel_count; j++) {
+            const struct channel *a = before->channels[i], *b = after->channels[j];
+            if (a->relation->oid != b->relation->oid && slice_eq(a->type_json, b->type_json))
+                return true;
+        }
+    }
+    return false;
+}

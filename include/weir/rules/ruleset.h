@@ -105,6 +105,9 @@ bool ruleset_has_channels(const struct ruleset *rules, const struct relation *re
 /* Whether some channel can lead to the stream with events of this type (a JSON string). */
 bool ruleset_may_write(const struct ruleset *rules, struct slice path, struct slice type_json);
 
+/* Whether rows of a table have a type in `after` that another table's have in `before`. */
+bool ruleset_hands_over_type(const struct ruleset *before, const struct ruleset *after);
+
 /* Whether a change of the row from a to b can change its own audience. */
 bool ruleset_target_columns_differ(const struct ruleset *rules, const struct relation *relation,
                                    struct row a, struct row b);
