@@ -64,7 +64,7 @@ static const struct option_spec options[] = {
     {"page-size", OPTION_SIZE, FIELD(server.page_bytes), "1M", "SIZE",
      "a page of data ends at the first append boundary behind so many bytes", false},
     {"cache-size", OPTION_SIZE, FIELD(server.cache_bytes), "128M", "SIZE",
-     "recent data kept in memory for readers; as much again may be on its way to slow ones", false},
+     "recent data kept in memory for readers; as much again for encoded pages", false},
     {"checkpoint-interval", OPTION_DURATION, FIELD(server.checkpoint_ms), "10s", "TIME",
      "how often, at most, the log is taken into the catalog while there is writing", false},
     {"max-streams", OPTION_UINT, FIELD(server.max_streams), "10000000", "N",

@@ -9,7 +9,7 @@
 
 enum {
     CACHE_SLOTS = 1024,
-    CACHE_BYTES_MAX = 64 << 20,
+    CACHE_SHARE = 4, /* all but a fourth of --cache-size is for pages that stay, and that for others */
     UNUSED_MS = 1000, /* and another page may take its place */
     LOOKS_MAX = 16,   /* for such a one */
     PASSING = 8,
@@ -63,9 +63,9 @@ static void clear_all(struct page_cache *cache)
 }
 
 /* Whether it is full of pages that are in use. */
-static bool is_crowded(struct page_cache *cache, uint64_t now_ms)
+static bool is_crowded(struct page_cache *cache, size_t bytes_max, uint64_t now_ms)
 {
-    for (size_t looks = 0; cache->bytes > CACHE_BYTES_MAX && looks < LOOKS_MAX;) {
+    for (size_t looks = 0; cache->bytes > bytes_max && looks < LOOKS_MAX;) {
         struct slot *slot = &cache->slots[cache->hand++ % CACHE_SLOTS];
         if (!slot->page.blob)
             continue;
@@ -73,7 +73,7 @@ static bool is_crowded(struct page_cache *cache, uint64_t now_ms)
             clear_slot(cache, slot);
         looks++;
     }
-    return cache->bytes > CACHE_BYTES_MAX;
+    return cache->bytes > bytes_max;
 }
 
 void page_cache_free(struct page_cache *cache)
@@ -253,7 +253,8 @@ enum page_result page_encode(struct server *server, struct stream *stream, uint6
         if (store_read(server->store, stream, position, server->settings->page_bytes, &page) !=
             READ_OK)
             return PAGE_BAD_OFFSET;
-        if (is_crowded(cache, server->turn_ms))
+        size_t cache_bytes = server->settings->cache_bytes;
+        if (is_crowded(cache, cache_bytes - cache_bytes / CACHE_SHARE, server->turn_ms))
             slot = &cache->passing[cache->next_passing++ % PASSING];
         fill(cache, slot, stream, &page, encoding);
     }

@@ -6,7 +6,7 @@ import { test } from 'node:test'
 import { Daemon } from './daemon.mjs'
 
 const MiB = 1 << 20
-const SIZE = 80 // MiB: the cache of pages holds 64
+const SIZE = 80 // MiB: the cache of pages holds 48
 const binary = { 'content-type': 'application/octet-stream' }
 
 async function append(daemon, path, parts) {
@@ -31,7 +31,7 @@ async function read(daemon, path) {
 }
 
 test('more than is kept of pages', async () => {
-  const daemon = await Daemon.make()
+  const daemon = await Daemon.make('--cache-size', '64M')
   const parts = Array.from({ length: SIZE }, () => randomBytes(MiB))
   const create = () => fetch(daemon.stream('large'), { method: 'PUT', headers: binary })
   const all = (count) => Promise.all(Array.from({ length: count }, () => read(daemon, 'large')))
