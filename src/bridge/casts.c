@@ -29,7 +29,7 @@ static struct pg_rows *query(struct rule_table *table, const char *sql, size_t c
     struct pg_rows *rows =
         connection ? pg_query(connection, err, sql, count, parameters) : NULL;
     if (!rows)
-        table->lost_connection = !connection || pg_is_broken(connection);
+        table->lost_connection = !connection || pg_may_retry(connection);
     return rows;
 }
 

@@ -114,8 +114,11 @@ static enum bridge_end gather_message(struct resync *resync, struct slice messag
     case CHANGE_COMMIT:
         return BRIDGE_DONE;
     default:
+        bridge->rule_table.lost_connection = false;
         if (bridge->skips_transaction || transaction_add(&bridge->transaction, &change, err))
             return BRIDGE_DONE;
+        if (bridge->rule_table.lost_connection)
+            return BRIDGE_RETRY;
         bridge->misfit = bridge->transaction.misfit;
         return bridge->misfit ? BRIDGE_RESYNC : BRIDGE_FAILED;
     }
@@ -243,16 +246,26 @@ static void adopt(struct resync *resync)
     rule_table_report(&bridge->rule_table, bridge->rules);
 }
 
+/* Whoever wants to alter a table waits for the snapshot's locks, and everybody else behind them. */
+static void leave_snapshot(struct resync *resync)
+{
+    pg_close(resync->connection);
+    replication_close(resync->snapshot_holder);
+    resync->connection = NULL;
+    resync->snapshot_holder = NULL;
+}
+
 static enum bridge_end bring_up(struct resync *resync, struct err *err)
 {
     struct bridge *bridge = resync->bridge;
-    if (!compile_rules(resync, err))
-        return bridge->rule_table.lost_connection ? BRIDGE_RETRY : BRIDGE_FAILED;
     struct pg_rows *now = pg_query(resync->connection, err, "SELECT now()::text", 0, NULL);
     if (!now)
         return BRIDGE_RETRY;
     event_headers_set(&bridge->headers, 0, pg_rows_slice(now, 0, 0));
     pg_rows_free(now);
+    leave_snapshot(resync);
+    if (!compile_rules(resync, err))
+        return bridge->rule_table.lost_connection ? BRIDGE_RETRY : BRIDGE_FAILED;
     bridge->parking.lsn = resync->lsn;
     outbox_spool(&bridge->outbox); /* however little it is, as it could not be taken again */
     difference_run(bridge->difference, bridge->replica, &bridge->transaction.changes,
@@ -343,7 +356,6 @@ enum bridge_end bridge_resync(struct bridge *bridge, struct err *err)
     }
     ruleset_free(resync.rules);
     table_reader_free(resync.reader);
-    pg_close(resync.connection);
-    replication_close(resync.snapshot_holder);
+    leave_snapshot(&resync);
     return end;
 }

@@ -27,18 +27,9 @@ struct pg_connection *rule_table_connection(struct rule_table *table, struct err
     }
     if (!table->connection)
         table->connection = pg_connect(table->conninfo, err);
+    if (table->connection && !pg_execute(table->connection, err, "SET lock_timeout = '500ms'"))
+        rule_table_disconnect(table);
     return table->connection;
-}
-
-/* Of the literal or the name, and not of the server's day. */
-static bool is_an_answer(const char *sqlstate)
-{
-    static const char *const troubles[] = {"08", "40", "53", "55", "57", "58", "XX"};
-    for (size_t i = 0; i < sizeof troubles / sizeof *troubles; i++) {
-        if (strncmp(sqlstate, troubles[i], 2) == 0)
-            return false;
-    }
-    return true;
 }
 
 /* sql: with the literal as its parameter, of type text. */
@@ -55,7 +46,7 @@ static bool ask_postgres(struct rule_table *table, const char *sql, struct slice
     struct pg_rows *rows = pg_query(connection, err, sql, 1, &parameter);
     if (rows)
         buffer_add_slice(out, pg_rows_slice(rows, 0, 0));
-    else if (pg_is_broken(connection) || !is_an_answer(pg_sqlstate(connection)))
+    else if (pg_may_retry(connection))
         table->lost_connection = true;
     pg_rows_free(rows);
     arena_release(&arena);
@@ -99,6 +90,15 @@ static bool literal_elements(void *context, const struct value_type *type, struc
     const char *sql = arena_printf(&arena, "SELECT to_json($1::text::%s[])::text", type->name);
     bool ok = ask_literal(context, sql, literal, out, err);
     arena_release(&arena);
+    return ok;
+}
+
+static bool has_table(void *context, struct slice name, bool *has, struct err *err)
+{
+    struct buffer text = BUFFER_INIT;
+    bool ok = ask_literal(context, "SELECT (to_regclass($1) IS NOT NULL)::text", name, &text, err);
+    *has = slice_eq_str(buffer_slice(&text), "true");
+    buffer_release(&text);
     return ok;
 }
 
@@ -163,7 +163,7 @@ static void begin_rule(void *context, const struct rule_definition *rule)
 
 struct rule_literals rule_table_literals(struct rule_table *table)
 {
-    return (struct rule_literals){canonical_literal, literal_elements, begin_rule, table};
+    return (struct rule_literals){canonical_literal, literal_elements, has_table, begin_rule, table};
 }
 
 bool rule_table_has_news(const struct rule_table *table)

@@ -50,6 +50,18 @@ const char *pg_sqlstate(const struct pg_connection *connection)
     return connection->sqlstate;
 }
 
+bool pg_may_retry(const struct pg_connection *connection)
+{
+    static const char *const classes[] = {"08", "40", "53", "55", "57", "58", "XX"};
+    if (pg_is_broken(connection) || !connection->sqlstate[0])
+        return true;
+    for (size_t i = 0; i < sizeof classes / sizeof *classes; i++) {
+        if (strncmp(connection->sqlstate, classes[i], 2) == 0)
+            return true;
+    }
+    return false;
+}
+
 int pg_server_version(const struct pg_connection *connection)
 {
     return PQserverVersion(connection->conn);

@@ -37,23 +37,22 @@ static void add_quoted(struct buffer *out, struct slice name)
 }
 
 /* Whether the target's schema has a table of that name, though none that is published: Postgres
- * then means that one, and not the one in public. */
+ * then means that one, and not the one in public. Where it cannot say, it may have. */
 static bool hides_public(struct parse_context *context, const char *name)
 {
-    static const struct value_type regclass = {.kind = VALUE_OTHER, .name = "regclass"};
     struct slice schema = context->target->schema;
-    if (slice_eq_str(schema, "public") || !context->literals || !context->literals->canonical)
+    if (slice_eq_str(schema, "public") || !context->literals || !context->literals->has_table)
         return false;
-    struct buffer qualified = BUFFER_INIT, found = BUFFER_INIT;
+    struct buffer qualified = BUFFER_INIT;
     struct err none;
+    bool has = true;
     add_quoted(&qualified, schema);
     buffer_add_char(&qualified, '.');
     add_quoted(&qualified, slice_from_str(name));
-    bool exists = context->literals->canonical(context->literals->context, &regclass,
-                                               buffer_slice(&qualified), &found, &none);
+    bool is_known = context->literals->has_table(context->literals->context,
+                                                 buffer_slice(&qualified), &has, &none);
     buffer_release(&qualified);
-    buffer_release(&found);
-    return exists;
+    return has || !is_known;
 }
 
 static const struct relation *find_relation(struct parse_context *context, const char *schema,

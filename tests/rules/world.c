@@ -259,10 +259,24 @@ static bool elements(void *context, const struct value_type *type, struct slice 
     return ask(context, "to_json($1::text", type, literal, out, err);
 }
 
+static bool has_table(void *context, struct slice name, bool *has, struct err *err)
+{
+    struct world *world = context;
+    struct arena arena = ARENA_INIT;
+    const char *parameter = arena_copy(&arena, name).data;
+    struct pg_rows *rows =
+        pg_query(world->connection, err, "SELECT to_regclass($1)", 1, &parameter);
+    *has = rows && !pg_rows_is_null(rows, 0, 0);
+    bool ok = rows != NULL;
+    pg_rows_free(rows);
+    arena_release(&arena);
+    return ok;
+}
+
 struct ruleset *world_compile(struct world *world, const struct rule_definition *definition,
                               size_t count)
 {
-    struct rule_literals literals = {canonical, elements, NULL, world};
+    struct rule_literals literals = {canonical, elements, has_table, NULL, world};
     struct ruleset *rules;
     struct err err;
     if (!ruleset_compile(definition, count, &world->catalog->relations, world->replica, &literals,

@@ -35,6 +35,10 @@ void pg_close(struct pg_connection *connection); /* NULL is allowed */
 bool pg_is_broken(const struct pg_connection *connection);
 const char *pg_sqlstate(const struct pg_connection *connection);
 
+/* After a call that failed: whether that was the server's day and not the statement, so that the same may
+ * succeed later: no connection, a lock that was waited for too long, no memory. */
+bool pg_may_retry(const struct pg_connection *connection);
+
 /* Between two statements: whether the other side has closed the connection meanwhile. Does not block; it
  * is broken from then on. */
 bool pg_has_been_closed(struct pg_connection *connection);

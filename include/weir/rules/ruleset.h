@@ -31,6 +31,8 @@ struct rule_literals {
     /* The elements of the literal of an array of the type, as to_json() gives them, without white space. */
     bool (*elements)(void *context, const struct value_type *type, struct slice literal,
                      struct buffer *out, struct err *err);
+    /* Whether Postgres has a table of the name, which is qualified and quoted. False: it cannot say. */
+    bool (*has_table)(void *context, struct slice name, bool *has, struct err *err);
     /* Before the questions of a rule; NULL: who answers need not know. */
     void (*begin_rule)(void *context, const struct rule_definition *rule);
     void *context;

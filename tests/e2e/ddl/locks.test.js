@@ -1,5 +1,5 @@
-// A bridge that reads tables again holds locks on them, and looks at the catalog by another connection: an
-// ALTER TABLE that comes between the two, and waits for the one, must not be waited for by the other.
+// A bridge that reads tables again holds locks on them, and has other connections beside: an ALTER TABLE that
+// waits for the one must not be waited for by another, and the locks are gone once the tables are read.
 
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
@@ -9,43 +9,73 @@ import { Fold, readStream, userStream } from '../lib/stream.js'
 import { until } from '../lib/wait.js'
 
 const SCHEMA = `
-  CREATE TABLE todos (id int PRIMARY KEY, owner text);
+  CREATE TABLE todos (id int PRIMARY KEY, owner text, weight float8 NOT NULL DEFAULT 1);
   CREATE TABLE others (id int PRIMARY KEY);`
 
 const standsStill = ({ child }) => / T /.test(readFileSync(`/proc/${child.pid}/stat`, 'utf8'))
 
-test('a table with a row filter is altered while a bridge has it locked', async () => {
+/** A bridge that stands still at the step of its resync; `meanwhile` is done before it is started. */
+async function stopped(table, step, work, meanwhile) {
   const stack = await Stack.create('locks', {
-    schema: SCHEMA, tables: ['todos WHERE (id > 0)', 'others'],
+    schema: SCHEMA, tables: [table, 'others'],
     rules: [{ name: 'own', relation: 'todos', audience: 'SELECT todos.owner' }],
     bridgeArgs: ['--catalog-interval', '100ms'],
   })
   const { bridge, db } = stack
+  const rows = async () => new Fold().applyAll((await readStream(stack.server.url, userStream('ana'))).events).state.get('todos')
   try {
     await db.query(`INSERT INTO todos VALUES (1, 'ana'), (-1, 'ana')`)
     bridge.start()
     await stack.settle()
     await bridge.stop()
     stack.workspace.onClose(() => bridge.isRunning() && bridge.child.process.kill('SIGCONT'))
-    bridge.environment.WEIR_FAULT = 'resync.locked:1=pause'
+    await meanwhile?.(db)
+    bridge.environment.WEIR_FAULT = `${step}:1=pause`
     bridge.start()
     await db.query('ALTER TABLE others ADD COLUMN more int')
-    await until('the bridge to hold its locks', () => standsStill(bridge))
-    const other = await stack.connect()
-    const altered = other.query('ALTER TABLE todos ADD COLUMN more int DEFAULT 7')
-    await until('the table to be waited for', async () => {
-      const { rows } = await db.query(`SELECT 1 FROM pg_locks WHERE relation = 'todos'::regclass AND NOT granted`)
-      return rows.length > 0
-    })
-    bridge.child.process.kill('SIGCONT')
-    await altered
-    await until('the bridge to have read the table again', async () => {
-      const { events } = await readStream(stack.server.url, userStream('ana'))
-      return new Fold().applyAll(events).state.get('todos')?.get('1')?.includes('"more"')
-    })
-    const { events } = await readStream(stack.server.url, userStream('ana'))
-    assert.deepEqual([...new Fold().applyAll(events).state.get('todos').keys()], ['1'])
+    await until('the bridge to stand still', () => standsStill(bridge))
+    await work(stack, () => bridge.child.process.kill('SIGCONT'), rows)
   } finally {
     await stack.close()
   }
-})
+}
+
+/** Alters the table, which waits for the bridge's lock, and lets the bridge go on. */
+async function alterWhileLocked(stack, goOn, rows) {
+  const other = await stack.connect()
+  const altered = other.query('ALTER TABLE todos ADD COLUMN more int DEFAULT 7')
+  await until('the table to be waited for', async () => {
+    const locks = await stack.db.query(`SELECT 1 FROM pg_locks WHERE relation = 'todos'::regclass AND NOT granted`)
+    return locks.rowCount > 0
+  })
+  goOn()
+  await altered
+  await until('the bridge to have read the table again', async () => (await rows())?.get('1')?.includes('"more"'))
+}
+
+test('a table with a row filter is altered while a bridge has it locked', () =>
+  stopped('todos WHERE (id > 0)', 'resync.locked', async (stack, goOn, rows) => {
+    await alterWhileLocked(stack, goOn, rows)
+    assert.deepEqual([...(await rows()).keys()], ['1'])
+  }))
+
+test('a table is altered before the bridge asks it for a number that the plugin cannot say', () =>
+  stopped('todos', 'resync.snapshot', async (stack, goOn, rows) => {
+    await alterWhileLocked(stack, goOn, rows)
+    assert.match((await rows()).get('2'), /"weight":"NaN"/)
+  }, async (db) => {
+    await db.query('INSERT INTO others VALUES (1)')
+    await db.query(`INSERT INTO todos VALUES (2, 'ana', 'NaN')`)
+  }))
+
+test('a resync lets go of the tables before it sends', () =>
+  stopped('todos', 'outgoing.committed', async (stack, goOn, rows) => {
+    await until('nothing of the bridge to hold the table', async () => {
+      const held = await stack.db.query(`SELECT FROM pg_locks WHERE relation = 'todos'::regclass AND pid <> pg_backend_pid()
+        UNION ALL SELECT FROM pg_replication_slots WHERE temporary`)
+      return held.rowCount === 0
+    })
+    await stack.db.query('ALTER TABLE todos ADD COLUMN more int DEFAULT 7')
+    goOn()
+    await until('the bridge to have read the table again', async () => (await rows())?.get('1')?.includes('"more"'))
+  }))
