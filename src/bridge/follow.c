@@ -60,12 +60,11 @@ static bool rules_after(struct bridge *bridge, struct ruleset **rules, struct er
            rule_table_compile(&bridge->rule_table, &after, rules, err);
 }
 
-static enum bridge_end finish_changes(struct bridge *bridge, uint64_t end_lsn, struct err *err)
+/* The rules are the bridge's from when the changes are applied. */
+static enum bridge_end carry_out(struct bridge *bridge, uint64_t end_lsn, struct ruleset *rules,
+                                 struct err *err)
 {
     struct change_set *changes = &bridge->transaction.changes;
-    struct ruleset *rules;
-    if (!rules_after(bridge, &rules, err))
-        return bridge->rule_table.lost_connection ? BRIDGE_RETRY : BRIDGE_FAILED;
     struct progress progress = {end_lsn, 0};
     fault_step(FAULT_TRANSACTION_END);
     bridge->figures.transactions++;
@@ -108,6 +107,17 @@ static enum bridge_end finish_changes(struct bridge *bridge, uint64_t end_lsn, s
     if (!bridge_commit_outgoing(bridge, end_lsn, err))
         return BRIDGE_FAILED;
     return bridge_send_outgoing(bridge, err);
+}
+
+static enum bridge_end finish_changes(struct bridge *bridge, uint64_t end_lsn, struct err *err)
+{
+    struct ruleset *rules;
+    if (!rules_after(bridge, &rules, err))
+        return bridge->rule_table.lost_connection ? BRIDGE_RETRY : BRIDGE_FAILED;
+    enum bridge_end end = carry_out(bridge, end_lsn, rules, err);
+    if (rules != bridge->rules)
+        ruleset_free(rules);
+    return end;
 }
 
 static enum bridge_end finish_transaction(struct bridge *bridge, const struct change *change,
