@@ -1,8 +1,9 @@
 /* Pages as they go out, and a small cache of them: those who wait for the same data are woken
  * together and ask for the same page, and many begin with the same stream.
  *
- * A page that is used stays: who reads more than the cache holds, from end to end and again, would
- * else push out each page just before it is asked for. Where all are in use, others pass by it. */
+ * A page that is used stays, unless another one has its slot: who reads more than the cache holds, from
+ * end to end and again, would else push out each page just before it is asked for. Where all are in use,
+ * others pass by it. */
 #include "internal.h"
 
 #include <stdlib.h>
