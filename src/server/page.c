@@ -105,11 +105,17 @@ static void write_content(char *to, const struct page *page, bool is_json)
         *to++ = ']';
 }
 
+/* A client takes one space behind the colon away, if there is one: a line's own needs one before it. */
+static void begin_line(struct buffer *out, struct slice rest)
+{
+    buffer_add_str(out, rest.len && rest.data[0] == ' ' ? "data: " : "data:");
+}
+
 /* CR, LF and CRLF all end a line for a client, so each begins a new data line here: no payload can
  * pass for an event of its own. */
 static void add_lines(struct buffer *out, struct slice text)
 {
-    buffer_add_str(out, "data:");
+    begin_line(out, text);
     for (size_t i = 0; i < text.len; i++) {
         char c = text.data[i];
         if (c != '\r' && c != '\n') {
@@ -118,7 +124,8 @@ static void add_lines(struct buffer *out, struct slice text)
         }
         if (c == '\r' && i + 1 < text.len && text.data[i + 1] == '\n')
             i++;
-        buffer_add_str(out, "\ndata:");
+        buffer_add_char(out, '\n');
+        begin_line(out, slice_of(text.data + i + 1, text.len - i - 1));
     }
 }
 
@@ -156,12 +163,12 @@ static void add_sse(struct buffer *out, struct buffer *scratch, const struct pag
     buffer_add_str(out, "event: data\n");
     if (encoding != ENCODING_SSE_BASE64 && has_line_ends(content)) {
         add_lines(out, content);
-    } else {
+    } else if (encoding == ENCODING_SSE_BASE64) {
         buffer_add_str(out, "data:");
-        if (encoding == ENCODING_SSE_BASE64)
-            add_base64(out, content);
-        else
-            buffer_add_slice(out, content);
+        add_base64(out, content);
+    } else {
+        begin_line(out, content);
+        buffer_add_slice(out, content);
     }
     buffer_add_str(out, "\n\n");
 }

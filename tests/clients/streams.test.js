@@ -82,6 +82,24 @@ test('text that is hard to carry comes back as it was', async () => {
   }
 })
 
+test('plain text comes back with the spaces that its lines begin with', async () => {
+  const url = urlOf('plain/tokens')
+  const handle = await DurableStream.create({ url, contentType: 'text/plain' })
+  const parts = ['Once', ' upon', '  a\n', ' time\n   there', '\n was', ' ', 'one']
+  for (const live of ['long-poll', 'sse']) {
+    const response = await stream({ url, offset: 'now', live })
+    let text = ''
+    response.subscribeText(async (batch) => (text += batch.text))
+    for (const [i, part] of parts.entries()) {
+      await handle.append(part)
+      const expected = parts.slice(0, i + 1).join('')
+      await until(`${live}: ${part}`, () => text.length >= expected.length || text !== expected.slice(0, text.length))
+      assert.equal(text, expected, `live: ${live}`)
+    }
+    response.cancel()
+  }
+})
+
 test('an idempotent producer writes each event once', async () => {
   const handle = await create('plain/producer')
   const failures = []
