@@ -306,6 +306,9 @@ struct query {
 bool query_parse(struct slice raw, struct query *query) WEIR_MUST_CHECK;
 void query_release(struct query *query);
 
+/* The client's cursor; 0 when there is none, or it is another server's and none of ours. */
+uint64_t parse_cursor(struct slice text);
+
 /* The cursor of an answer: the number of the interval, or behind the client's. Protocol 10.1. */
 uint64_t next_cursor(int64_t now_ms, uint64_t client_cursor, uint64_t random);
 uint64_t server_cursor(const struct request *request);

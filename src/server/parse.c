@@ -123,13 +123,12 @@ bool parse_time(struct slice text, int64_t *wall_ms)
                        .tm_mon = month - 1,
                        .tm_mday = day,
                        .tm_hour = hour,
-                       .tm_min = minute,
-                       .tm_sec = second};
-    time_t seconds = timegm(&parts);
+                       .tm_min = minute};
+    time_t begin = timegm(&parts);
     /* timegm() turns February 30 into March. */
-    if (parts.tm_mon != month - 1 && second < 60)
+    if (parts.tm_mon != month - 1)
         return false;
-    *wall_ms = ((int64_t)seconds - (int64_t)zone * 60) * 1000 + ms;
+    *wall_ms = ((int64_t)begin + second - (int64_t)zone * 60) * 1000 + ms;
     return true;
 }
 
@@ -191,11 +190,19 @@ void query_release(struct query *query)
     buffer_release(&query->text);
 }
 
+uint64_t parse_cursor(struct slice text)
+{
+    enum { DIGITS_MAX = 18 };
+    uint64_t cursor;
+    return text.len <= DIGITS_MAX && parse_digits(text, &cursor) ? cursor : 0;
+}
+
 uint64_t next_cursor(int64_t now_ms, uint64_t client_cursor, uint64_t random)
 {
     const int64_t epoch_s = 1728432000; /* 2024-10-09T00:00:00Z */
     enum { JITTER_MAX_S = 3600 };
-    uint64_t current = (uint64_t)(now_ms / 1000 - epoch_s) / CURSOR_INTERVAL_S;
+    int64_t since_s = now_ms / 1000 - epoch_s;
+    uint64_t current = since_s > 0 ? (uint64_t)since_s / CURSOR_INTERVAL_S : 0;
     if (client_cursor < current)
         return current;
     uint64_t jitter_s = 1 + random % JITTER_MAX_S;

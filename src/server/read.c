@@ -154,9 +154,7 @@ static const char *check_query(const struct query *query, struct read_query *rea
         return "live reads need an offset";
     if (read->kind == OFFSET_INVALID)
         return "the offset is malformed";
-    /* Another server's cursor is none of ours. */
-    if (!query->cursor.data || !parse_whole_number(query->cursor, &read->cursor))
-        read->cursor = 0;
+    read->cursor = parse_cursor(query->cursor);
     return NULL;
 }
 

@@ -26,11 +26,27 @@ struct sse {
     size_t control_len, control_at;
     bool has_told;  /* a control event has been sent */
     bool is_ending; /* nothing comes behind what is being sent */
+    uint64_t cursor; /* the last that was sent; 0: none */
 };
 
 static bool is_text(struct slice content_type)
 {
     return content_type.len >= 5 && strncasecmp(content_type.data, "text/", 5) == 0;
+}
+
+/* Behind the client's by a random step, once: each event with a step of its own would go back now and
+ * then. Protocol 10.1. */
+static uint64_t advance_cursor(struct request *request)
+{
+    struct sse *sse = request->sse;
+    if (!sse->cursor) {
+        sse->cursor = server_cursor(request);
+        return sse->cursor;
+    }
+    uint64_t current = next_cursor(clock_wall_ms(), 0, 0);
+    if (current > sse->cursor)
+        sse->cursor = current;
+    return sse->cursor;
 }
 
 static void add_control(struct request *request, uint64_t end, bool is_at_tail, bool is_closed)
@@ -41,7 +57,7 @@ static void add_control(struct request *request, uint64_t end, bool is_at_tail, 
     if (is_closed)
         snprintf(rest, sizeof rest, ",\"upToDate\":true,\"streamClosed\":true");
     else
-        snprintf(rest, sizeof rest, ",\"streamCursor\":\"%" PRIu64 "\"%s", server_cursor(request),
+        snprintf(rest, sizeof rest, ",\"streamCursor\":\"%" PRIu64 "\"%s", advance_cursor(request),
                  is_at_tail ? ",\"upToDate\":true" : "");
     int len = snprintf(sse->control, sizeof sse->control,
                        "event: control\ndata:{\"streamNextOffset\":\"%s\"%s}\n\n", offset, rest);

@@ -60,6 +60,7 @@ Test(parse, times)
         {"2026-11-23t22:58:21+02:00", 1795467501000},
         {"2026-11-23T15:28:21.5-05:30", 1795467501500},
         {"2024-02-29T00:00:00Z", 1709164800000},
+        {"2016-12-31T23:59:60Z", 1483228800000},
     };
     static const char *const bad[] = {"",
                                       "soon",
@@ -68,6 +69,7 @@ Test(parse, times)
                                       "2026-11-23T20:58:21",
                                       "2026-13-01T00:00:00Z",
                                       "2026-02-30T00:00:00Z",
+                                      "2026-02-30T23:59:60Z",
                                       "2026-11-23T24:00:00Z",
                                       "2026-11-23T20:58:21+2:00",
                                       "2026-11-23T20:58:21Zx",
@@ -118,6 +120,12 @@ Test(parse, cursors_never_go_back)
     int64_t now_ms = epoch_ms + 1000 * CURSOR_INTERVAL_S * 1000;
     cr_expect_eq(next_cursor(now_ms, 0, 0), 1000);
     cr_expect_eq(next_cursor(now_ms, 999, 0), 1000);
+    cr_expect(next_cursor(0, 0, 0) <= 3600 / CURSOR_INTERVAL_S);
+    cr_expect(next_cursor(0, 1000, 0) > 1000);
+    cr_expect_eq(parse_cursor(SLICE("9007199254740993")), 9007199254740993);
+    static const char *const others[] = {"", "abc", "-1", "1e9", "1000000000000000000"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        cr_expect_eq(parse_cursor(slice_from_str(others[i])), 0, "%s", others[i]);
     for (uint64_t random = 0; random < 10000; random += 7) {
         uint64_t cursor = next_cursor(now_ms, 1000, random);
         cr_expect(cursor > 1000 && cursor <= 1000 + 3600 / CURSOR_INTERVAL_S);

@@ -317,8 +317,22 @@ test('cursors never go back', async () => {
   const sse = (await fetch(daemon.stream(path, `?offset=-1&live=sse&cursor=${last}`))).body.pipeThrough(new TextDecoderStream()).getReader()
   let events = ''
   while (!events.includes('streamCursor')) events += (await sse.read()).value
-  assert.ok(Number(/"streamCursor":"(\d+)"/.exec(events)[1]) > last)
+  const cursors = () => [...events.matchAll(/"streamCursor":"(\d+)"/g)].map((match) => Number(match[1]))
+  assert.ok(cursors()[0] > last)
+  for (let i = 2; i <= 20; i++) {
+    await daemon.post(path, `[${i}]`)
+    while (cursors().length < i) events += (await sse.read()).value
+  }
+  assert.deepEqual(cursors(), cursors().sort((a, b) => a - b))
   await sse.cancel()
+  // Behind the largest that a program in JavaScript can count with, too.
+  let far = BigInt(Number.MAX_SAFE_INTEGER)
+  for (let i = 0; i < 3; i++) {
+    const answer = await fetch(daemon.stream(path, `?offset=-1&live=long-poll&cursor=${far}`))
+    const next = BigInt(answer.headers.get('stream-cursor'))
+    assert.ok(next > far, `${next} after ${far}`)
+    far = next
+  }
 })
 
 test('who waits learns of data, an end, and a deletion, and misses nothing', async () => {
