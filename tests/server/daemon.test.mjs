@@ -154,6 +154,9 @@ test('bodies have a bound, announced or not', async () => {
     body: new Blob([big]).stream(),
   })
   assert.equal(chunked.status, 413)
+  for (const length of [100 * 1024 + 1, 2n ** 53n, 2n ** 63n, 2n ** 64n - 1n])
+    assert.match(await exchange(daemon, `POST /v1/stream/a HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: ${length}\r\n\r\nx`),
+      /^HTTP\/1\.1 413 /, `${length}`)
   assert.equal(await (await fetch(daemon.stream('a'))).text(), big.slice(1))
   await daemon.remove()
 })
