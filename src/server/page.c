@@ -6,10 +6,13 @@
  * others pass by it. */
 #include "internal.h"
 
+#include "weir/base/hash.h"
+
 #include <stdlib.h>
 
 enum {
     CACHE_SLOTS = 1024,
+    WAYS = 8,        /* slots that a page may be in; else pages that fall on one another never stay */
     CACHE_SHARE = 4, /* all but a fourth of --cache-size is for pages that stay, and that for others */
     UNUSED_MS = 1000, /* and another page may take its place */
     LOOKS_MAX = 16,   /* for such a one */
@@ -190,34 +193,59 @@ static struct blob *encode(struct page_cache *cache, const struct page *page,
     return blob;
 }
 
+/* The first of the slots that a page may be in. */
 static struct slot *home_of(struct page_cache *cache, const struct stream *stream,
                             uint64_t position, enum encoding encoding)
 {
-    uint64_t mixed = (stream_id(stream) * 0x9e3779b97f4a7c15ULL) ^
-                     (position * 0xc2b2ae3d27d4eb4fULL) ^ (uint64_t)encoding;
-    return &cache->slots[(mixed >> 40) % CACHE_SLOTS];
+    /* Not by a multiplication: pages begin at equal distances, and of some nearly all fall together. */
+    const uint64_t key[] = {stream_id(stream), position, encoding};
+    uint64_t hash = hash64(hash_process_key(), slice_of((const char *)key, sizeof key));
+    return &cache->slots[hash % (CACHE_SLOTS / WAYS) * WAYS];
+}
+
+static bool is_for(const struct slot *slot, const struct stream *stream, uint64_t position,
+                   enum encoding encoding)
+{
+    return slot->page.blob && slot->stream == stream_id(stream) && slot->start == position &&
+           slot->encoding == encoding;
 }
 
 static bool holds(const struct slot *slot, const struct stream *stream, uint64_t position,
                   enum encoding encoding)
 {
-    return slot->page.blob && slot->stream == stream_id(stream) && slot->start == position &&
-           slot->encoding == encoding && slot->tail == stream_tail(stream) &&
+    return is_for(slot, stream, position, encoding) && slot->tail == stream_tail(stream) &&
            slot->was_closed == stream_is_closed(stream);
 }
 
-/* The slot that holds the page, or that it would have. */
+/* The slot that holds the page, or NULL. */
 static struct slot *slot_of(struct page_cache *cache, const struct stream *stream,
                             uint64_t position, enum encoding encoding)
 {
     struct slot *home = home_of(cache, stream, position, encoding);
-    if (holds(home, stream, position, encoding))
-        return home;
+    for (size_t i = 0; i < WAYS; i++) {
+        if (holds(&home[i], stream, position, encoding))
+            return &home[i];
+    }
     for (size_t i = 0; i < PASSING; i++) {
         if (holds(&cache->passing[i], stream, position, encoding))
             return &cache->passing[i];
     }
-    return home;
+    return NULL;
+}
+
+/* Where a page that is nowhere may stay: in place of what it was before the stream grew, in a free
+ * slot, or in that of the page which has not been used for longest. */
+static struct slot *place_of(struct page_cache *cache, const struct stream *stream,
+                             uint64_t position, enum encoding encoding)
+{
+    struct slot *home = home_of(cache, stream, position, encoding), *place = home;
+    for (size_t i = 0; i < WAYS; i++) {
+        if (is_for(&home[i], stream, position, encoding))
+            return &home[i];
+        if (place->page.blob && (!home[i].page.blob || home[i].used_ms < place->used_ms))
+            place = &home[i];
+    }
+    return place;
 }
 
 /* What slow readers hold is bounded: whoever comes when there is no room is told to come back, and
@@ -255,7 +283,7 @@ enum page_result page_encode(struct server *server, struct stream *stream, uint6
     struct page_cache *cache = server->pages;
     struct slot *slot = slot_of(cache, stream, position, encoding);
     struct page page;
-    if (!holds(slot, stream, position, encoding)) {
+    if (!slot) {
         if (!has_room(server))
             return PAGE_CROWDED_OUT;
         if (store_read(server->store, stream, position, server->settings->page_bytes, &page) !=
@@ -264,6 +292,8 @@ enum page_result page_encode(struct server *server, struct stream *stream, uint6
         size_t cache_bytes = server->settings->cache_bytes;
         if (is_crowded(cache, cache_bytes - cache_bytes / CACHE_SHARE, server->turn_ms))
             slot = &cache->passing[cache->next_passing++ % PASSING];
+        else
+            slot = place_of(cache, stream, position, encoding);
         fill(cache, slot, stream, &page, encoding);
     }
     slot->used_ms = server->turn_ms;
