@@ -102,6 +102,7 @@ struct server_counters {
     uint64_t requests, requests_by_class[6], live_readers, batches, batch_events;
     uint64_t body_bytes_in, body_bytes_out;
     uint64_t connections_cut;
+    uint64_t pages_encoded;
 };
 
 struct server {

@@ -73,6 +73,8 @@ static void add_server_metrics(struct buffer *out, const struct server *server)
     add_metric(out, "batches_total", "counter", "batches stored", c->batches);
     add_metric(out, "batch_events_total", "counter", "events of batches, per stream",
                c->batch_events);
+    add_metric(out, "pages_encoded_total", "counter", "pages that were not encoded yet when read",
+               c->pages_encoded);
     add_metric(out, "request_body_bytes_total", "counter", "bytes taken", c->body_bytes_in);
     add_metric(out, "response_body_bytes_total", "counter", "bytes given", c->body_bytes_out);
 }

@@ -295,6 +295,7 @@ enum page_result page_encode(struct server *server, struct stream *stream, uint6
         else
             slot = place_of(cache, stream, position, encoding);
         fill(cache, slot, stream, &page, encoding);
+        server->counters.pages_encoded++;
     }
     slot->used_ms = server->turn_ms;
     *encoded = slot->page;

@@ -56,7 +56,7 @@ test('what the dashboard and the alerts ask for exists, with the labels that the
 test('every metric that is there is on the dashboard or known to be left out', () => {
   const shown = new Set(queries().flatMap(metricsIn))
   const whole = (name) => name.replace(/_(bucket|sum|count)$/, '')
-  const leftOut = new Set(['weir_build_info', 'weir_requests_total', 'weir_batches_total', 'weir_batch_events_total', 'weir_commit_bytes_total', 'weir_streams_created_total', 'weir_streams_deleted_total', 'weir_checkpoints_total', 'weir_bridge_checkpoints_total', 'weir_bridge_slot_active'])
+  const leftOut = new Set(['weir_build_info', 'weir_requests_total', 'weir_batches_total', 'weir_batch_events_total', 'weir_commit_bytes_total', 'weir_streams_created_total', 'weir_streams_deleted_total', 'weir_checkpoints_total', 'weir_bridge_checkpoints_total', 'weir_bridge_slot_active', 'weir_pages_encoded_total'])
   const there = [...new Set([...labelsOf.keys()].map(whole))]
   assert.deepEqual(there.filter((name) => !leftOut.has(name) && ![...shown].some((one) => whole(one) === name)), [])
 })
