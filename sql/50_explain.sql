@@ -176,7 +176,7 @@ BEGIN
         RETURN;
     END IF;
     is_visible := weir.ask(rule.relation,
-        format('SELECT EXISTS (SELECT %s WHERE %s AND weir_audience.subject::pg_catalog.text = $1)',
+        format('SELECT EXISTS (SELECT %s WHERE %s AND weir_audience.subject::pg_catalog.text COLLATE pg_catalog."C" = $1)',
                weir.from_audience(rule.relation, rule.audience),
                weir.key_condition(rule.relation, key)),
         subject);

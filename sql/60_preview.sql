@@ -8,7 +8,7 @@ CREATE OR REPLACE FUNCTION weir.list_audience(part text, target regclass, audien
 RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT format('SELECT %L AS part, %I.tableoid AS source, %I.ctid AS place,'
-                  ' weir_audience.subject::pg_catalog.text AS subject %s',
+                  ' weir_audience.subject::pg_catalog.text COLLATE pg_catalog."C" AS subject %s',
                   part, c.relname, c.relname, weir.from_audience(target, audience))
       FROM pg_class c WHERE c.oid = target
 $$;

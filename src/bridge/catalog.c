@@ -103,14 +103,19 @@ static bool set_columns(struct loading *loading, size_t at, const struct pg_rows
     return set_key(loading, relation, attnums, loading->keys[at], err);
 }
 
-static bool load_columns(struct loading *loading, struct err *err)
+static const char *relation_oids(struct loading *loading)
 {
-    struct relation_set *relations = &loading->catalog->relations;
+    const struct relation_set *relations = &loading->catalog->relations;
     uint32_t *oids = arena_calloc(loading->arena, relations->count + 1, sizeof *oids);
     for (size_t i = 0; i < relations->count; i++)
         oids[i] = relations->relations[i]->oid;
-    const char *parameters[] = {loading->publication,
-                                oid_array(loading->arena, oids, relations->count),
+    return oid_array(loading->arena, oids, relations->count);
+}
+
+static bool load_columns(struct loading *loading, struct err *err)
+{
+    struct relation_set *relations = &loading->catalog->relations;
+    const char *parameters[] = {loading->publication, relation_oids(loading),
                                 relations->is_bytewise ? "t" : "f"};
     struct pg_rows *columns = pg_query(loading->connection, err, columns_sql, 3, parameters);
     bool ok = columns && load_types(loading, columns, err);
@@ -146,6 +151,23 @@ static bool load_leaves(struct loading *loading, struct err *err)
     }
     pg_rows_free(rows);
     return true;
+}
+
+static bool load_hiding(struct loading *loading, struct err *err)
+{
+    static const char sql[] =
+        "SELECT string_agg(format('%I.%I', n.nspname, c.relname), ' ' ORDER BY n.nspname, c.relname)"
+        "  FROM pg_class own JOIN pg_namespace p ON p.oid = own.relnamespace AND p.nspname = 'public'"
+        "  JOIN pg_class c ON c.relname = own.relname AND c.oid <> ALL ($1::oid[])"
+        "  JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE own.oid = ANY ($1::oid[]) AND n.oid IN"
+        "       (SELECT t.relnamespace FROM pg_class t WHERE t.oid = ANY ($1::oid[]))";
+    const char *oids = relation_oids(loading);
+    struct pg_rows *rows = pg_query(loading->connection, err, sql, 1, &oids);
+    if (rows)
+        loading->catalog->hiding = copy_at(loading->arena, rows, 0, 0);
+    pg_rows_free(rows);
+    return rows != NULL;
 }
 
 static bool load_publication(struct loading *loading, struct err *err)
@@ -208,7 +230,8 @@ struct catalog *catalog_load(struct pg_connection *connection, const char *publi
                               .arena = &catalog->arena};
     bool ok = load_publication(&loading, err) && load_tables(&loading, err) &&
               find_rules(&loading, err) && load_columns(&loading, err) &&
-              check_rules(&loading, err) && load_leaves(&loading, err);
+              check_rules(&loading, err) && load_leaves(&loading, err) &&
+              load_hiding(&loading, err);
     for (size_t i = 0; ok && i < catalog->relations.count; i++)
         relation_identify(catalog->relations.relations[i]);
     if (ok)

@@ -19,6 +19,9 @@ struct catalog {
     struct arena arena;
     struct relation_set relations;
     const struct relation *rules; /* weir.rules */
+    /* Tables that are not published and have the name of a published one in public: where a rule's own
+     * schema has them, its names mean them. As text, to be compared. */
+    struct slice hiding;
     double *row_estimates;        /* for each relation, for progress; none when restored */
     struct catalog_complaint *complaints; /* none when restored */
     size_t complaint_count;
@@ -39,7 +42,7 @@ void catalog_free(struct catalog *catalog); /* NULL is allowed */
 void catalog_save(const struct catalog *catalog, struct buffer *out);
 struct catalog *catalog_restore(struct slice bytes, struct err *err) WEIR_MUST_CHECK;
 
-/* Whether both hold the same tables in the same shape. */
+/* Whether both hold the same tables in the same shape, and names mean the same. */
 bool catalog_equals(const struct catalog *a, const struct catalog *b);
 
 /* Makes catalog the follower of older, which it takes over: relations of the same shape become one

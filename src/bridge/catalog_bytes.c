@@ -1,9 +1,9 @@
 /* The catalog as bytes and back, and which of its relations are the same.
  *
- *   catalog   1 bytewise, 4 count, relations
+ *   catalog   1 bytewise, 4 count, relations, and where there are any: text hiding tables
  *   relation  8 storage id, 4 oid, text schema, text name, 4 count, columns,
  *             4 count, 2 column of the primary key each, 1 has a column list, 1 published
- *             operations, text row filter, 1 partitioned, 4 count, (text schema, text name) of
+ *             operations, text row filter, 1 partitioned (1) or inherited from (2), 4 count, (text schema, text name) of
  *             each leaf
  *   column    text name, 1 not null, collation, type
  *   collation text name, 1 deterministic, 1 bytewise
@@ -22,6 +22,8 @@
 #include "weir/base/reader.h"
 
 #include <stdlib.h>
+
+enum { PARTITIONED = 1, HAS_HEIRS = 2 };
 
 static void save_text(struct buffer *out, struct slice text)
 {
@@ -76,7 +78,7 @@ void relation_save(struct buffer *out, const struct relation *relation)
     buffer_add_char(out, (char)relation->has_column_list);
     buffer_add_char(out, (char)relation->published);
     save_text(out, relation->row_filter);
-    buffer_add_char(out, (char)relation->is_partitioned);
+    buffer_add_char(out, relation->is_partitioned ? PARTITIONED : relation->has_heirs ? HAS_HEIRS : 0);
     buffer_add_u32(out, (uint32_t)relation->leaf_count);
     for (size_t i = 0; i < relation->leaf_count; i++) {
         save_text(out, relation->leaves[i].schema);
@@ -101,6 +103,8 @@ void catalog_save(const struct catalog *catalog, struct buffer *out)
         buffer_add_u64(out, catalog->relations.relations[i]->storage_id);
         relation_save(out, catalog->relations.relations[i]);
     }
+    if (catalog->hiding.len)
+        save_text(out, catalog->hiding);
 }
 
 struct restoring {
@@ -201,7 +205,9 @@ static struct relation *restore_relation(struct restoring *from)
     relation->has_column_list = read_u8(&from->reader) != 0;
     relation->published = read_u8(&from->reader);
     relation->row_filter = restore_text(from);
-    relation->is_partitioned = read_u8(&from->reader) != 0;
+    uint8_t kind = read_u8(&from->reader);
+    relation->is_partitioned = kind == PARTITIONED;
+    relation->has_heirs = kind == HAS_HEIRS;
     relation->leaf_count = restore_count(from, 8);
     struct table_name *leaves =
         arena_calloc(from->arena, relation->leaf_count + 1, sizeof *leaves);
@@ -226,6 +232,8 @@ struct catalog *catalog_restore(struct slice bytes, struct err *err)
         catalog->relations.relations[i] = restore_relation(&from);
         catalog->relations.count++;
     }
+    if (!from.reader.failed && reader_left(&from.reader))
+        catalog->hiding = restore_text(&from);
     catalog->rules = relation_set_find(&catalog->relations, SLICE("weir"), SLICE("rules"));
     if (!from.reader.failed && reader_left(&from.reader) == 0 && catalog->rules)
         return catalog;
@@ -257,7 +265,7 @@ static struct relation *find_same(const struct catalog *catalog, const struct re
 
 bool catalog_equals(const struct catalog *a, const struct catalog *b)
 {
-    if (a->relations.count != b->relations.count)
+    if (a->relations.count != b->relations.count || !slice_eq(a->hiding, b->hiding))
         return false;
     for (size_t i = 0; i < a->relations.count; i++) {
         if (!find_same(b, a->relations.relations[i]))

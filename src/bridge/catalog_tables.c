@@ -21,7 +21,8 @@ static const char tables_sql[] =
     "       (SELECT quote_ident(o.conname) FROM pg_constraint o, pg_attribute a, pg_type t"
     "         WHERE o.conrelid = c.oid AND o.contype = 'p' AND a.attrelid = c.oid"
     "           AND a.attnum = ANY (o.conkey) AND t.oid = a.atttypid"
-    "           AND t.typcategory IN ('A', 'C') LIMIT 1)"
+    "           AND t.typcategory IN ('A', 'C') LIMIT 1),"
+    "       c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits h WHERE h.inhparent = c.oid)"
     "  FROM pg_publication_tables pt"
     "  JOIN pg_publication p ON p.pubname = pt.pubname"
     "  JOIN pg_namespace n ON n.nspname = pt.schemaname"
@@ -66,6 +67,7 @@ enum table_column {
     TABLE_WHOLE_KEY_LIST,    /* the column list with the key, where it leaves out a part of it */
     TABLE_IS_IMPLICIT, /* by FOR ALL TABLES or FOR TABLES IN SCHEMA */
     TABLE_AMBIGUOUS_KEY, /* the key's constraint, where it has an array or a composite type in it */
+    TABLE_HAS_HEIRS,
 };
 
 static bool is_own_table(const struct pg_rows *rows, size_t row)
@@ -157,6 +159,7 @@ static void add_table(struct loading *loading, const struct pg_rows *rows, size_
     relation->schema = copy_at(loading->arena, rows, row, TABLE_SCHEMA);
     relation->name = copy_at(loading->arena, rows, row, TABLE_NAME);
     relation->is_partitioned = pg_rows_str(rows, row, TABLE_KIND)[0] == 'p';
+    relation->has_heirs = bool_at(rows, row, TABLE_HAS_HEIRS);
     catalog->row_estimates[at] = strtod(pg_rows_str(rows, row, TABLE_ROW_ESTIMATE), NULL);
     relation->has_column_list = bool_at(rows, row, TABLE_HAS_COLUMN_LIST);
     /* A right that is taken by deleting its rule is taken, and a revocation lifted, whatever is

@@ -17,7 +17,8 @@ static const char pinned_settings[] =
     "SET datestyle = 'ISO'; SET intervalstyle = 'postgres'; SET timezone = 'UTC';"
     "SET extra_float_digits = 3; SET bytea_output = 'hex'; SET search_path = pg_catalog;"
     "SET standard_conforming_strings = on; SET row_security = off; SET statement_timeout = 0;"
-    "SET idle_in_transaction_session_timeout = 0; SET jit = off";
+    "SET idle_in_transaction_session_timeout = 0; SET default_transaction_read_only = off;"
+    "SET jit = off";
 
 /* wal2json 2.5 on PostgreSQL 15 says nothing while it decodes a large filtered transaction, and the
  * server would take that for a dead client: raise its timeout (never lower it), and let TCP find

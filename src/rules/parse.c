@@ -79,6 +79,21 @@ static const struct relation *find_relation(struct parse_context *context, const
     return relation;
 }
 
+/* The rows of tables that inherit from it are its own in SQL, but for ONLY; here they are others'. */
+static bool check_heirs(struct parse_context *context, const struct relation *relation, bool inherits)
+{
+    if (inherits && relation->has_heirs) {
+        err_set(context->err,
+                "table %.*s.%.*s has tables that inherit from it, whose rows cannot be followed as its own",
+                SLICE_ARG(relation->schema), SLICE_ARG(relation->name));
+        return err_hint(context->err, "FROM ONLY %.*s reads what is in the table itself",
+                        SLICE_ARG(relation->name));
+    }
+    if (!inherits && relation->is_partitioned)
+        return parse_refuse(context, "ONLY of a partitioned table");
+    return true;
+}
+
 static struct source *add_source(struct parse_context *context, struct scope *scope,
                                  const struct relation *relation, const char *alias)
 {
@@ -166,13 +181,11 @@ static bool parse_from_item(struct parse_context *context, const Node *node, str
     const PgQuery__RangeVar *table = node->range_var;
     if (table->alias && table->alias->n_colnames)
         return parse_refuse(context, "an alias with column names");
-    if (!table->inh)
-        return parse_refuse(context, "ONLY");
     if (scope->source_count == SLOTS_MAX)
         return parse_refuse(context, "more than 31 tables");
     const struct relation *relation =
         find_relation(context, table->schemaname, table->relname);
-    return relation && add_source(context, scope, relation,
+    return relation && check_heirs(context, relation, table->inh) && add_source(context, scope, relation,
                                   table->alias ? table->alias->aliasname : NULL) != NULL;
 }
 
@@ -361,112 +374,6 @@ struct query *parse_query(struct parse_context *context, const SelectStmt *selec
 {
     struct query *query = arena_calloc(context->arena, 1, sizeof *query);
     return parse_selects(context, select, outer, needs_value, query) ? query : NULL;
-}
-
-/* The subject's text is what `value::text` gives. A cast of inet to text adds the netmask, and
- * types of the application's may have casts of their own. */
-static bool is_subject(const struct value_type *type)
-{
-    enum { OID_INET = 869, OID_FIRST_OF_APPLICATION = 16384 };
-    if (type->kind == VALUE_OTHER)
-        return type->base_oid < OID_FIRST_OF_APPLICATION && type->base_oid != OID_INET;
-    return value_is_comparable(type) && type->kind != VALUE_FLOAT;
-}
-
-/* Whether a UNION of the two leaves both as they are. */
-static bool is_same_union(const struct value_type *a, const struct value_type *b)
-{
-    bool is_number = (a->kind == VALUE_INTEGER || a->kind == VALUE_NUMERIC) &&
-                     (b->kind == VALUE_INTEGER || b->kind == VALUE_NUMERIC);
-    return is_number || a->base_oid == b->base_oid ||
-           (a->kind == VALUE_TEXT && b->kind == VALUE_TEXT);
-}
-
-/* A bare constant takes the type of the UNION that it is in. */
-static const struct operand *constant_subject(struct parse_context *context,
-                                              const struct operand *constant,
-                                              const struct value_type *type)
-{
-    static const struct value_type numeric = {
-        .base_oid = 1700, .kind = VALUE_NUMERIC, .name = "numeric"};
-    if (constant->named_cast)
-        return parse_refuse(context, "a subject cast to a type of the application's");
-    if (constant->is_null || (!type && constant->literal != LITERAL_NUMBER))
-        return constant;
-    bool is_number = type && (type->kind == VALUE_INTEGER || type->kind == VALUE_NUMERIC);
-    if (constant->literal == LITERAL_NUMBER && type && !is_number)
-        return parse_refuse(context, "a UNION of a number and another type");
-    struct operand *typed = arena_alloc(context->arena, sizeof *typed);
-    *typed = *constant;
-    typed->type = constant->literal == LITERAL_NUMBER ? &numeric : type;
-    if (!constant_text(context, constant, typed->type, &typed->text))
-        return NULL;
-    if (typed->type->kind == VALUE_CHAR)
-        typed->text = value_key_of_text(VALUE_CHAR, typed->text, context->arena);
-    return typed;
-}
-
-/* Whether the constant is a whole number with digits behind its point. */
-static bool has_idle_point(const struct operand *constant)
-{
-    const char *end = constant->text.data + constant->text.len;
-    const char *point = constant->literal == LITERAL_NUMBER
-                            ? memchr(constant->text.data, '.', constant->text.len)
-                            : NULL;
-    return point && strspn(point + 1, "0") >= (size_t)(end - point - 1);
-}
-
-/* 1 and 1.0 are one value and two subjects: which of them DISTINCT leaves is Postgres's choice. A
- * SELECT without FROM has one value for a row, so a single one of these has nothing to choose. */
-static bool check_distinct(struct parse_context *context, const struct query *query)
-{
-    size_t numbers = 0;
-    bool has_numeric = false;
-    for (size_t i = 0; i < query->select_count; i++) {
-        const struct select *select = query->selects[i];
-        if (constant_is_bare(select->value)) {
-            numbers += select->value->literal == LITERAL_NUMBER && !select->value->is_null;
-            has_numeric = has_numeric || has_idle_point(select->value);
-            continue;
-        }
-        enum value_kind kind = compared_type(select->value)->kind;
-        has_numeric = has_numeric || kind == VALUE_NUMERIC;
-        if (kind == VALUE_NUMERIC || kind == VALUE_INTEGER)
-            numbers += select->source_count ? 2 : 1;
-    }
-    if (!query->is_distinct || !has_numeric || numbers < 2)
-        return true;
-    err_set(context->err,
-            "DISTINCT or UNION of subjects of type numeric is not supported in an audience");
-    return err_hint(context->err, "cast them to text, or write UNION ALL: duplicates do no harm");
-}
-
-static bool check_subjects(struct parse_context *context, const struct query *query)
-{
-    const struct value_type *type = NULL;
-    for (size_t i = 0; i < query->select_count; i++) {
-        const struct operand *subject = query->selects[i]->value;
-        if (constant_is_bare(subject))
-            continue;
-        const struct value_type *own = compared_type(subject);
-        if (!is_subject(own)) {
-            err_set(context->err, "a subject of type %s is not supported", own->name);
-            return err_hint(context->err, "select a column of a type such as bigint, uuid or text");
-        }
-        if (type && !is_same_union(type, own))
-            return err_set(context->err, "a UNION of %s and %s is not supported in an audience",
-                           type->name, own->name);
-        type = own;
-    }
-    if (!check_distinct(context, query))
-        return false;
-    for (size_t i = 0; i < query->select_count; i++) {
-        struct select *select = query->selects[i];
-        if (constant_is_bare(select->value) &&
-            !(select->value = constant_subject(context, select->value, type)))
-            return false;
-    }
-    return true;
 }
 
 struct query *rule_query_parse(struct parse_context *context, struct slice audience)

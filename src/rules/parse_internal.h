@@ -21,6 +21,9 @@ void *parse_refuse(struct parse_context *context, const char *construct);
 struct query *parse_query(struct parse_context *context, const SelectStmt *select,
                           const struct scope *outer, bool needs_value);
 
+/* parse_subject.c: whether the selected values may be subjects; bare constants get their type. */
+bool check_subjects(struct parse_context *context, const struct query *query);
+
 /* parse_operand.c: columns, constants, casts, || and -> */
 const struct operand *parse_operand(struct parse_context *context, const Node *node,
                                     const struct scope *scope);

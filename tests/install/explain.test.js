@@ -165,6 +165,19 @@ test('the caller\'s rights decide, and nothing is written', async () => {
   assert.equal((await stack.db.query('SELECT FROM notes')).rowCount, 20)
 })
 
+test('subjects that a collation takes for equal are two all the same', async () => {
+  await stack.db.query(`
+    CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+    CREATE TABLE loose (id int PRIMARY KEY, reader text COLLATE loose);
+    INSERT INTO loose VALUES (1, 'Ana'), (2, 'ana'); ALTER PUBLICATION weir ADD TABLE loose`)
+  const audience = 'SELECT loose.reader'
+  await insertRule(stack.db, { name: 'loose', relation: 'loose', audience })
+  const { rows } = await stack.db.query(`SELECT s, (weir.explain(s, 'loose', '1')).is_visible FROM unnest('{Ana,ana}'::text[]) s`)
+  assert.deepEqual(rows, [{ s: 'Ana', is_visible: true }, { s: 'ana', is_visible: false }])
+  assert.deepEqual(await preview('loose', 'SELECT NULL::text', 'loose'), [{ subject: 'Ana', gains: 0, losses: 1 }, { subject: 'ana', gains: 0, losses: 1 }])
+  await stack.db.query('DROP TABLE loose')
+})
+
 test('settings of the session stay as they were, and its own changes are seen', async () => {
   await stack.db.query(`SET timezone = 'Asia/Tokyo'; SET datestyle = 'German'; BEGIN; INSERT INTO notes VALUES (200, 'ana', NULL, '')`)
   const answers = await explain('ana', 'notes', '200')

@@ -96,6 +96,8 @@ struct relation {
     bool is_partitioned;
     const struct table_name *leaves;
     size_t leaf_count;
+    /* Others INHERIT from it: SQL reads their rows as its own, and they have keys of their own. */
+    bool has_heirs;
     /* While a table changes its shape (or is read again): what it was, and what it becomes. */
     const struct relation *predecessor, *successor;
 };
