@@ -251,7 +251,9 @@ static void reply_refusal(struct request *request, const struct append_request *
         reply_text(request, MHD_HTTP_CONFLICT, "the stream has another content type");
         break;
     case APPEND_SEQ_REGRESSION:
-        reply_text(request, MHD_HTTP_CONFLICT, "Stream-Seq is not greater than the last one");
+        /* By the word "sequence" official clients tell it from other conflicts. */
+        reply_text(request, MHD_HTTP_CONFLICT,
+                   "sequence conflict: Stream-Seq is not greater than the last one");
         break;
     case APPEND_STALE_EPOCH:
         reply_text(request, MHD_HTTP_FORBIDDEN, "the producer has a newer epoch");

@@ -417,6 +417,14 @@ test('a fork at each offset, and each message or byte behind it', async () => {
   }
 })
 
+test('an answer says in its text what the official clients look for there', async () => {
+  const path = await made(json)
+  assert.equal((await daemon.post(path, '1', { 'stream-seq': 'b' })).status, 204)
+  const refused = await daemon.post(path, '2', { 'stream-seq': 'a' })
+  assert.equal(refused.status, 409)
+  assert.match(await refused.text(), /sequence/) // else it is a conflict of another kind to them
+})
+
 test('producers: what belongs together, bounds, repetition, fencing', async () => {
   const path = await made()
   const post = (id, epoch, seq, body = '1', more = {}) => daemon.post(path, body, {
