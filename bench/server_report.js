@@ -97,7 +97,7 @@ ${table(['', 'events/s', 'processor time of the server'], batches.map(([title, r
 ### Catch-up
 
 A stream of JSON events of 200 bytes is read from its beginning to its tail: by weir after a restart and in pages of 1 MB, which
-come from the disk's cache at first; a stream of 1 MB is one page, which then stays encoded in memory. The reference server
+come from the disk's cache at first and then stay encoded in memory; a stream of 1 MB is one page. The reference server
 sends all in one answer. nginx serves the same bytes as a static file, with sendfile.
 
 ${compared(catchUp, ['nginx', 'memory', 'file'], perSecond, (value) => `${mega(value)} MB/s`)}
