@@ -42,7 +42,8 @@ static bool add_dependency(struct compile_context *context, const struct rule *r
                            const struct source *source, bool is_exact)
 {
     struct arena *arena = &context->rules->arena;
-    struct plan_context planning = {arena, context->replica, context->err};
+    struct plan_context planning = {arena, context->replica, &context->rules->built,
+                                    context->err};
     uint64_t *columns = new_column_bits(arena, source->relation);
     conjunct_columns(reads, source, columns);
     struct dependency dependency = {

@@ -1,8 +1,11 @@
 #include "plan.h"
 
 #include "access.h"
+#include "alike.h"
 #include "distinct.h"
 #include "slots.h"
+
+enum { BUILT_PLANS_MAX = 256 };
 
 /* One plan being built. */
 struct planner {
@@ -21,15 +24,14 @@ static void *array_of(const struct planner *planner, size_t count)
     return arena_calloc(planner->context->arena, count + 1, sizeof(void *));
 }
 
-/* Filters and negations that became testable with the rows of the step; of what is given, without
- * one. */
-static bool fill_level(const struct planner *planner, struct plan_level *level,
-                       const struct plan_step *step, const struct equalities *found)
+/* Filters that became testable with the row of the step; of what is given, without one. */
+static void fill_filters(const struct planner *planner, struct plan_level *level,
+                         const struct plan_step *step, const struct equalities *found)
 {
     const struct conjunct *conjunct = planner->conjunct;
     uint32_t bound = planner->bound, before = step ? bound & ~slot_bit(step->source) : 0;
     level->filters = array_of(planner, conjunct->atom_count);
-    level->negations = array_of(planner, conjunct->negation_count);
+    level->filter_count = 0;
     for (size_t i = 0; i < conjunct->atom_count; i++) {
         const struct condition *atom = conjunct->atoms[i];
         uint32_t slots = atom_slots(atom);
@@ -38,6 +40,15 @@ static bool fill_level(const struct planner *planner, struct plan_level *level,
             continue;
         level->filters[level->filter_count++] = atom;
     }
+}
+
+static bool fill_level(const struct planner *planner, struct plan_level *level,
+                       const struct plan_step *step, const struct equalities *found)
+{
+    const struct conjunct *conjunct = planner->conjunct;
+    uint32_t bound = planner->bound, before = step ? bound & ~slot_bit(step->source) : 0;
+    fill_filters(planner, level, step, found);
+    level->negations = array_of(planner, conjunct->negation_count);
     for (size_t i = 0; i < conjunct->negation_count; i++) {
         uint32_t slots = negation_slots(conjunct->negations[i]);
         if ((step && !(slots & ~before)) || (slots & ~bound))
@@ -157,6 +168,50 @@ static bool add_step(struct planner *planner, struct plan *plan)
     return true;
 }
 
+static bool build_steps(struct planner *planner, struct plan *plan, uint32_t given)
+{
+    const struct conjunct *conjunct = planner->conjunct;
+    struct arena *arena = planner->context->arena;
+    plan->steps = arena_calloc(arena, conjunct->source_count + 1, sizeof *plan->steps);
+    for (size_t i = 0; i < conjunct->source_count; i++)
+        planner->open |= slot_bit(conjunct->sources[i]) & ~given;
+    if (!planner->is_question)
+        planner->answer = operand_slots(conjunct->subject) | 1u << TARGET_SLOT;
+    if (!fill_level(planner, &plan->given, NULL, NULL) || !split_witnesses(planner, &plan->given))
+        return false;
+    while (planner->open) {
+        if (!add_step(planner, plan))
+            return false;
+    }
+    plan_find_distinct(plan, arena, given);
+    return true;
+}
+
+/* One that differs in no more than what it asks of the given rows alone. */
+static const struct plan *find_alike(const struct planner *planner, uint32_t given)
+{
+    const struct built_plans *built = planner->context->built;
+    for (size_t i = 0; i < built->count && i < BUILT_PLANS_MAX; i++) {
+        const struct built_plan *each = &built->items[i];
+        if (each->given == given && each->has_subject == planner->has_subject &&
+            conjunct_alike(each->conjunct, planner->conjunct, given))
+            return each->plan;
+    }
+    return NULL;
+}
+
+static void keep_built(const struct planner *planner, uint32_t given, const struct plan *plan)
+{
+    struct built_plans *built = planner->context->built;
+    struct arena *arena = planner->context->arena;
+    struct conjunct *conjunct = arena_alloc(arena, sizeof *conjunct);
+    *conjunct = *planner->conjunct;
+    if (!built->items)
+        built->items = arena_calloc(arena, BUILT_PLANS_MAX, sizeof *built->items);
+    built->items[built->count++ % BUILT_PLANS_MAX] =
+        (struct built_plan){conjunct, given, planner->has_subject, plan};
+}
+
 struct plan *plan_build(struct plan_context *context, const struct conjunct *conjunct,
                         uint32_t given, bool has_subject)
 {
@@ -166,20 +221,16 @@ struct plan *plan_build(struct plan_context *context, const struct conjunct *con
                               .bound = given,
                               .has_subject = has_subject,
                               .is_question = has_subject || !conjunct->subject};
+    const struct plan *alike = find_alike(&planner, given);
+    if (alike) {
+        *plan = *alike;
+        fill_filters(&planner, &plan->given, NULL, NULL);
+        return plan;
+    }
     plan->subject = conjunct->subject;
     plan->emits_subject = !planner.is_question;
-    plan->steps = arena_calloc(context->arena, conjunct->source_count + 1, sizeof *plan->steps);
-    for (size_t i = 0; i < conjunct->source_count; i++)
-        planner.open |= slot_bit(conjunct->sources[i]) & ~given;
-    if (!planner.is_question)
-        planner.answer = operand_slots(conjunct->subject) | 1u << TARGET_SLOT;
-    if (!fill_level(&planner, &plan->given, NULL, NULL) ||
-        !split_witnesses(&planner, &plan->given))
+    if (!build_steps(&planner, plan, given))
         return NULL;
-    while (planner.open) {
-        if (!add_step(&planner, plan))
-            return NULL;
-    }
-    plan_find_distinct(plan, context->arena, given);
+    keep_built(&planner, given, plan);
     return plan;
 }

@@ -46,9 +46,25 @@ struct plan {
     size_t step_count;
 };
 
+/* A plan that was built, and of what. */
+struct built_plan {
+    const struct conjunct *conjunct;
+    uint32_t given;
+    bool has_subject;
+    const struct plan *plan;
+};
+
+/* The last ones. Rules are mostly alike but for a constant: what is alike in their plans is the same
+ * memory, as that of a thousand plans would be in no cache. */
+struct built_plans {
+    struct built_plan *items;
+    size_t count; /* of all there were */
+};
+
 struct plan_context {
     struct arena *arena;
     struct replica *replica;
+    struct built_plans *built;
     struct err *err;
 };
 

@@ -1,5 +1,7 @@
 #include "plan_index.h"
 
+#include "alike.h"
+
 #include "weir/base/check.h"
 #include "weir/base/hash.h"
 #include "weir/replica/elements.h"
@@ -30,6 +32,7 @@ struct filing {
     struct constant_group *group;
     const struct operand *const *constants;
     size_t constant_count;
+    size_t filter; /* its place among the plan's filters */
 };
 
 static struct constant **bucket_of(const struct constant_group *group, uint64_t hash)
@@ -78,29 +81,6 @@ static void ensure_constant(struct constant_group *group, struct arena *arena, s
 
 /* Filing */
 
-/* Whether both are the same value of whatever row their source is bound to. */
-static bool same_operand(const struct operand *a, const struct operand *b)
-{
-    if (a->kind != b->kind || a->type != b->type || a->part_count != b->part_count ||
-        a->path_len != b->path_len)
-        return false;
-    if (a->kind == OPERAND_COLUMN)
-        return a->column == b->column && a->is_text_cast == b->is_text_cast;
-    if (a->kind == OPERAND_CONSTANT)
-        return a->is_null == b->is_null && slice_eq(a->text, b->text);
-    for (size_t i = 0; i < a->path_len; i++) {
-        const struct json_step_to *x = &a->path[i], *y = &b->path[i];
-        if (x->is_index != y->is_index ||
-            (x->is_index ? x->index != y->index : !slice_eq(x->name, y->name)))
-            return false;
-    }
-    for (size_t i = 0; i < a->part_count; i++) {
-        if (!same_operand(a->parts[i], b->parts[i]))
-            return false;
-    }
-    return true;
-}
-
 /* Whether it can be read from the source's row, and from no other. */
 static bool is_of(const struct operand *operand, const struct source *source)
 {
@@ -118,7 +98,7 @@ static struct constant_group *ensure_group(struct plan_index *index, struct aren
 {
     for (size_t i = 0; i < index->group_count; i++) {
         struct constant_group *group = index->groups[i];
-        if (group->is_array == is_array && same_operand(group->operand, operand))
+        if (group->is_array == is_array && operand_alike(group->operand, operand))
             return group;
     }
     struct constant_group **groups = arena_alloc(arena, (index->group_count + 1) * sizeof *groups);
@@ -174,6 +154,7 @@ static bool best_filing(struct plan_index *index, struct arena *arena, const str
                            best->constant_count * filing.group->constant_count)
             continue;
         *best = filing;
+        best->filter = i;
         has_any = true;
     }
     return has_any;
@@ -192,15 +173,24 @@ static void add_plan(struct arena *arena, uint32_t **plans, size_t *count, uint3
     (*plans)[(*count)++] = plan;
 }
 
-static void file_plan(struct arena *arena, const struct filing *filing, uint32_t plan)
+static void leave_out(struct plan_level *level, size_t filter)
+{
+    level->filter_count--;
+    memmove(&level->filters[filter], &level->filters[filter + 1],
+            (level->filter_count - filter) * sizeof *level->filters);
+}
+
+static void file_plan(struct arena *arena, const struct filing *filing, struct plan *plan,
+                      uint32_t position)
 {
     for (size_t i = 0; i < filing->constant_count; i++) {
         if (filing->constants[i]->is_null)
             continue; /* which nothing equals */
         struct constant *constant = find_constant(filing->group, filing->constants[i]->text);
-        add_plan(arena, &constant->plans, &constant->plan_count, plan);
+        add_plan(arena, &constant->plans, &constant->plan_count, position);
     }
     filing->group->plan_count++;
+    leave_out(&plan->given, filing->filter);
 }
 
 static void note_constants(struct plan_index *index, struct arena *arena, const struct plan *plan,
@@ -218,7 +208,7 @@ static void note_constants(struct plan_index *index, struct arena *arena, const 
 }
 
 void plan_index_build(struct plan_index *index, struct arena *arena,
-                      const struct plan *const *plans, const struct source *const *given,
+                      struct plan *const *plans, const struct source *const *given,
                       size_t count)
 {
     uint32_t *others = NULL;
@@ -227,9 +217,9 @@ void plan_index_build(struct plan_index *index, struct arena *arena,
     for (size_t i = 0; i < count; i++)
         note_constants(index, arena, plans[i], given[i]);
     for (size_t i = 0; i < count; i++) {
-        struct filing filing = {NULL, NULL, 0};
+        struct filing filing = {.constant_count = 0};
         if (best_filing(index, arena, plans[i], given[i], &filing))
-            file_plan(arena, &filing, (uint32_t)i);
+            file_plan(arena, &filing, plans[i], (uint32_t)i);
         else
             add_plan(arena, &others, &other_count, (uint32_t)i);
     }

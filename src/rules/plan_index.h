@@ -2,8 +2,9 @@
  *
  * Hundreds of rules on one table are mostly alike and differ in a constant (`kind = 'k17'`). Each
  * plan that asks its given row for such a constant is filed under one of them, and a row's own
- * values are looked up. What is found may hold, and the plan decides; what is not found is surely
- * false, as constant and value meet here by the same keys as in the evaluation. */
+ * values are looked up. What is not found is surely false, as constant and value meet here by the
+ * same keys as in the evaluation; of what is found that one condition holds, and the plan no longer
+ * tests it: it decides the others. */
 #pragma once
 
 #include "plan.h"
@@ -25,9 +26,10 @@ struct plan_index {
 };
 
 /* The position of each plan is its place in the array; given[i]: the source of plans[i] whose row
- * will be asked about, all of one relation. Both are kept. */
+ * will be asked about, all of one relation. Both are kept. A plan that is filed loses the condition by
+ * which it is, so from now on it is to be run only where it was found. */
 void plan_index_build(struct plan_index *index, struct arena *arena,
-                      const struct plan *const *plans, const struct source *const *given,
+                      struct plan *const *plans, const struct source *const *given,
                       size_t count);
 
 /* The plans that the row leaves possible; borrowed until the next call with this index. Binds the

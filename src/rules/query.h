@@ -3,7 +3,8 @@
  * parse.c turns SQL into a `query` whose names and types are resolved; normalize.c turns that into
  * `conjunct`s: rows of some sources under conditions that must all hold, and a subject. A positive
  * EXISTS becomes more sources of the conjunct, as an audience is a set; a negative one stays as a
- * conjunct of its own. Everything lives in the ruleset's arena. */
+ * conjunct of its own. Everything lives in the ruleset's arena. A field that changes what a conjunct
+ * means belongs into alike.c as well. */
 #pragma once
 
 #include "weir/base/arena.h"

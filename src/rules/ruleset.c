@@ -109,7 +109,8 @@ static bool parse_columns(struct compile_context *context, struct rule *rule, st
 static bool add_branch(struct compile_context *context, struct rule *rule,
                        const struct conjunct *conjunct, const struct source *target)
 {
-    struct plan_context planning = {&context->rules->arena, context->replica, context->err};
+    struct plan_context planning = {&context->rules->arena, context->replica,
+                                    &context->rules->built, context->err};
     struct rule_branch *branch = &rule->branches[rule->branch_count++];
     uint32_t given = 1u << TARGET_SLOT;
     branch->by_target = plan_build(&planning, conjunct, given, false);
@@ -198,7 +199,7 @@ static void index_plans(struct arena *arena, struct relation_rules *relation)
 {
     size_t most = relation->branch_count > relation->dependency_count ? relation->branch_count
                                                                       : relation->dependency_count;
-    const struct plan **plans = arena_alloc(arena, (most + 1) * sizeof *plans);
+    struct plan **plans = arena_alloc(arena, (most + 1) * sizeof *plans);
     const struct source **given = arena_alloc(arena, (most + 1) * sizeof *given);
     for (size_t i = 0; i < relation->branch_count; i++) {
         plans[i] = relation->branches[i].branch->by_target;

@@ -68,6 +68,7 @@ struct ruleset {
                                          the same in every process */
     struct relation_rules **by_address; /* of their relation, to find them */
     size_t relation_count;
+    struct built_plans built;
     struct evaluation evaluation;
 };
 
