@@ -26,11 +26,19 @@ static void reply_gone(struct request *request)
     reply_missing(request, path, is_kept ? FIND_SOFT_DELETED : FIND_MISSING);
 }
 
+/* Of expired streams those that have been asked for are found to be so, and in time all others. */
+static bool is_gone(struct request *request)
+{
+    struct stream *there, *stream = request->stream;
+    return stream_is_gone(stream) ||
+           store_find(request->server->store, stream_path(stream), &there) != FIND_OK;
+}
+
 static void long_poll(struct request *request)
 {
     struct server *server = request->server;
     struct stream *stream = request->stream;
-    if (stream_is_gone(stream)) {
+    if (is_gone(request)) {
         reply_gone(request);
     } else if (access_is_revoked(request)) {
         reply_revoked(request);

@@ -364,6 +364,9 @@ test('who waits learns of data, an end, and a deletion, and misses nothing', asy
   await fetch(daemon.stream(forked), { method: 'DELETE' })
   assert.equal((await kept.answer).status, 410)
 
+  const over = await made({ ...text, 'stream-expires-at': new Date(Date.now() + 500).toISOString() })
+  assert.equal((await fetch(daemon.stream(over, '?offset=now&live=long-poll'))).status, 404)
+
   const nothing = await made(text, 'x')
   const late = await fetch(daemon.stream(nothing, '?offset=now&live=long-poll'))
   assert.equal(late.status, 204)
