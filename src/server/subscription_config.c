@@ -125,14 +125,26 @@ static char *parse_pattern(const char *raw)
     return NULL;
 }
 
+/* NULL for what is null, too: as many libraries write what is not there, and as we do. */
+static json_t *member(const json_t *body, const char *name)
+{
+    json_t *value = json_object_get(body, name);
+    return json_is_null(value) ? NULL : value;
+}
+
+static bool is_text_or_none(const json_t *value)
+{
+    return !value || json_is_string(value);
+}
+
 static const char *parse(const json_t *body, bool has_webhooks, struct subscription_config *config)
 {
     const char *type = json_string_value(json_object_get(body, "type"));
     const char *pattern = json_string_value(json_object_get(body, "pattern"));
     const char *wake_stream = json_string_value(json_object_get(body, "wake_stream"));
     const char *description = json_string_value(json_object_get(body, "description"));
-    const json_t *streams = json_object_get(body, "streams");
-    const json_t *lease = json_object_get(body, "lease_ttl_ms");
+    const json_t *streams = member(body, "streams");
+    const json_t *lease = member(body, "lease_ttl_ms");
     json_int_t lease_ms = lease ? json_integer_value(lease) : LEASE_DEFAULT_MS;
     bool is_webhook = type && strcmp(type, "webhook") == 0;
     const char *url = json_string_value(json_object_get(json_object_get(body, "webhook"), "url"));
@@ -142,6 +154,8 @@ static const char *parse(const json_t *body, bool has_webhooks, struct subscript
         return "type is neither webhook nor pull-wake";
     if (streams && !json_is_array(streams))
         return "streams is not an array";
+    if (!is_text_or_none(member(body, "pattern")) || !is_text_or_none(member(body, "description")))
+        return "the pattern or the description is not a string";
     if (!pattern && json_array_size(streams) == 0)
         return "a pattern or streams are missing";
     if (lease_ms < LEASE_MIN_MS || lease_ms > LEASE_MAX_MS)

@@ -229,13 +229,17 @@ test('nonsense is refused', async () => {
   for (const config of [{}, { type: 'webhook', pattern: '*' }, { type: 'x', pattern: '*' },
     { pattern: 'a//b' }, { streams: 'a' }, { streams: ['..'] }, { streams: ['__ds/x'] },
     { pattern: '*', lease_ttl_ms: 999 }, { pattern: '*', lease_ttl_ms: 600001 },
-    { pattern: '*', wake_stream: '' }]) {
+    { pattern: '*', wake_stream: '' }, { pattern: 5, streams: ['a'] }, { pattern: '*', description: 5 }]) {
     const { status, body } = await subscription.create(config)
     assert.equal(status, 400, JSON.stringify(config))
     assert.equal(body.error.code, 'INVALID_REQUEST')
   }
   assert.equal((await subscription.claim()).status, 404)
   assert.equal((await subscription.call('POST', '/claim', undefined)).status, 400)
+  // Many libraries write what is not there as null.
+  const nothing = { pattern: '*', streams: null, lease_ttl_ms: null, description: null, webhook: null }
+  assert.equal((await subscription.create(nothing)).status, 201)
+  assert.equal((await subscription.create({ pattern: '*', lease_ttl_ms: 30000 })).status, 200)
   assert.equal((await fetch(daemon.stream('__ds/jwks.json'))).status, 404)
   await daemon.remove()
 })
