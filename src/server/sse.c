@@ -183,6 +183,17 @@ static ssize_t pull(void *context, uint64_t position, char *out, size_t room)
     return 0;
 }
 
+/* That nothing will come is in the head as well. Protocol 8, on "now". */
+static void add_end_headers(struct request *request)
+{
+    const struct stream *stream = request->stream;
+    if (!stream_is_closed(stream) || request->position < stream_tail(stream))
+        return;
+    reply_offset(request, stream_tail(stream));
+    reply_header(request, "Stream-Up-To-Date", "true");
+    reply_header(request, "Stream-Closed", "true");
+}
+
 void sse_begin(struct request *request)
 {
     struct server *server = request->server;
@@ -204,6 +215,7 @@ void sse_begin(struct request *request)
     reply_header(request, "X-Accel-Buffering", "no");
     if (sse->encoding == ENCODING_SSE_BASE64)
         reply_header(request, "Stream-SSE-Data-Encoding", "base64");
+    add_end_headers(request);
 }
 
 void sse_end(struct request *request)

@@ -374,6 +374,22 @@ test('who waits learns of data, an end, and a deletion, and misses nothing', asy
   assert.ok(late.headers.get('stream-cursor'))
 })
 
+test('"now" on a closed stream is an end, in every mode', async () => {
+  const path = await made({ ...text, 'stream-closed': 'true' }, 'all')
+  for (const mode of ['', '&live=long-poll', '&live=sse']) {
+    const answer = await fetch(daemon.stream(path, `?offset=now${mode}`))
+    for (const name of ['stream-closed', 'stream-up-to-date']) assert.equal(answer.headers.get(name), 'true', `${name}${mode}`)
+    assert.equal(answer.headers.get('stream-next-offset'), await tailOf(path))
+    const body = await answer.text()
+    if (mode.endsWith('sse')) assert.match(body, /^event: control\ndata:{[^\n]*"streamClosed":true}\n\n$/)
+    else assert.equal(body, '')
+  }
+  // With data before the end, only the event behind them says it.
+  const whole = await fetch(daemon.stream(path, '?offset=-1&live=sse'))
+  assert.equal(whole.headers.get('stream-closed'), null)
+  assert.match(await whole.text(), /data:all\n\nevent: control\ndata:{[^\n]*"streamClosed":true}\n\n$/)
+})
+
 test('a media type is the same in any case', async () => {
   for (const [type, encoding, data] of [['TEXT/Plain', null, '[1]'], ['Application/JSON;charset=UTF-8', null, '[1]'],
     ['textual/plain', 'base64', 'WzFd'], ['Image/PNG', 'base64', 'WzFd']]) {
