@@ -7,14 +7,13 @@
 static const char tables_sql[] =
     "SELECT c.oid, n.nspname, c.relname, c.relkind, pt.rowfilter,"
     "       greatest(c.reltuples, 0), pr.prattrs IS NOT NULL,"
-    "       (SELECT array_to_string(i.indkey::int2[], ' ') FROM pg_index i"
-    "         WHERE i.indrelid = c.oid AND i.indisprimary),"
+    /* Without what an index INCLUDEs; the vector is counted from 0. */
+    "       array_to_string(pk.columns, ' '),"
     "       nameless.schema, nameless.name, nameless.identity,"
     "       (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)"
-    "          FROM pg_attribute a, pg_index i"
-    "         WHERE i.indrelid = c.oid AND i.indisprimary AND a.attrelid = c.oid"
-    "           AND a.attnum = ANY (pr.prattrs::int2[] || i.indkey::int2[])"
-    "           AND NOT i.indkey::int2[] <@ pr.prattrs::int2[]),"
+    "          FROM pg_attribute a WHERE a.attrelid = c.oid"
+    "           AND a.attnum = ANY (pr.prattrs::int2[] || pk.columns)"
+    "           AND NOT pk.columns <@ pr.prattrs::int2[]),"
     "       p.puballtables OR EXISTS (SELECT 1 FROM pg_publication_namespace pn"
     "         WHERE pn.pnpubid = p.oid AND pn.pnnspid = n.oid),"
     /* A domain has the category of what is under it. */
@@ -22,11 +21,14 @@ static const char tables_sql[] =
     "         WHERE o.conrelid = c.oid AND o.contype = 'p' AND a.attrelid = c.oid"
     "           AND a.attnum = ANY (o.conkey) AND t.oid = a.atttypid"
     "           AND t.typcategory IN ('A', 'C') LIMIT 1),"
-    "       c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits h WHERE h.inhparent = c.oid)"
+    "       c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits h WHERE h.inhparent = c.oid),"
+    "       silent.schema, silent.name, silent.relkind"
     "  FROM pg_publication_tables pt"
     "  JOIN pg_publication p ON p.pubname = pt.pubname"
     "  JOIN pg_namespace n ON n.nspname = pt.schemaname"
     "  JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = pt.tablename"
+    "  LEFT JOIN LATERAL (SELECT (i.indkey::int2[])[0:i.indnkeyatts - 1] FROM pg_index i"
+    "      WHERE i.indrelid = c.oid AND i.indisprimary) pk(columns) ON true"
     "  LEFT JOIN pg_publication_rel pr ON pr.prpubid = p.oid AND pr.prrelid = c.oid"
     /* The table, or a partition, whose updates and deletes do not say which row they are of. */
     "  LEFT JOIN LATERAL (SELECT s.nspname, l.relname, l.relreplident"
@@ -42,6 +44,13 @@ static const char tables_sql[] =
     "                          JOIN pg_index r ON r.indexrelid = a.relid AND r.indrelid = c.oid))"
     "                    ELSE false END)"
     "      ORDER BY 1, 2 LIMIT 1) nameless(schema, name, identity) ON true"
+    /* A partition whose changes are in no log of ours. */
+    "  LEFT JOIN LATERAL (SELECT s.nspname, l.relname, l.relkind"
+    "       FROM pg_partition_tree(c.oid) t JOIN pg_class l ON l.oid = t.relid"
+    "       JOIN pg_namespace s ON s.oid = l.relnamespace"
+    "      WHERE c.relkind = 'p' AND t.isleaf AND l.relkind <> 'p'"
+    "        AND (l.relkind <> 'r' OR l.relpersistence <> 'p')"
+    "      ORDER BY 1, 2 LIMIT 1) silent(schema, name, relkind) ON true"
     " WHERE pt.pubname = $1 AND NOT (n.nspname = 'weir' AND c.relname NOT IN ('rules', 'revoked'))"
     " ORDER BY n.nspname, c.relname";
 
@@ -68,6 +77,9 @@ enum table_column {
     TABLE_IS_IMPLICIT, /* by FOR ALL TABLES or FOR TABLES IN SCHEMA */
     TABLE_AMBIGUOUS_KEY, /* the key's constraint, where it has an array or a composite type in it */
     TABLE_HAS_HEIRS,
+    TABLE_SILENT_SCHEMA, /* of a partition that is foreign or not logged */
+    TABLE_SILENT_NAME,
+    TABLE_SILENT_KIND, /* pg_class.relkind */
 };
 
 static bool is_own_table(const struct pg_rows *rows, size_t row)
@@ -103,6 +115,22 @@ static bool check_identity(struct loading *loading, const struct pg_rows *rows, 
     return err_hint(err, "ALTER TABLE %s REPLICA IDENTITY DEFAULT;", name);
 }
 
+static bool check_partitions(struct loading *loading, const struct pg_rows *rows, size_t row,
+                             struct err *err)
+{
+    if (pg_rows_is_null(rows, row, TABLE_SILENT_NAME))
+        return true;
+    const char *partition = quoted_name(loading->arena, pg_rows_str(rows, row, TABLE_SILENT_SCHEMA),
+                                        pg_rows_str(rows, row, TABLE_SILENT_NAME));
+    const char *name = quoted_name(loading->arena, pg_rows_str(rows, row, TABLE_SCHEMA),
+                                   pg_rows_str(rows, row, TABLE_NAME));
+    bool is_unlogged = pg_rows_str(rows, row, TABLE_SILENT_KIND)[0] == 'r';
+    err_set(err, "partition %s of table %s is %s, so its changes cannot be followed", partition, name,
+            is_unlogged ? "unlogged" : "a foreign table");
+    return is_unlogged ? err_hint(err, "ALTER TABLE %s SET LOGGED;", partition)
+                       : err_hint(err, "ALTER TABLE %s DETACH PARTITION %s;", name, partition);
+}
+
 /* One reason at a time: each names the table and the SQL that mends it, which can be run as it is. */
 static bool check_table(struct loading *loading, const struct pg_rows *rows, size_t row,
                         struct err *err)
@@ -132,7 +160,7 @@ static bool check_table(struct loading *loading, const struct pg_rows *rows, siz
                         "AS IDENTITY PRIMARY KEY; -- or a key of columns of other types",
                         name, pg_rows_str(rows, row, TABLE_AMBIGUOUS_KEY));
     }
-    if (!check_identity(loading, rows, row, err))
+    if (!check_identity(loading, rows, row, err) || !check_partitions(loading, rows, row, err))
         return false;
     if (!pg_rows_is_null(rows, row, TABLE_WHOLE_KEY_LIST)) {
         err_set(err, "the column list of table %s in publication %s leaves out a primary key column",

@@ -394,6 +394,9 @@ struct condition *parse_expression(struct parse_context *context,
     enum compare_op op;
     switch (expression->kind) {
     case PG_QUERY__A__EXPR__KIND__AEXPR_OP: {
+        /* As Postgres prints LIKE and NOT LIKE in a row filter. */
+        if (strcmp(name, "~~") == 0 || strcmp(name, "!~~") == 0)
+            return parse_like(context, expression, scope, name[0] == '!');
         if (!parse_compare_op(name, &op)) {
             err_set(context->err, "the operator %s is not supported in an audience", name);
             return NULL;

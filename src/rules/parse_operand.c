@@ -167,6 +167,10 @@ bool is_operator(const PgQuery__AExpr *expression, const char *name)
 static bool parse_json_step(struct parse_context *context, const Node *node,
                             struct json_step_to *step)
 {
+    /* 'key'::text, as Postgres prints it in a row filter. */
+    if (node && node->node_case == PG_QUERY__NODE__NODE_TYPE_CAST &&
+        type_name_is_text(node->type_cast->type_name))
+        node = node->type_cast->arg;
     const PgQuery__AConst *constant =
         node && node->node_case == PG_QUERY__NODE__NODE_A_CONST ? node->a_const : NULL;
     bool is_text = constant && !constant->isnull &&

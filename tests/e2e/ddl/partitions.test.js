@@ -83,3 +83,37 @@ test('a table published by its partitions’ root', async () => {
     await stack.close()
   }
 })
+
+test('a partition whose changes are not logged takes its table out, until it is mended as the bridge says', async () => {
+  const stack = await Stack.create('unlogged', {
+    schema: SCHEMA, tables: ['public.events'],
+    rules: [{ name: 'events', relation: 'events', audience: 'SELECT events.owner_id' }],
+    bridgeArgs: ['--catalog-interval', '100ms'],
+  })
+  const { db, server } = stack
+  const streams = USERS.map((user) => `user/${user}/data`)
+  const becomes = (state, expected) => until(`the rule to be ${state}`, async () => {
+    const { rows } = await db.query(`SELECT state FROM weir.rule_status WHERE name = 'events'`)
+    if (rows[0]?.state !== state) return false
+    await verifyFolds(server.url, expected, streams)
+    return true
+  })
+  try {
+    await db.query('ALTER PUBLICATION weir SET (publish_via_partition_root = true)')
+    await db.query(`INSERT INTO events VALUES (1, 1, 'ana', 'a'), (11, 1, 'bo', 'b')`)
+    stack.bridge.start()
+    await stack.settle()
+    await becomes('active', await new Oracle(db).state())
+    await db.query('ALTER TABLE events_1 SET UNLOGGED')
+    await becomes('refused', new Map())
+    const [, mend] = /partition \\"public\\"\.\\"events_1\\" of table .* is unlogged, so its changes cannot be followed" hint="(.*?;)"/.exec(stack.bridge.log(60))
+    await db.query(`UPDATE events SET owner_id = 'cy' WHERE day = 11; ${mend.replaceAll('\\"', '"')}`)
+    await becomes('active', await new Oracle(db).state())
+    await stack.settle()
+  } catch (error) {
+    error.message += `\nbridge:\n${stack.bridge.log(40)}`
+    throw error
+  } finally {
+    await stack.close()
+  }
+})

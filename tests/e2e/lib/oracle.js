@@ -65,7 +65,7 @@ export class Oracle {
         `SELECT quote_ident(a.attname) AS name
            FROM pg_index i, unnest(i.indkey::int2[]) WITH ORDINALITY k(attnum, position)
            JOIN pg_attribute a ON a.attnum = k.attnum
-          WHERE i.indrelid = $1 AND i.indisprimary AND a.attrelid = $1 ORDER BY k.position`, [oid])
+          WHERE i.indrelid = $1 AND i.indisprimary AND a.attrelid = $1 AND k.position <= i.indnkeyatts ORDER BY k.position`, [oid])
       this.#keys.set(oid, rows.map((row) => row.name))
     }
     return this.#keys.get(oid)
