@@ -22,7 +22,7 @@ static const char tables_sql[] =
     "           AND a.attnum = ANY (o.conkey) AND t.oid = a.atttypid"
     "           AND t.typcategory IN ('A', 'C') LIMIT 1),"
     "       c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits h WHERE h.inhparent = c.oid),"
-    "       silent.schema, silent.name, silent.relkind"
+    "       silent.schema, silent.name"
     "  FROM pg_publication_tables pt"
     "  JOIN pg_publication p ON p.pubname = pt.pubname"
     "  JOIN pg_namespace n ON n.nspname = pt.schemaname"
@@ -44,13 +44,12 @@ static const char tables_sql[] =
     "                          JOIN pg_index r ON r.indexrelid = a.relid AND r.indrelid = c.oid))"
     "                    ELSE false END)"
     "      ORDER BY 1, 2 LIMIT 1) nameless(schema, name, identity) ON true"
-    /* A partition whose changes are in no log of ours. */
-    "  LEFT JOIN LATERAL (SELECT s.nspname, l.relname, l.relkind"
+    /* A partition whose changes are in no log. With a foreign one there is no primary key. */
+    "  LEFT JOIN LATERAL (SELECT s.nspname, l.relname"
     "       FROM pg_partition_tree(c.oid) t JOIN pg_class l ON l.oid = t.relid"
     "       JOIN pg_namespace s ON s.oid = l.relnamespace"
-    "      WHERE c.relkind = 'p' AND t.isleaf AND l.relkind <> 'p'"
-    "        AND (l.relkind <> 'r' OR l.relpersistence <> 'p')"
-    "      ORDER BY 1, 2 LIMIT 1) silent(schema, name, relkind) ON true"
+    "      WHERE c.relkind = 'p' AND l.relkind = 'r' AND l.relpersistence <> 'p'"
+    "      ORDER BY 1, 2 LIMIT 1) silent(schema, name) ON true"
     " WHERE pt.pubname = $1 AND NOT (n.nspname = 'weir' AND c.relname NOT IN ('rules', 'revoked'))"
     " ORDER BY n.nspname, c.relname";
 
@@ -77,9 +76,8 @@ enum table_column {
     TABLE_IS_IMPLICIT, /* by FOR ALL TABLES or FOR TABLES IN SCHEMA */
     TABLE_AMBIGUOUS_KEY, /* the key's constraint, where it has an array or a composite type in it */
     TABLE_HAS_HEIRS,
-    TABLE_SILENT_SCHEMA, /* of a partition that is foreign or not logged */
+    TABLE_SILENT_SCHEMA, /* of a partition that is not logged */
     TABLE_SILENT_NAME,
-    TABLE_SILENT_KIND, /* pg_class.relkind */
 };
 
 static bool is_own_table(const struct pg_rows *rows, size_t row)
@@ -124,11 +122,9 @@ static bool check_partitions(struct loading *loading, const struct pg_rows *rows
                                         pg_rows_str(rows, row, TABLE_SILENT_NAME));
     const char *name = quoted_name(loading->arena, pg_rows_str(rows, row, TABLE_SCHEMA),
                                    pg_rows_str(rows, row, TABLE_NAME));
-    bool is_unlogged = pg_rows_str(rows, row, TABLE_SILENT_KIND)[0] == 'r';
-    err_set(err, "partition %s of table %s is %s, so its changes cannot be followed", partition, name,
-            is_unlogged ? "unlogged" : "a foreign table");
-    return is_unlogged ? err_hint(err, "ALTER TABLE %s SET LOGGED;", partition)
-                       : err_hint(err, "ALTER TABLE %s DETACH PARTITION %s;", name, partition);
+    err_set(err, "partition %s of table %s is unlogged, so its changes cannot be followed", partition,
+            name);
+    return err_hint(err, "ALTER TABLE %s SET LOGGED;", partition);
 }
 
 /* One reason at a time: each names the table and the SQL that mends it, which can be run as it is. */

@@ -104,6 +104,7 @@ static struct source *add_source(struct parse_context *context, struct scope *sc
     source->alias = alias ? copy_str(context, alias) : relation->name;
     source->schema = alias ? SLICE_NONE : relation->schema;
     source->slot = context->slot_count++;
+    context->reads[source->slot] = relation->oid;
     scope->sources[scope->source_count++] = source;
     return source;
 }

@@ -130,6 +130,7 @@ struct parse_context {
     const struct rule_literals *literals;
     struct source *target_source;
     unsigned slot_count;
+    uint32_t reads[SLOTS_MAX]; /* oid of the table in each slot */
     struct err *err;
 };
 

@@ -166,6 +166,7 @@ static bool compile_rule(struct compile_context *context, struct rule *rule)
     }
     rule->branches = arena_calloc(arena, conjuncts.count + 1, sizeof *rule->branches);
     rule->target = parsing.target_source;
+    rule->reads = arena_copy(arena, slice_of((const char *)parsing.reads, sizeof parsing.reads));
     for (size_t i = 0; i < conjuncts.count; i++) {
         if (!add_branch(context, rule, conjuncts.items[i], parsing.target_source))
             return false;

@@ -23,6 +23,7 @@ struct rule {
     bool is_edited; /* set by ruleset_affected_by_edit() */
     char *reason, *hint;
     const struct relation *relation;
+    struct slice reads; /* which tables the names in the audience mean */
     struct channel *channel;
     const uint64_t *columns; /* bit set; NULL: all */
     struct rule_branch *branches;

@@ -153,6 +153,13 @@ test('replica identities', async () => {
   assert.equal((await one.doctor()).code, 0)
 })
 
+test('a partition whose changes are in no log', async () => {
+  const one = await withTable('CREATE TABLE parted (id int PRIMARY KEY) PARTITION BY RANGE (id); CREATE UNLOGGED TABLE low PARTITION OF parted FOR VALUES FROM (0) TO (10)')
+  await one.db.query(`ALTER PUBLICATION weir SET (publish_via_partition_root = true); ALTER PUBLICATION weir ADD TABLE parted`)
+  await one.provoke(/^partition "public"\."low" of table "public"\."parted" is unlogged/)
+  assert.equal((await one.doctor()).code, 0)
+})
+
 test('column lists and row filters, for the bridge and for the application', async () => {
   const one = await withTable()
   const publish = (what) => one.db.query(`ALTER PUBLICATION weir SET TABLE weir.rules, weir.revoked, ${what}`)

@@ -77,6 +77,17 @@ test('a hiding table that is published is what the name means', () =>
     await becomes(stack)
   }))
 
+test('a name comes to mean another table, and its own again, in one transaction each', () =>
+  scene('nearer', { relation: 'app.notes', audience: NOT_BLOCKED }, async (stack) => {
+    await becomes(stack)
+    await stack.db.query(`BEGIN; CREATE TABLE app.blocks (id int PRIMARY KEY, user_id text); ALTER PUBLICATION weir ADD TABLE app.blocks; COMMIT`)
+    await becomes(stack)
+    await stack.db.query(`BEGIN; CREATE TABLE app.users (id text PRIMARY KEY); INSERT INTO app.users VALUES ('bo'); ALTER PUBLICATION weir ADD TABLE app.users; COMMIT`)
+    await becomes(stack)
+    await stack.db.query('DROP TABLE app.users, app.blocks')
+    await becomes(stack)
+  }))
+
 test('a table that others inherit from is read with ONLY, or not at all', () =>
   scene('heirs', { relation: 'app.notes', audience: NOT_BLOCKED }, async (stack) => {
     await becomes(stack)
@@ -90,6 +101,7 @@ test('a table that others inherit from is read with ONLY, or not at all', () =>
     await stack.bridge.kill()
     stack.bridge.start()
     await stack.db.query(`ALTER TABLE old_blocks NO INHERIT blocks; UPDATE weir.rules SET audience = replace(audience, 'ONLY ', '') WHERE name = 'not blocked'`)
+    await stack.settle()
     await becomes(stack)
   }))
 
