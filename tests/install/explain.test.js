@@ -169,13 +169,13 @@ test('subjects that a collation takes for equal are two all the same', async () 
   await stack.db.query(`
     CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
     CREATE TABLE loose (id int PRIMARY KEY, reader text COLLATE loose);
-    INSERT INTO loose VALUES (1, 'Ana'), (2, 'ana'); ALTER PUBLICATION weir ADD TABLE loose`)
+    INSERT INTO loose VALUES (1, 'Yo'), (2, 'yo'); ALTER PUBLICATION weir ADD TABLE loose`)
   const audience = 'SELECT loose.reader'
   await insertRule(stack.db, { name: 'loose', relation: 'loose', audience })
   await until('the rule to be followed', async () => (await stack.db.query(`SELECT FROM weir.rule_status WHERE name = 'loose' AND state = 'active'`)).rowCount === 1)
-  const { rows } = await stack.db.query(`SELECT s, (weir.explain(s, 'loose', '1')).is_visible FROM unnest('{Ana,ana}'::text[]) s`)
-  assert.deepEqual(rows, [{ s: 'Ana', is_visible: true }, { s: 'ana', is_visible: false }])
-  assert.deepEqual(await preview('loose', 'SELECT NULL::text', 'loose'), [{ subject: 'Ana', gains: 0, losses: 1 }, { subject: 'ana', gains: 0, losses: 1 }])
+  const { rows } = await stack.db.query(`SELECT s, (weir.explain(s, 'loose', '1')).is_visible FROM unnest('{Yo,yo}'::text[]) s`)
+  assert.deepEqual(rows, [{ s: 'Yo', is_visible: true }, { s: 'yo', is_visible: false }])
+  assert.deepEqual(await preview('loose', 'SELECT NULL::text', 'loose'), [{ subject: 'Yo', gains: 0, losses: 1 }, { subject: 'yo', gains: 0, losses: 1 }])
   await stack.db.query('DROP TABLE loose')
 })
 
