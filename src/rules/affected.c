@@ -87,7 +87,7 @@ static void report_edited(struct ruleset *rules, struct relation_rules *own,
                 continue;
             collection->rule = shown->rule;
             evaluation->rows[TARGET_SLOT] = row;
-            plan_run(shown->branch->by_target, evaluation);
+            plan_run(shown->by_target, evaluation);
         }
     }
     state_read_end(&read);

@@ -14,9 +14,10 @@ enum { FIRST_BUCKETS = 8 };
 struct constant {
     struct slice key;
     uint64_t hash;
+    struct constant *next;
     uint32_t *plans; /* ascending; room for the next power of two */
     size_t plan_count;
-    struct constant *next;
+    uint32_t first; /* plans, as long as it is one, as of most constants */
 };
 
 /* What one operand of the row is compared with, over all plans. */
@@ -72,7 +73,8 @@ static void ensure_constant(struct constant_group *group, struct arena *arena, s
     if (group->constant_count++ == group->bucket_count)
         grow_buckets(group, arena);
     struct constant *constant = arena_calloc(arena, 1, sizeof *constant);
-    constant->key = key;
+    constant->key = arena_copy(arena, key); /* beside it */
+    constant->plans = &constant->first;
     constant->hash = hash64(hash_process_key(), key);
     struct constant **bucket = bucket_of(group, constant->hash);
     constant->next = *bucket;
@@ -164,7 +166,7 @@ static void add_plan(struct arena *arena, uint32_t **plans, size_t *count, uint3
 {
     if (*count && (*plans)[*count - 1] == plan)
         return; /* a constant that is twice in a list */
-    if ((*count & (*count - 1)) == 0) {
+    if ((*count & (*count - 1)) == 0 && (*count || !*plans)) {
         uint32_t *more = arena_alloc(arena, (*count ? *count * 2 : 1) * sizeof *more);
         if (*count)
             memcpy(more, *plans, *count * sizeof *more);

@@ -173,7 +173,8 @@ static bool compile_rule(struct compile_context *context, struct rule *rule)
     }
     struct relation_rules *own = rules_of(context->rules, rule->relation);
     for (size_t i = 0; i < rule->branch_count; i++) {
-        struct shown_branch shown = {rule, &rule->branches[i]};
+        const struct rule_branch *branch = &rule->branches[i];
+        struct shown_branch shown = {branch->by_target, rule->channel, rule->columns, branch, rule};
         own->branches = array_append(arena, own->branches, own->branch_count, sizeof shown, &shown);
         own->branch_count++;
     }

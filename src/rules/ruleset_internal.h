@@ -40,10 +40,14 @@ struct dependency {
     bool is_exact;           /* what the plan finds is visible; else only candidates */
 };
 
-/* One branch of an active rule that shows the relation. */
+/* One branch of an active rule that shows the relation. What each change asks for stands here: of a
+ * thousand rules, those themselves are in no cache. */
 struct shown_branch {
-    struct rule *rule;
+    const struct plan *by_target;
+    struct channel *channel;
+    const uint64_t *columns;
     const struct rule_branch *branch;
+    struct rule *rule;
 };
 
 struct relation_rules {

@@ -4,14 +4,14 @@
 
 struct audience_collection {
     struct audience *audience;
-    const struct rule *rule;
+    const struct shown_branch *shown;
 };
 
 static bool collect_member(struct evaluation *evaluation, struct slice subject)
 {
     struct audience_collection *collection = evaluation->context;
-    audience_add(collection->audience, collection->rule->channel, subject,
-                 collection->rule->columns);
+    audience_add(collection->audience, collection->shown->channel, subject,
+                 collection->shown->columns);
     return true;
 }
 
@@ -28,10 +28,9 @@ void ruleset_audience(struct ruleset *rules, const struct state *state,
     evaluation->context = &collection;
     struct plan_list possible = plan_index_find(&own->branch_index, evaluation, row);
     for (size_t i = 0; i < possible.count; i++) {
-        const struct shown_branch *shown = &own->branches[possible.items[i]];
-        collection.rule = shown->rule;
+        collection.shown = &own->branches[possible.items[i]];
         evaluation->rows[TARGET_SLOT] = row;
-        plan_run(shown->branch->by_target, evaluation);
+        plan_run(collection.shown->by_target, evaluation);
     }
     evaluation->context = NULL;
 }
