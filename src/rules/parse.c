@@ -112,18 +112,28 @@ static struct source *add_source(struct parse_context *context, struct scope *sc
 static bool parse_from_item(struct parse_context *context, const Node *node, struct scope *scope,
                             struct condition *conditions);
 
-/* The column of the sources [from, to), for USING; the last one that has it. */
 static const struct operand *find_joined_column(struct parse_context *context,
                                                 const struct scope *scope, size_t from, size_t to,
                                                 const char *name)
 {
-    for (size_t i = from; i < to; i++) {
-        int column = relation_find_column(scope->sources[i]->relation, slice_from_str(name));
-        if (column >= 0)
-            return column_operand(context, scope->sources[i], column);
-    }
-    err_set(context->err, "column %s in USING is not published", name);
-    return NULL;
+    bool is_ambiguous;
+    const struct operand *found = column_by_name(context, scope, from, to, name, &is_ambiguous);
+    if (!found && !is_ambiguous)
+        err_set(context->err, "column %s in USING is not published", name);
+    return found;
+}
+
+/* Without its table's name, the column is the one of the left side from now on. */
+static void merge_column(struct parse_context *context, const struct scope *scope,
+                         const struct operand *right)
+{
+    struct source *source = scope->sources[0];
+    for (size_t i = 0; source != right->source; i++)
+        source = scope->sources[i];
+    if (!source->merged)
+        source->merged = arena_calloc(context->arena, source->relation->column_count / 64 + 1,
+                                      sizeof *source->merged);
+    source->merged[right->column / 64] |= UINT64_C(1) << right->column % 64;
 }
 
 static bool parse_using(struct parse_context *context, const PgQuery__JoinExpr *join,
@@ -139,6 +149,7 @@ static bool parse_using(struct parse_context *context, const PgQuery__JoinExpr *
         if (!equal)
             return false;
         add_child(context, conditions, equal);
+        merge_column(context, scope, right);
     }
     return true;
 }

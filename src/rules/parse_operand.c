@@ -33,31 +33,69 @@ static bool check_whole(struct parse_context *context, const struct scope *scope
     return true;
 }
 
-static const struct operand *column_in_scope(struct parse_context *context,
+static int column_unless_merged(const struct source *source, const char *name)
+{
+    int column = relation_find_column(source->relation, slice_from_str(name));
+    bool is_merged = column >= 0 && source->merged && source->merged[column / 64] >> column % 64 & 1;
+    return is_merged ? -1 : column;
+}
+
+/* Postgres has seen to it when the rule was written; a column that is added later can make it so. */
+const struct operand *column_by_name(struct parse_context *context, const struct scope *scope,
+                                     size_t from, size_t to, const char *name, bool *is_ambiguous)
+{
+    const struct operand *found = NULL;
+    *is_ambiguous = false;
+    for (size_t i = from; i < to; i++) {
+        const struct source *source = scope->sources[i];
+        int column = column_unless_merged(source, name);
+        if (column >= 0 && found) {
+            *is_ambiguous = true;
+            err_set(context->err, "column %s is ambiguous: %.*s and %.*s have it", name,
+                    SLICE_ARG(found->source->alias), SLICE_ARG(source->alias));
+            err_hint(context->err, "write it with its table's name");
+            return NULL;
+        }
+        if (column >= 0)
+            found = column_operand(context, source, column);
+    }
+    return found;
+}
+
+static const struct operand *column_in_scopes(struct parse_context *context,
+                                              const struct scope *scope, const char *column)
+{
+    for (; scope; scope = scope->outer) {
+        bool is_ambiguous;
+        const struct operand *found =
+            column_by_name(context, scope, 0, scope->source_count, column, &is_ambiguous);
+        if (found || is_ambiguous || !check_whole(context, scope, column))
+            return found;
+    }
+    err_set(context->err, "column %s is not known", column);
+    return NULL;
+}
+
+static const struct operand *column_of_table(struct parse_context *context,
                                              const struct scope *scope, const char *schema,
                                              const char *table, const char *column)
 {
     for (; scope; scope = scope->outer) {
         for (size_t i = 0; i < scope->source_count; i++) {
             const struct source *source = scope->sources[i];
-            if (table && !slice_eq_str(source->alias, table))
+            if (!slice_eq_str(source->alias, table))
                 continue;
             if (schema && !slice_eq_str(source->schema, schema))
                 continue;
             int index = relation_find_column(source->relation, slice_from_str(column));
             if (index >= 0)
                 return column_operand(context, source, index);
-            if (table) {
-                err_set(context->err, "column %s.%s is not published", table, column);
-                err_hint(context->err, "include it in the publication's column list");
-                return NULL;
-            }
-        }
-        if (!table && !check_whole(context, scope, column))
+            err_set(context->err, "column %s.%s is not published", table, column);
+            err_hint(context->err, "include it in the publication's column list");
             return NULL;
+        }
     }
-    err_set(context->err, "column %s%s%s is not known", table ? table : "", table ? "." : "",
-            column);
+    err_set(context->err, "column %s.%s is not known", table, column);
     return NULL;
 }
 
@@ -75,11 +113,11 @@ static const struct operand *parse_column(struct parse_context *context,
     }
     switch (reference->n_fields) {
     case 1:
-        return column_in_scope(context, scope, NULL, NULL, names[0]);
+        return column_in_scopes(context, scope, names[0]);
     case 2:
-        return column_in_scope(context, scope, NULL, names[0], names[1]);
+        return column_of_table(context, scope, NULL, names[0], names[1]);
     default:
-        return column_in_scope(context, scope, names[0], names[1], names[2]);
+        return column_of_table(context, scope, names[0], names[1], names[2]);
     }
 }
 

@@ -19,6 +19,7 @@ struct source {
     struct slice alias;
     struct slice schema; /* set where schema.table.column may name it, i.e. without an alias */
     unsigned slot;       /* where its row stands while a plan runs */
+    uint64_t *merged;    /* columns, as bits, that USING made one with those of a source before; or NULL */
 };
 
 enum operand_kind {

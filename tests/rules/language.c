@@ -81,6 +81,7 @@ static const struct language_case cases[] = {
     {"SELECT m.member FROM members m CROSS JOIN people p WHERE m.doc = docs.id AND p.id = m.member",
      NULL},
     {"SELECT a.member FROM members a JOIN members b USING (doc) WHERE doc = docs.id", NULL},
+    {"SELECT a.member FROM members a JOIN members b USING (doc, id) JOIN public.hidden h USING (id) WHERE id = docs.id", NULL},
     {"SELECT members.member FROM app.members WHERE app.members.doc = app.docs.id", NULL},
     {"SELECT docs.owner FROM docs", NULL},
     {"SELECT o.owner FROM docs o WHERE o.id > docs.id", NULL},
