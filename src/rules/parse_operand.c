@@ -33,11 +33,9 @@ static bool check_whole(struct parse_context *context, const struct scope *scope
     return true;
 }
 
-static int column_unless_merged(const struct source *source, const char *name)
+static bool is_merged(const struct source *source, int column)
 {
-    int column = relation_find_column(source->relation, slice_from_str(name));
-    bool is_merged = column >= 0 && source->merged && source->merged[column / 64] >> column % 64 & 1;
-    return is_merged ? -1 : column;
+    return source->merged && source->merged[column / 64] >> column % 64 & 1;
 }
 
 /* Postgres has seen to it when the rule was written; a column that is added later can make it so. */
@@ -48,16 +46,17 @@ const struct operand *column_by_name(struct parse_context *context, const struct
     *is_ambiguous = false;
     for (size_t i = from; i < to; i++) {
         const struct source *source = scope->sources[i];
-        int column = column_unless_merged(source, name);
-        if (column >= 0 && found) {
+        int column = relation_find_column(source->relation, slice_from_str(name));
+        if (column < 0 || (found && is_merged(source, column)))
+            continue;
+        if (found) {
             *is_ambiguous = true;
             err_set(context->err, "column %s is ambiguous: %.*s and %.*s have it", name,
                     SLICE_ARG(found->source->alias), SLICE_ARG(source->alias));
             err_hint(context->err, "write it with its table's name");
             return NULL;
         }
-        if (column >= 0)
-            found = column_operand(context, source, column);
+        found = column_operand(context, source, column);
     }
     return found;
 }

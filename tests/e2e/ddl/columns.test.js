@@ -27,9 +27,9 @@ async function becomes(stack, reason) {
   })
 }
 
-async function scene(name, audience, act) {
+async function scene(name, audience, act, tables = ['notes', 'members']) {
   const stack = await Stack.create(`columns-${name}`, {
-    schema: SCHEMA, tables: ['notes', 'members'],
+    schema: SCHEMA, tables,
     rules: [{ name: 'members', relation: 'notes', audience }],
     bridgeArgs: ['--catalog-interval', '100ms'],
   })
@@ -93,3 +93,10 @@ for (const [column, from] of [
       await becomes(stack)
     }))
 }
+
+test('a column that USING makes one of two is its own table\'s in a row filter', () =>
+  scene('filtered', 'SELECT b.who FROM members a JOIN members b USING (in_project) WHERE in_project = notes.project', async (stack) => {
+    await stack.db.query(`INSERT INTO members VALUES (4, 10, 10, 'bo', 'bo')`)
+    await stack.settle()
+    await becomes(stack)
+  }, ['notes', 'members WHERE (in_project > 0)']))
