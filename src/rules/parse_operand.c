@@ -61,6 +61,27 @@ const struct operand *column_by_name(struct parse_context *context, const struct
     return found;
 }
 
+/* Postgres reads the right side where only that has the common type and length: then 1.00 and 1, and
+ * what is less than another text, may be the other side's. */
+static bool check_merged(struct parse_context *context, const struct scope *scope,
+                         const struct operand *found)
+{
+    const struct column *column = &found->source->relation->columns[found->column];
+    for (size_t i = 0; i < scope->source_count; i++) {
+        const struct relation *relation = scope->sources[i]->relation;
+        int index = relation_find_column(relation, column->name);
+        if (index < 0 || scope->sources[i] == found->source || !is_merged(scope->sources[i], index))
+            continue;
+        const struct column *other = &relation->columns[index];
+        if (column->type->kind != VALUE_NUMERIC && other->type->kind != VALUE_NUMERIC &&
+            slice_eq(column->collation.name, other->collation.name))
+            continue;
+        err_set(context->err, "column %.*s may be either table's after USING", SLICE_ARG(column->name));
+        return err_hint(context->err, "write it with its table's name");
+    }
+    return true;
+}
+
 static const struct operand *column_in_scopes(struct parse_context *context,
                                               const struct scope *scope, const char *column)
 {
@@ -68,8 +89,10 @@ static const struct operand *column_in_scopes(struct parse_context *context,
         bool is_ambiguous;
         const struct operand *found =
             column_by_name(context, scope, 0, scope->source_count, column, &is_ambiguous);
-        if (found || is_ambiguous || !check_whole(context, scope, column))
-            return found;
+        if (found)
+            return check_merged(context, scope, found) ? found : NULL;
+        if (is_ambiguous || !check_whole(context, scope, column))
+            return NULL;
     }
     err_set(context->err, "column %s is not known", column);
     return NULL;

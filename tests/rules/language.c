@@ -82,6 +82,10 @@ static const struct language_case cases[] = {
      NULL},
     {"SELECT a.member FROM members a JOIN members b USING (doc) WHERE doc = docs.id", NULL},
     {"SELECT a.member FROM members a JOIN members b USING (doc, id) JOIN public.hidden h USING (id) WHERE id = docs.id", NULL},
+    /* Of numeric(9, 2) and numeric Postgres reads the second, which has the length of both: 1 and not 1.00. */
+    {"SELECT n FROM docs a JOIN docs b USING (n) WHERE a.id = docs.id", "column n may be either table's after USING"},
+    {"SELECT b.n FROM docs a JOIN docs b USING (n) JOIN docs c USING (n) WHERE a.id = docs.id", NULL},
+    {"SELECT owner FROM docs a JOIN docs b USING (owner) WHERE a.id = docs.id", NULL},
     {"SELECT members.member FROM app.members WHERE app.members.doc = app.docs.id", NULL},
     {"SELECT docs.owner FROM docs", NULL},
     {"SELECT o.owner FROM docs o WHERE o.id > docs.id", NULL},
