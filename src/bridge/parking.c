@@ -76,7 +76,7 @@ bool parking_write(struct parking *parking, struct rule_table *table, const char
     buffer_add_char(&json, ']');
     const char *parameters[] = {buffer_str(&json), slot};
     struct pg_rows *rows = pg_query(connection, err, write_sql, 2, parameters);
-    bool ok = rows || !pg_is_broken(connection);
+    bool ok = rows || !pg_may_retry(connection);
     if (!rows && ok && !parking->has_complained) {
         err_hint(err, "run weir install, and GRANT SELECT, INSERT, UPDATE ON weir.parked to the "
                       "bridge's role");

@@ -9,6 +9,7 @@ import { Oracle } from '../lib/oracle.js'
 import { Stack } from '../lib/stack.js'
 import { Fold, readStream, userStream } from '../lib/stream.js'
 import { verifyFolds } from '../lib/verify.js'
+import { until } from '../lib/wait.js'
 
 const SCHEMA = `
   CREATE TABLE members (project_id int, user_id text, PRIMARY KEY (project_id, user_id));
@@ -81,6 +82,22 @@ test('a rule for a table with a parked row; a bridge without the right to write 
     await stack.settle(SETTLE)
     assert.deepEqual(await operations(stack, 'ana'), ['insert 2', 'insert 4'])
     assert.match(stack.bridge.log(), /cannot write weir.parked.*weir install/)
+  })
+})
+
+test('what is parked is noted once whoever has locked weir.parked lets go', async () => {
+  await withStack('parking-locked', { bridgeArgs: ['--max-event', '10000'] }, async (stack) => {
+    stack.bridge.start()
+    await stack.settle(SETTLE)
+    const other = await stack.connect()
+    await other.query('BEGIN; LOCK TABLE weir.parked')
+    await stack.db.query(`INSERT INTO blobs (id, owner_id, body) VALUES (1, 'ana', repeat('x', 20000)), (2, 'ana', 'x')`)
+    await until('the bridge to have given up waiting', () => /lock timeout/.test(stack.bridge.log()))
+    await other.query('COMMIT')
+    await stack.settle(SETTLE)
+    assert.deepEqual(await operations(stack, 'ana'), ['insert 2'])
+    assert.equal((await parked(stack)).length, 1)
+    assert.doesNotMatch(stack.bridge.log(), /run weir install/)
   })
 })
 
