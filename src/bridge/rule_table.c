@@ -21,12 +21,11 @@ void rule_table_release(struct rule_table *table)
 
 struct pg_connection *rule_table_connection(struct rule_table *table, struct err *err)
 {
-    if (table->connection && pg_is_broken(table->connection)) {
-        pg_close(table->connection);
-        table->connection = NULL;
-    }
-    if (!table->connection)
-        table->connection = pg_connect(table->conninfo, err);
+    if (table->connection && pg_is_broken(table->connection))
+        rule_table_disconnect(table);
+    if (table->connection)
+        return table->connection;
+    table->connection = pg_connect(table->conninfo, err);
     if (table->connection && !pg_execute(table->connection, err, "SET lock_timeout = '500ms'"))
         rule_table_disconnect(table);
     return table->connection;
