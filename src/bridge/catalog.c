@@ -41,8 +41,8 @@ const char *oid_array(struct arena *arena, const uint32_t *oids, size_t count)
     return copy;
 }
 
-/* The columns of a pg_index.indkey, in its order. A column list that leaves out a part of the key has
- * been refused by now, unless it came meanwhile. */
+/* The columns of a pg_index.indkey, in its order. A column list that leaves out a part of the key
+ * has been refused by now, unless it came meanwhile. */
 static bool set_key(struct loading *loading, struct relation *relation, const int *attnums,
                     const char *indkey, struct err *err)
 {
@@ -156,8 +156,10 @@ static bool load_leaves(struct loading *loading, struct err *err)
 static bool load_hiding(struct loading *loading, struct err *err)
 {
     static const char sql[] =
-        "SELECT string_agg(format('%I.%I', n.nspname, c.relname), ' ' ORDER BY n.nspname, c.relname)"
-        "  FROM pg_class own JOIN pg_namespace p ON p.oid = own.relnamespace AND p.nspname = 'public'"
+        "SELECT string_agg(format('%I.%I', n.nspname, c.relname), ' '"
+        "                  ORDER BY n.nspname, c.relname)"
+        "  FROM pg_class own"
+        "  JOIN pg_namespace p ON p.oid = own.relnamespace AND p.nspname = 'public'"
         "  JOIN pg_class c ON c.relname = own.relname AND c.oid <> ALL ($1::oid[])"
         "  JOIN pg_namespace n ON n.oid = c.relnamespace"
         " WHERE own.oid = ANY ($1::oid[]) AND n.oid IN"
@@ -191,7 +193,8 @@ static bool load_publication(struct loading *loading, struct err *err)
     if (exists)
         return true;
     err_set(err, "publication %s does not exist", loading->publication);
-    return err_hint(err, "CREATE PUBLICATION %s FOR TABLE weir.rules, weir.revoked; -- after weir install",
+    return err_hint(err, "CREATE PUBLICATION %s FOR TABLE weir.rules, weir.revoked; "
+                         "-- after weir install",
                     pg_quote_identifier(loading->arena, loading->publication));
 }
 

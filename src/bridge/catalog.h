@@ -19,8 +19,8 @@ struct catalog {
     struct arena arena;
     struct relation_set relations;
     const struct relation *rules; /* weir.rules */
-    /* Tables that are not published and have the name of a published one in public: where a rule's own
-     * schema has them, its names mean them. As text, to be compared. */
+    /* Tables that are not published and have the name of a published one in public: where a rule's
+     * own schema has them, its names mean them. As text, to be compared. */
     struct slice hiding;
     double *row_estimates;        /* for each relation, for progress; none when restored */
     struct catalog_complaint *complaints; /* none when restored */

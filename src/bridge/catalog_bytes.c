@@ -3,8 +3,8 @@
  *   catalog   1 bytewise, 4 count, relations, and where there are any: text hiding tables
  *   relation  8 storage id, 4 oid, text schema, text name, 4 count, columns,
  *             4 count, 2 column of the primary key each, 1 has a column list, 1 published
- *             operations, text row filter, 1 partitioned (1) or inherited from (2), 4 count, (text schema, text name) of
- *             each leaf
+ *             operations, text row filter, 1 partitioned (1) or inherited from (2), 4 count,
+ *             (text schema, text name) of each leaf
  *   column    text name, 1 not null, collation, type
  *   collation text name, 1 deterministic, 1 bytewise
  *   type      4 oid, 4 base oid, 1 kind, 1 domain, 1 delimiter, text name, 1 has an element,
@@ -78,7 +78,9 @@ void relation_save(struct buffer *out, const struct relation *relation)
     buffer_add_char(out, (char)relation->has_column_list);
     buffer_add_char(out, (char)relation->published);
     save_text(out, relation->row_filter);
-    buffer_add_char(out, relation->is_partitioned ? PARTITIONED : relation->has_heirs ? HAS_HEIRS : 0);
+    buffer_add_char(out, relation->is_partitioned ? PARTITIONED
+                         : relation->has_heirs    ? HAS_HEIRS
+                                                  : 0);
     buffer_add_u32(out, (uint32_t)relation->leaf_count);
     for (size_t i = 0; i < relation->leaf_count; i++) {
         save_text(out, relation->leaves[i].schema);

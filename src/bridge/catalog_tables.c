@@ -122,12 +122,12 @@ static bool check_partitions(struct loading *loading, const struct pg_rows *rows
                                         pg_rows_str(rows, row, TABLE_SILENT_NAME));
     const char *name = quoted_name(loading->arena, pg_rows_str(rows, row, TABLE_SCHEMA),
                                    pg_rows_str(rows, row, TABLE_NAME));
-    err_set(err, "partition %s of table %s is unlogged, so its changes cannot be followed", partition,
-            name);
+    err_set(err, "partition %s of table %s is unlogged, so its changes cannot be followed",
+            partition, name);
     return err_hint(err, "ALTER TABLE %s SET LOGGED;", partition);
 }
 
-/* One reason at a time: each names the table and the SQL that mends it, which can be run as it is. */
+/* One reason at a time: each names the table and the SQL that mends it, to be run as it is. */
 static bool check_table(struct loading *loading, const struct pg_rows *rows, size_t row,
                         struct err *err)
 {
@@ -195,8 +195,8 @@ static void add_table(struct loading *loading, const struct pg_rows *rows, size_
     loading->keys[at] = arena_strdup(loading->arena, pg_rows_str(rows, row, TABLE_KEY));
 }
 
-/* One that is left out shows nothing to anybody, and the others go on. Nobody has asked for a single
- * one of those that are published with all others. */
+/* One that is left out shows nothing to anybody, and the others go on. Nobody has asked for a
+ * single one of those that are published with all others. */
 static bool leave_out(struct loading *loading, bool is_implicit, const struct err *err)
 {
     struct catalog *catalog = loading->catalog;

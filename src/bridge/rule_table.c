@@ -162,7 +162,8 @@ static void begin_rule(void *context, const struct rule_definition *rule)
 
 struct rule_literals rule_table_literals(struct rule_table *table)
 {
-    return (struct rule_literals){canonical_literal, literal_elements, has_table, begin_rule, table};
+    return (struct rule_literals){canonical_literal, literal_elements, has_table, begin_rule,
+                                  table};
 }
 
 bool rule_table_has_news(const struct rule_table *table)

@@ -18,9 +18,9 @@ struct rule_table {
 void rule_table_release(struct rule_table *table);
 void rule_table_disconnect(struct rule_table *table); /* the next question connects again */
 
-/* The connection for small questions, opened again where it is broken; NULL with err. It waits for no
- * lock for long: what it asks for may be behind an ALTER TABLE that itself waits for another connection
- * of ours, and Postgres sees no deadlock in that. */
+/* The connection for small questions, opened again where it is broken; NULL with err. It waits for
+ * no lock for long: what it asks for may be behind an ALTER TABLE that itself waits for another
+ * connection of ours, and Postgres sees no deadlock in that. */
 struct pg_connection *rule_table_connection(struct rule_table *table, struct err *err);
 
 /* What a rule's literals mean, as Postgres says; lost_connection is set where it cannot. */

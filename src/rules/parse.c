@@ -79,12 +79,14 @@ static const struct relation *find_relation(struct parse_context *context, const
     return relation;
 }
 
-/* The rows of tables that inherit from it are its own in SQL, but for ONLY; here they are others'. */
-static bool check_heirs(struct parse_context *context, const struct relation *relation, bool inherits)
+/* In SQL the rows of tables that inherit from it are its own, but for ONLY; here they are not. */
+static bool check_heirs(struct parse_context *context, const struct relation *relation,
+                        bool inherits)
 {
     if (inherits && relation->has_heirs) {
         err_set(context->err,
-                "table %.*s.%.*s has tables that inherit from it, whose rows cannot be followed as its own",
+                "table %.*s.%.*s has tables that inherit from it, whose rows cannot be followed as "
+                "its own",
                 SLICE_ARG(relation->schema), SLICE_ARG(relation->name));
         return err_hint(context->err, "FROM ONLY %.*s reads what is in the table itself",
                         SLICE_ARG(relation->name));
@@ -197,8 +199,8 @@ static bool parse_from_item(struct parse_context *context, const Node *node, str
         return parse_refuse(context, "more than 31 tables");
     const struct relation *relation =
         find_relation(context, table->schemaname, table->relname);
-    return relation && check_heirs(context, relation, table->inh) && add_source(context, scope, relation,
-                                  table->alias ? table->alias->aliasname : NULL) != NULL;
+    return relation && check_heirs(context, relation, table->inh) &&
+           add_source(context, scope, relation, table->alias ? table->alias->aliasname : NULL);
 }
 
 /* Queries */

@@ -30,8 +30,8 @@ const struct operand *parse_operand(struct parse_context *context, const Node *n
 struct operand *column_operand(struct parse_context *context, const struct source *source,
                                int column);
 
-/* The one column of that name in the sources [from, to), without its table's name. NULL where there is
- * none, or where there are several: then is_ambiguous and err are set. */
+/* The one column of that name in the sources [from, to), without its table's name. NULL where there
+ * is none, or where there are several: then is_ambiguous and err are set. */
 const struct operand *column_by_name(struct parse_context *context, const struct scope *scope,
                                      size_t from, size_t to, const char *name, bool *is_ambiguous);
 bool is_operator(const PgQuery__AExpr *expression, const char *name);

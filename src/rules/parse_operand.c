@@ -38,7 +38,7 @@ static bool is_merged(const struct source *source, int column)
     return source->merged && source->merged[column / 64] >> column % 64 & 1;
 }
 
-/* Postgres has seen to it when the rule was written; a column that is added later can make it so. */
+/* Postgres has seen to it when the rule was written; a column added later can make it so. */
 const struct operand *column_by_name(struct parse_context *context, const struct scope *scope,
                                      size_t from, size_t to, const char *name, bool *is_ambiguous)
 {
@@ -61,8 +61,8 @@ const struct operand *column_by_name(struct parse_context *context, const struct
     return found;
 }
 
-/* Postgres reads the right side where only that has the common type and length: then 1.00 and 1, and
- * what is less than another text, may be the other side's. */
+/* Postgres reads the right side where only that has the common type and length: then 1.00 and 1,
+ * and what is less than another text, may be the other side's. */
 static bool check_merged(struct parse_context *context, const struct scope *scope,
                          const struct operand *found)
 {
@@ -76,7 +76,8 @@ static bool check_merged(struct parse_context *context, const struct scope *scop
         if (column->type->kind != VALUE_NUMERIC && other->type->kind != VALUE_NUMERIC &&
             slice_eq(column->collation.name, other->collation.name))
             continue;
-        err_set(context->err, "column %.*s may be either table's after USING", SLICE_ARG(column->name));
+        err_set(context->err, "column %.*s may be either table's after USING",
+                SLICE_ARG(column->name));
         return err_hint(context->err, "write it with its table's name");
     }
     return true;

@@ -81,7 +81,7 @@ static bool check_distinct(struct parse_context *context, const struct query *qu
     return err_hint(context->err, "cast them to text, or write UNION ALL: duplicates do no harm");
 }
 
-/* Whether equal values of the type may have different texts: '24:00' is '1 day', [1,2) is [1.0,2). */
+/* Whether equal values of the type may have several texts: '24:00' is '1 day', [1,2) is [1.0,2). */
 static bool has_equal_texts(const struct value_type *type)
 {
     enum { OID_INTERVAL = 1186, OID_NUMRANGE = 3906, OID_NUMMULTIRANGE = 4532 };
@@ -89,7 +89,7 @@ static bool has_equal_texts(const struct value_type *type)
            type->base_oid != OID_NUMMULTIRANGE;
 }
 
-/* Of others than numbers, too, DISTINCT would have to choose among what is equal and not the same. */
+/* Of others than numbers, too, DISTINCT would have to choose of what is equal and not the same. */
 static bool check_equals(struct parse_context *context, const struct query *query)
 {
     size_t values = 0;
@@ -103,7 +103,8 @@ static bool check_equals(struct parse_context *context, const struct query *quer
         if (!has_equal_texts(type)) {
             err_set(context->err, "DISTINCT or UNION of subjects of type %s is not supported in an "
                                   "audience", type->name);
-            return err_hint(context->err, "write UNION ALL, or leave DISTINCT out: duplicates do no harm");
+            return err_hint(context->err,
+                            "write UNION ALL, or leave DISTINCT out: duplicates do no harm");
         }
         if (!check_deterministic(context, value, NULL))
             return false;

@@ -136,7 +136,9 @@ static bool analyse(struct compile_context *context, struct rule *rule,
                         SLICE_ARG(rule->definition.relation));
     }
     if (rule->relation->has_heirs) {
-        err_set(err, "table %.*s has tables that inherit from it, whose rows cannot be followed as its own",
+        err_set(err,
+                "table %.*s has tables that inherit from it, whose rows cannot be followed as its "
+                "own",
                 SLICE_ARG(rule->definition.relation));
         return err_hint(err, "ALTER TABLE ... NO INHERIT %.*s; -- or partition it",
                         SLICE_ARG(rule->definition.relation));

@@ -1,9 +1,9 @@
 /* Pages as they go out, and a small cache of them: those who wait for the same data are woken
  * together and ask for the same page, and many begin with the same stream.
  *
- * A page that is used stays, unless another one has its slot: who reads more than the cache holds, from
- * end to end and again, would else push out each page just before it is asked for. Where all are in use,
- * others pass by it. */
+ * A page that is used stays, unless another one has its slot: who reads more than the cache holds,
+ * from end to end and again, would else push out each page just before it is asked for. Where all
+ * are in use, others pass by it. */
 #include "internal.h"
 
 #include "weir/base/hash.h"
@@ -108,7 +108,7 @@ static void write_content(char *to, const struct page *page, bool is_json)
         *to++ = ']';
 }
 
-/* A client takes one space behind the colon away, if there is one: a line's own needs one before it. */
+/* A client takes one space behind the colon away, if any, so a line's own needs another. */
 static void begin_line(struct buffer *out, struct slice rest)
 {
     buffer_add_str(out, rest.len && rest.data[0] == ' ' ? "data: " : "data:");
@@ -197,7 +197,7 @@ static struct blob *encode(struct page_cache *cache, const struct page *page,
 static struct slot *home_of(struct page_cache *cache, const struct stream *stream,
                             uint64_t position, enum encoding encoding)
 {
-    /* Not by a multiplication: pages begin at equal distances, and of some nearly all fall together. */
+    /* Not by a multiplication: pages begin at equal distances, of which some fall together. */
     const uint64_t key[] = {stream_id(stream), position, encoding};
     uint64_t hash = hash64(hash_process_key(), slice_of((const char *)key, sizeof key));
     return &cache->slots[hash % (CACHE_SLOTS / WAYS) * WAYS];
