@@ -275,6 +275,7 @@ static enum bridge_end check_catalog_if_due(struct bridge *bridge, struct err *e
     if (bridge->in_transaction || !has_replayed(bridge) || started < bridge->next_catalog_ms ||
         started < bridge->catalog_pause_ms)
         return BRIDGE_DONE;
+    rule_table_report_owed(&bridge->rule_table, bridge->rules);
     enum bridge_end end = check_catalog(bridge, err);
     uint64_t now = clock_monotonic_ms(), pause = (now - started) * (CATALOG_SHARE - 1);
     uint64_t interval = bridge->settings->catalog_interval;

@@ -278,7 +278,7 @@ static void add_statuses(struct buffer *out, const struct ruleset *rules)
     buffer_add_char(out, ']');
 }
 
-void rule_table_report(struct rule_table *table, const struct ruleset *rules)
+static void write_statuses(struct rule_table *table, const struct ruleset *rules)
 {
     static const char sql[] =
         "WITH status AS (SELECT * FROM jsonb_to_recordset($1::jsonb)"
@@ -290,15 +290,27 @@ void rule_table_report(struct rule_table *table, const struct ruleset *rules)
         " ON CONFLICT (name) DO UPDATE"
         "    SET state = excluded.state, reason = excluded.reason, updated_at = now()"
         "    WHERE (r.state, r.reason) IS DISTINCT FROM (excluded.state, excluded.reason)";
-    log_refusals(rules);
     struct err err = {.message = ""};
     struct buffer statuses = BUFFER_INIT;
     add_statuses(&statuses, rules);
     const char *parameter = buffer_str(&statuses);
     struct pg_connection *connection = rule_table_connection(table, &err);
     struct pg_rows *rows = connection ? pg_query(connection, &err, sql, 1, &parameter) : NULL;
-    if (!rows)
+    if (!rows && !table->owes_report)
         log_err(LOG_WARN, "cannot write weir.rule_status", &err);
+    table->owes_report = !rows && (!connection || pg_may_retry(connection));
     pg_rows_free(rows);
     buffer_release(&statuses);
+}
+
+void rule_table_report(struct rule_table *table, const struct ruleset *rules)
+{
+    log_refusals(rules);
+    write_statuses(table, rules);
+}
+
+void rule_table_report_owed(struct rule_table *table, const struct ruleset *rules)
+{
+    if (table->owes_report)
+        write_statuses(table, rules);
 }

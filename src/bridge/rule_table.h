@@ -13,6 +13,7 @@ struct rule_table {
     struct pg_connection *connection; /* for literals and reports; opened when needed */
     struct answers *answers;          /* NULL: asks anew each time */
     bool lost_connection;             /* of the last compile: it says nothing about the rules */
+    bool owes_report;                 /* it may succeed later */
 };
 
 void rule_table_release(struct rule_table *table);
@@ -41,3 +42,6 @@ size_t rules_first(const struct ruleset *rules);
 /* Writes to weir.rule_status and the log which rules are refused and why. What fails here is logged
  * and otherwise passed over: rows are shown or not by the rules, not by the report. */
 void rule_table_report(struct rule_table *table, const struct ruleset *rules);
+
+/* What a report could not write for a reason that passes, as a lock on weir.rule_status. */
+void rule_table_report_owed(struct rule_table *table, const struct ruleset *rules);

@@ -79,3 +79,19 @@ test('a resync lets go of the tables before it sends', () =>
     goOn()
     await until('the bridge to have read the table again', async () => (await rows())?.get('1')?.includes('"more"'))
   }))
+
+test('a rule is reported on once whoever has locked weir.rule_status lets go', async () => {
+  const stack = await Stack.create('locks', { schema: SCHEMA, tables: ['todos', 'others'], rules: [], bridgeArgs: ['--catalog-interval', '100ms'] })
+  try {
+    stack.bridge.start()
+    await stack.settle()
+    const other = await stack.connect()
+    await other.query('BEGIN; LOCK TABLE weir.rule_status')
+    await stack.db.query(`INSERT INTO weir.rules (name, relation, audience) VALUES ('own', 'todos', 'SELECT todos.owner')`)
+    await until('the bridge to have given up waiting', () => /cannot write weir.rule_status.*lock timeout/.test(stack.bridge.log()))
+    await other.query('COMMIT')
+    await until('the report', async () => (await stack.db.query(`SELECT FROM weir.rule_status WHERE name = 'own' AND state = 'active'`)).rowCount > 0)
+  } finally {
+    await stack.close()
+  }
+})
