@@ -226,3 +226,8 @@ bool meta_set_lsn(struct replica *replica, uint64_t lsn, struct err *err) WEIR_M
 /* Of the history that the rows come from; 0: an older version did not say. */
 uint32_t meta_timeline(struct replica *replica);
 bool meta_set_timeline(struct replica *replica, uint32_t timeline, struct err *err) WEIR_MUST_CHECK;
+
+/* Whether the rules that the streams are brought up to were understood as this program does. Noted in
+ * the commit that calls for bringing them there, and else never. */
+bool meta_has_rule_language(struct replica *replica);
+bool meta_set_rule_language(struct replica *replica, struct err *err) WEIR_MUST_CHECK;

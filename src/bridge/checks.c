@@ -9,6 +9,9 @@
  *   slot goes on from the replica, the streams are not there         the replica, compared with them
  *   neither                                                          both: a new snapshot, and that
  *
+ * Where the streams are is known by the rules that brought them there. With a program that understands
+ * these otherwise it is not, however well the positions agree.
+ *
  * What that would destroy, when somebody has only named the wrong database or the wrong server, is
  * the streams of others. So each side has a name of the database that it was made from, and with
  * another one nothing is touched unless --resync says so. docs/recovery.md has the table of cases. */
@@ -185,7 +188,7 @@ static bool are_streams_known(const struct look *look)
 {
     struct bridge *bridge = look->bridge;
     struct progress replica = {bridge->replica_lsn, 0};
-    if (look->phase == PHASE_COMPARING)
+    if (look->phase == PHASE_COMPARING || !meta_has_rule_language(bridge->replica))
         return false;
     if (is_before_restart(look))
         return true;
@@ -224,16 +227,32 @@ static const char *why_no_slot(const struct look *look)
     return NULL;
 }
 
+/* Of one history, and not on the way by what is in the spool. */
+static bool are_streams_ahead(const struct look *look)
+{
+    struct bridge *bridge = look->bridge;
+    return !has_outgoing(bridge) && has_same_source(look) && look->phase == PHASE_FOLLOWING &&
+           bridge->published.lsn > bridge->applied_lsn;
+}
+
+/* Streams that are ahead of the rows would be taken back to them, and show for a while what their
+ * readers have lost since: then the rows of now are read. */
+static enum bridge_way way_of_unknown_streams(const struct look *look, const char **why)
+{
+    bool is_understood = meta_has_rule_language(look->bridge->replica);
+    *why = is_understood ? "the streams are not where the state folder says"
+                         : "this version of weir understands rules otherwise than the one before";
+    return are_streams_ahead(look) ? WAY_LOAD : WAY_COMPARE;
+}
+
 static enum bridge_way way_of_rows(const struct look *look, const char **why)
 {
     struct bridge *bridge = look->bridge;
     bool are_known = are_streams_known(look);
     *why = why_no_slot(look);
     bridge->needs_slot = *why != NULL;
-    if (!*why && !are_known) {
-        *why = "the streams are not where the state folder says";
-        return WAY_COMPARE;
-    }
+    if (!*why && !are_known)
+        return way_of_unknown_streams(look, why);
     if (!*why && look->phase == PHASE_PUBLISHING)
         return WAY_PUBLISH;
     if (!*why)
@@ -275,8 +294,8 @@ static bool can_read_streams(const struct bridge *bridge, const char *why, struc
     if (publisher_keeps_progress(bridge->publisher))
         return true;
     err_set(err, "%s, and a server of the standard dialect cannot be compared with", why);
-    return err_hint(err, "give the stream server its data back, or start with an empty --state, "
-                         "another --slot and new streams");
+    return err_hint(err, "give the stream server its data back, or the state folder its version of "
+                         "weir; or start with an empty --state, another --slot and new streams");
 }
 
 enum bridge_end bridge_decide(struct bridge *bridge, enum bridge_way *way, struct err *err)

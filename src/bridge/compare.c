@@ -212,6 +212,7 @@ static enum bridge_end run(struct comparison *comparison, struct err *err)
         return end;
     if (!bridge_begin_history(bridge, true, err) ||
         !meta_set_phase(bridge->replica, PHASE_FOLLOWING, err) ||
+        !meta_set_rule_language(bridge->replica, err) ||
         !bridge_commit_outgoing(bridge, bridge->replica_lsn, err))
         return BRIDGE_FAILED;
     fault_step(FAULT_COMPARE_COMMITTED);

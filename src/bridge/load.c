@@ -127,6 +127,7 @@ static bool finish(struct load *load, uint64_t lsn, struct err *err)
                                slice_from_str(publisher_source(bridge->publisher)), err) &&
               meta_set_phase(bridge->replica,
                              are_streams_empty ? PHASE_PUBLISHING : PHASE_COMPARING, err) &&
+              meta_set_rule_language(bridge->replica, err) &&
               replica_commit(bridge->replica, err);
     fault_step(FAULT_LOAD_COMMITTED);
     pg_rows_free(now);

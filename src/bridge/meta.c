@@ -31,7 +31,6 @@ bool meta_set_lsn(struct replica *replica, uint64_t lsn, struct err *err)
     return replica_set_meta(replica, "lsn", slice_of((const char *)&lsn, sizeof lsn), err);
 }
 
-
 uint32_t meta_timeline(struct replica *replica)
 {
     struct slice timeline = replica_meta(replica, "timeline");
@@ -42,4 +41,17 @@ bool meta_set_timeline(struct replica *replica, uint32_t timeline, struct err *e
 {
     return replica_set_meta(replica, "timeline",
                             slice_of((const char *)&timeline, sizeof timeline), err);
+}
+
+bool meta_has_rule_language(struct replica *replica)
+{
+    struct slice language = replica_meta(replica, "rule language");
+    return language.len == sizeof(uint32_t) && load_u32(language.data) == RULE_LANGUAGE;
+}
+
+bool meta_set_rule_language(struct replica *replica, struct err *err)
+{
+    uint32_t language = RULE_LANGUAGE;
+    return replica_set_meta(replica, "rule language",
+                            slice_of((const char *)&language, sizeof language), err);
 }

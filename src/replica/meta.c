@@ -4,7 +4,10 @@
 
 #include <sys/random.h>
 
-static const char format_version[] = "weir replica 6";
+static const char format_version[] = "weir replica 7";
+
+/* The same, but that its programs knew no "rule language": one of them that came back would not heed it. */
+static const char former_version[] = "weir replica 6";
 
 /* Not sealed, so that other versions understand it. */
 static bool is_format(MDB_val key)
@@ -95,7 +98,9 @@ bool replica_check_format(struct replica *replica, struct err *err)
               (ssize_t)sizeof replica->hash);
         return replica_write_format(replica, err);
     }
-    if (!slice_eq_str(replica_meta(replica, "format"), format_version)) {
+    struct slice format = replica_meta(replica, "format");
+    bool is_former = slice_eq_str(format, former_version);
+    if (!is_former && !slice_eq_str(format, format_version)) {
         err_set(err, "the state folder %s has a format of another version of weir",
                 replica->directory);
         return err_hint(err, "rm -r '%s' # and start again, or use that version; everything is read "
@@ -110,7 +115,7 @@ bool replica_check_format(struct replica *replica, struct err *err)
     if (hash.len != sizeof replica->hash)
         return refuse_damage(replica, "it has no hash key", err);
     memcpy(&replica->hash, hash.data, sizeof replica->hash);
-    return true;
+    return !is_former || replica_write_format(replica, err);
 }
 
 const struct hash_key *replica_hash_key(const struct replica *replica)

@@ -20,7 +20,7 @@ const KINDS = {
   memberships: { pattern: /\{"project_id":[^}\0]{5,200}\}/g, before: 50, behind: 4 },
   // The index's number, and the first column's value.
   entries: { pattern: /\0\0\0[\x01-\x1f][\w/]{1,20}\0\x01/g, before: 8, behind: 24 },
-  values: { pattern: /identity|following|timeline|source|catalog|indexes|loaded at|lsn|hash|format|weir replica/g, before: 12, behind: 24 },
+  values: { pattern: /identity|following|timeline|source|catalog|indexes|loaded at|rule language|lsn|hash|format|weir replica/g, before: 12, behind: 24 },
 }
 
 /** One transaction that reads and changes whatever there is, and who may see it. */

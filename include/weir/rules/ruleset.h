@@ -12,6 +12,13 @@
 #include "weir/base/arena.h"
 #include "weir/replica/state.h"
 
+/* Which language rules are written in. The streams hold what one program's rules have shown; another that
+ * refuses one of these, or understands it otherwise, must not take its own rules for that, and by this
+ * number it knows (src/bridge/checks.c). Raise it with every change after which the same row of weir.rules,
+ * on the same tables, is accepted, refused, or shows other rows or columns, to others, or by another type or
+ * stream, than in a version that people may have; that each bridge then reads all streams once is the price. */
+enum { RULE_LANGUAGE = 1 };
+
 /* One row of weir.rules. Slices are copied by ruleset_compile(). */
 struct rule_definition {
     struct slice name;
