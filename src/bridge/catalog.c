@@ -1,5 +1,6 @@
 #include "catalog_bytes.h"
 #include "catalog_loading.h"
+#include "own_meaning.h"
 
 #include "weir/base/check.h"
 
@@ -172,6 +173,15 @@ static bool load_hiding(struct loading *loading, struct err *err)
     return rows != NULL;
 }
 
+static bool load_own_meanings(struct loading *loading, struct err *err)
+{
+    struct pg_rows *rows = pg_query(loading->connection, err, own_meaning_list_sql, 0, NULL);
+    if (rows)
+        loading->catalog->own_meanings = copy_at(loading->arena, rows, 0, 0);
+    pg_rows_free(rows);
+    return rows != NULL;
+}
+
 static bool load_publication(struct loading *loading, struct err *err)
 {
     /* And the database's collation: "C", and the builtin ones of Postgres 17, go by the bytes. */
@@ -234,7 +244,7 @@ struct catalog *catalog_load(struct pg_connection *connection, const char *publi
     bool ok = load_publication(&loading, err) && load_tables(&loading, err) &&
               find_rules(&loading, err) && load_columns(&loading, err) &&
               check_rules(&loading, err) && load_leaves(&loading, err) &&
-              load_hiding(&loading, err);
+              load_hiding(&loading, err) && load_own_meanings(&loading, err);
     for (size_t i = 0; ok && i < catalog->relations.count; i++)
         relation_identify(catalog->relations.relations[i]);
     if (ok)

@@ -1,6 +1,7 @@
 /* The catalog as bytes and back, and which of its relations are the same.
  *
- *   catalog   1 bytewise, 4 count, relations, and where there are any: text hiding tables
+ *   catalog   1 bytewise, 4 count, relations, and up to the last that is not empty: text hiding tables,
+ *             text own operators and casts
  *   relation  8 storage id, 4 oid, text schema, text name, 4 count, columns,
  *             4 count, 2 column of the primary key each, 1 has a column list, 1 published
  *             operations, text row filter, 1 partitioned (1) or inherited from (2), 4 count,
@@ -105,8 +106,10 @@ void catalog_save(const struct catalog *catalog, struct buffer *out)
         buffer_add_u64(out, catalog->relations.relations[i]->storage_id);
         relation_save(out, catalog->relations.relations[i]);
     }
-    if (catalog->hiding.len)
+    if (catalog->hiding.len || catalog->own_meanings.len)
         save_text(out, catalog->hiding);
+    if (catalog->own_meanings.len)
+        save_text(out, catalog->own_meanings);
 }
 
 struct restoring {
@@ -236,6 +239,8 @@ struct catalog *catalog_restore(struct slice bytes, struct err *err)
     }
     if (!from.reader.failed && reader_left(&from.reader))
         catalog->hiding = restore_text(&from);
+    if (!from.reader.failed && reader_left(&from.reader))
+        catalog->own_meanings = restore_text(&from);
     catalog->rules = relation_set_find(&catalog->relations, SLICE("weir"), SLICE("rules"));
     if (!from.reader.failed && reader_left(&from.reader) == 0 && catalog->rules)
         return catalog;
@@ -267,7 +272,8 @@ static struct relation *find_same(const struct catalog *catalog, const struct re
 
 bool catalog_equals(const struct catalog *a, const struct catalog *b)
 {
-    if (a->relations.count != b->relations.count || !slice_eq(a->hiding, b->hiding))
+    if (a->relations.count != b->relations.count || !slice_eq(a->hiding, b->hiding) ||
+        !slice_eq(a->own_meanings, b->own_meanings))
         return false;
     for (size_t i = 0; i < a->relations.count; i++) {
         if (!find_same(b, a->relations.relations[i]))

@@ -1,5 +1,7 @@
 #include "rule_table.h"
 
+#include "own_meaning.h"
+
 #include "weir/base/check.h"
 #include "weir/base/json.h"
 #include "weir/base/log.h"
@@ -31,7 +33,7 @@ struct pg_connection *rule_table_connection(struct rule_table *table, struct err
     return table->connection;
 }
 
-/* sql: with the literal as its parameter, of type text. */
+/* sql: with the literal as its parameter, of type text; without one where that is SLICE_NONE. */
 static bool ask_postgres(struct rule_table *table, const char *sql, struct slice literal,
                          struct buffer *out, struct err *err)
 {
@@ -42,7 +44,7 @@ static bool ask_postgres(struct rule_table *table, const char *sql, struct slice
     }
     struct arena arena = ARENA_INIT;
     const char *parameter = arena_copy(&arena, literal).data;
-    struct pg_rows *rows = pg_query(connection, err, sql, 1, &parameter);
+    struct pg_rows *rows = pg_query(connection, err, sql, literal.data ? 1 : 0, &parameter);
     if (rows)
         buffer_add_slice(out, pg_rows_slice(rows, 0, 0));
     else if (pg_may_retry(connection))
@@ -71,12 +73,14 @@ static bool ask_literal(struct rule_table *table, const char *sql, struct slice 
     return ok;
 }
 
-/* The literal as a value of the type, in the text form that rows have. */
+/* The literal as a value of the type, in the text form that rows have: by its input and output function,
+ * which a cast of the application's has no say in. */
 static bool canonical_literal(void *context, const struct value_type *type, struct slice literal,
                               struct buffer *out, struct err *err)
 {
     struct arena arena = ARENA_INIT;
-    const char *sql = arena_printf(&arena, "SELECT ($1::text::%s)::text", type->name);
+    const char *sql = arena_printf(&arena, type->kind == VALUE_BOOL ? "SELECT ($1::%s)::text" : "SELECT concat($1::%s)",
+                                   type->name);
     bool ok = ask_literal(context, sql, literal, out, err);
     arena_release(&arena);
     return ok;
@@ -86,7 +90,7 @@ static bool literal_elements(void *context, const struct value_type *type, struc
                              struct buffer *out, struct err *err)
 {
     struct arena arena = ARENA_INIT;
-    const char *sql = arena_printf(&arena, "SELECT to_json($1::text::%s[])::text", type->name);
+    const char *sql = arena_printf(&arena, "SELECT to_json($1::%s[])::text", type->name);
     bool ok = ask_literal(context, sql, literal, out, err);
     arena_release(&arena);
     return ok;
@@ -98,6 +102,40 @@ static bool has_table(void *context, struct slice name, bool *has, struct err *e
     bool ok = ask_literal(context, "SELECT (to_regclass($1) IS NOT NULL)::text", name, &text, err);
     *has = slice_eq_str(buffer_slice(&text), "true");
     buffer_release(&text);
+    return ok;
+}
+
+/* Whether there is anything of the kind: one question for all rules of a compilation, and yet an answer
+ * that each of them keeps. */
+static bool has_own(struct rule_table *table, bool *has, struct err *err)
+{
+    struct buffer found = BUFFER_INIT;
+    bool ok = true;
+    bool is_kept = table->answers && answers_find(table->answers, own_meaning_list_sql, SLICE(""), &ok,
+                                                  &found, err);
+    if (!is_kept && table->own_meanings == OWN_UNKNOWN) {
+        ok = ask_postgres(table, own_meaning_list_sql, SLICE_NONE, &found, err);
+        if (ok)
+            table->own_meanings = found.len ? OWN_SOME : OWN_NONE;
+    }
+    *has = is_kept ? found.len > 0 : table->own_meanings == OWN_SOME;
+    if (ok && !is_kept && table->answers)
+        answers_add(table->answers, own_meaning_list_sql, SLICE(""), true, *has ? SLICE("some") : SLICE(""), err);
+    buffer_release(&found);
+    return ok;
+}
+
+static bool own_meaning(void *context, enum value_use use, struct slice schema, const uint32_t *types,
+                        size_t count, struct buffer *what, struct err *err)
+{
+    bool has;
+    if (!has_own(context, &has, err))
+        return false;
+    if (!has)
+        return true;
+    struct arena arena = ARENA_INIT;
+    bool ok = ask_literal(context, own_meaning_sql(&arena, use, types, count), schema, what, err);
+    arena_release(&arena);
     return ok;
 }
 
@@ -162,8 +200,8 @@ static void begin_rule(void *context, const struct rule_definition *rule)
 
 struct rule_literals rule_table_literals(struct rule_table *table)
 {
-    return (struct rule_literals){canonical_literal, literal_elements, has_table, begin_rule,
-                                  table};
+    return (struct rule_literals){canonical_literal, literal_elements, has_table,
+                                  own_meaning, begin_rule, table};
 }
 
 bool rule_table_has_news(const struct rule_table *table)
@@ -219,6 +257,7 @@ bool rule_table_compile(struct rule_table *table, const struct state *state,
         qsort(definitions, count, sizeof *definitions, by_name);
     struct rule_literals literals = rule_table_literals(table);
     table->lost_connection = false;
+    table->own_meanings = OWN_UNKNOWN;
     if (table->answers)
         answers_begin(table->answers);
     bool ok = ruleset_compile(definitions, count, &table->catalog->relations, table->replica,

@@ -282,9 +282,11 @@ static bool add_row_filter(struct parse_context *context, struct source *source,
         arena_printf(context->arena, "SELECT WHERE %.*s", SLICE_ARG(relation->row_filter));
     struct parse_tree *tree = parse_tree_of(sql, context->err);
     struct scope scope = {&source, 1, NULL};
+    context->is_in_row_filter = true;
     struct condition *filter =
         tree ? parse_condition(context, parse_tree_single_select(tree)->where_clause, &scope)
              : NULL;
+    context->is_in_row_filter = false;
     if (tree)
         parse_tree_free(tree);
     if (!filter)

@@ -48,6 +48,13 @@ static bool check_labels(struct parse_context *context, const struct operand *le
                    constant->type->name);
 }
 
+static bool check_own_operators(struct parse_context *context, const struct operand *left,
+                                const struct operand *right)
+{
+    bool is_of_enum = compared_type(left)->kind == VALUE_ENUM;
+    return check_own_meaning(context, is_of_enum ? USE_IN_COMPARISON_OF_ENUM : USE_IN_COMPARISON, left, right);
+}
+
 struct condition *compare(struct parse_context *context, enum compare_op op,
                           const struct operand *left, const struct operand *right)
 {
@@ -60,7 +67,8 @@ struct condition *compare(struct parse_context *context, enum compare_op op,
         right = constant_coerce(context, right, compared_type(left));
     if (!left || !right || !check_comparable(context, left, op) ||
         !check_comparable(context, right, op) ||
-        !check_types_match(context, compared_type(left), compared_type(right)))
+        !check_types_match(context, compared_type(left), compared_type(right)) ||
+        !check_own_operators(context, left, right))
         return NULL;
     bool is_equality = op == COMPARE_EQ || op == COMPARE_NE;
     if (is_equality ? !check_deterministic(context, left, right)
@@ -200,7 +208,7 @@ static struct condition *is_in_list(struct parse_context *context, const struct 
 static bool check_in_list(struct parse_context *context, const struct operand *left)
 {
     return check_comparable(context, left, COMPARE_EQ) &&
-           check_deterministic(context, left, NULL);
+           check_deterministic(context, left, NULL) && check_own_operators(context, left, NULL);
 }
 
 static struct condition *part_is_in_list(struct parse_context *context, const struct operand *part,
@@ -298,7 +306,8 @@ static struct condition *parse_any(struct parse_context *context,
         return NULL;
     if (!check_comparable(context, left, COMPARE_EQ) ||
         !check_deterministic(context, left, array) ||
-        !check_types_match(context, compared_type(left), element))
+        !check_types_match(context, compared_type(left), element) ||
+        !check_own_operators(context, left, NULL))
         return NULL;
     struct condition *condition =
         new_condition(context, is_negated ? CONDITION_NOT_ANY : CONDITION_ANY);
@@ -378,7 +387,8 @@ static struct condition *parse_like(struct parse_context *context,
         backslashes++;
     if (backslashes % 2)
         return parse_refuse(context, "a LIKE pattern that ends in a single backslash");
-    if (!check_deterministic(context, left, NULL))
+    if (!check_deterministic(context, left, NULL) ||
+        !check_own_meaning(context, USE_IN_LIKE, left, NULL))
         return NULL;
     struct condition *like =
         new_condition(context, is_negated ? CONDITION_NOT_LIKE : CONDITION_LIKE);

@@ -210,6 +210,14 @@ const struct operand *constant_coerce(struct parse_context *context,
                 constant->named_cast);
         return NULL;
     }
+    bool is_number = type->kind == VALUE_INTEGER || type->kind == VALUE_NUMERIC || type->kind == VALUE_FLOAT;
+    if (!coerced->type && ((constant->literal == LITERAL_NUMBER && !is_number) ||
+                           (constant->literal == LITERAL_BOOL && type->kind != VALUE_BOOL))) {
+        /* There is an operator for it where the application has made a cast for it. */
+        err_set(context->err, "comparing %s with a %s is not supported in an audience", type->name,
+                constant->literal == LITERAL_NUMBER ? "number" : "truth value");
+        return NULL;
+    }
     if (!coerced->type) {
         /* A number is a number whatever it meets: 1.5 is no integer, and equals none. */
         bool is_exact = type->kind == VALUE_INTEGER || type->kind == VALUE_NUMERIC;
@@ -287,6 +295,8 @@ const struct operand *parse_constant_cast(struct parse_context *context,
     if (constant->is_null)
         return cast;
     if (constant->literal == LITERAL_NUMBER && builtin->kind == VALUE_TEXT) {
+        if (!check_own_meaning(context, USE_AS_TEXT, constant, NULL))
+            return NULL;
         const struct value_type *numeric = builtin_by_oid(1700);
         return constant_text(context, constant, numeric, &cast->text) ? cast : NULL;
     }

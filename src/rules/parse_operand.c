@@ -167,6 +167,8 @@ static const struct operand *parse_cast(struct parse_context *context,
                 inner->type->name);
         return NULL;
     }
+    if (!check_own_meaning(context, USE_AS_TEXT, inner, NULL))
+        return NULL;
     struct operand *copy = arena_alloc(context->arena, sizeof *copy);
     *copy = *inner;
     copy->is_text_cast = true;
@@ -209,6 +211,8 @@ static const struct operand *parse_concat(struct parse_context *context,
                                                    side->type->kind == VALUE_UUID)))
             return parse_refuse(context, "|| of anything but text, integers and uuids");
     }
+    if (!check_own_meaning(context, USE_IN_CONCATENATION, left, right))
+        return NULL;
     struct operand *concat = arena_calloc(context->arena, 1, sizeof *concat);
     concat->kind = OPERAND_CONCAT;
     concat->type = &text_type;
@@ -268,6 +272,8 @@ static bool parse_json_path(struct parse_context *context, const Node *node,
             parse_refuse(context, "-> and ->> on anything but a jsonb column");
             return false;
         }
+        if (!check_own_meaning(context, USE_IN_JSON, column, NULL))
+            return false;
         json->parts = arena_alloc(context->arena, sizeof *json->parts);
         json->parts[json->part_count++] = column;
     }

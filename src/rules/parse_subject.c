@@ -117,6 +117,8 @@ bool check_subjects(struct parse_context *context, const struct query *query)
     const struct value_type *type = NULL;
     for (size_t i = 0; i < query->select_count; i++) {
         const struct operand *subject = query->selects[i]->value;
+        if (!check_own_meaning(context, USE_AS_TEXT, subject, NULL))
+            return false;
         if (constant_is_bare(subject))
             continue;
         const struct value_type *own = compared_type(subject);

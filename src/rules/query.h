@@ -132,6 +132,7 @@ struct parse_context {
     struct source *target_source;
     unsigned slot_count;
     uint32_t reads[SLOTS_MAX]; /* oid of the table in each slot */
+    bool is_in_row_filter;     /* which Postgres has understood once and for all */
     struct err *err;
 };
 

@@ -1,5 +1,6 @@
 #include "world.h"
 
+#include "bridge/own_meaning.h"
 #include "weir/base/check.h"
 #include "weir/events/convert.h"
 
@@ -273,10 +274,25 @@ static bool has_table(void *context, struct slice name, bool *has, struct err *e
     return ok;
 }
 
+static bool own_meaning(void *context, enum value_use use, struct slice schema, const uint32_t *types,
+                        size_t count, struct buffer *what, struct err *err)
+{
+    struct world *world = context;
+    struct arena arena = ARENA_INIT;
+    const char *parameter = arena_copy(&arena, schema).data;
+    struct pg_rows *rows = pg_query(world->connection, err, own_meaning_sql(&arena, use, types, count), 1,
+                                    &parameter);
+    if (rows)
+        buffer_add_slice(what, pg_rows_slice(rows, 0, 0));
+    pg_rows_free(rows);
+    arena_release(&arena);
+    return rows != NULL;
+}
+
 struct ruleset *world_compile(struct world *world, const struct rule_definition *definition,
                               size_t count)
 {
-    struct rule_literals literals = {canonical, elements, has_table, NULL, world};
+    struct rule_literals literals = {canonical, elements, has_table, own_meaning, NULL, world};
     struct ruleset *rules;
     struct err err;
     if (!ruleset_compile(definition, count, &world->catalog->relations, world->replica, &literals,

@@ -30,6 +30,16 @@ struct rule_definition {
     struct slice stream;  /* user/{subject}/data */
 };
 
+/* How a rule uses values where Postgres may take an operator or a cast of the application's own. */
+enum value_use {
+    USE_AS_TEXT,
+    USE_IN_CONCATENATION,
+    USE_IN_COMPARISON,
+    USE_IN_COMPARISON_OF_ENUM, /* of which no type has an equality of its own */
+    USE_IN_LIKE,
+    USE_IN_JSON,
+};
+
 /* Asks Postgres what a literal is as a value of a type, in the pinned session's text form. NULL
  * function: literals are taken as written. */
 struct rule_literals {
@@ -40,6 +50,10 @@ struct rule_literals {
                      struct buffer *out, struct err *err);
     /* Whether Postgres has a table of the name, which is qualified and quoted. False: it cannot say. */
     bool (*has_table)(void *context, struct slice name, bool *has, struct err *err);
+    /* Appends what of the application's own may be taken for a use of values of these types by a rule of a
+     * table in that schema; nothing where there is none. */
+    bool (*own_meaning)(void *context, enum value_use use, struct slice schema, const uint32_t *types,
+                        size_t count, struct buffer *what, struct err *err);
     /* Before the questions of a rule; NULL: who answers need not know. */
     void (*begin_rule)(void *context, const struct rule_definition *rule);
     void *context;
