@@ -22,7 +22,7 @@ struct catalog {
     /* Tables that are not published and have the name of a published one in public: where a rule's
      * own schema has them, its names mean them. As text, to be compared. */
     struct slice hiding;
-    struct slice own_meanings;    /* the application's own operators and casts that concern rules, likewise */
+    struct slice own_meanings; /* the application's operators and casts that concern rules, likewise */
     double *row_estimates;        /* for each relation, for progress; none when restored */
     struct catalog_complaint *complaints; /* none when restored */
     size_t complaint_count;

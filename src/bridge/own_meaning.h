@@ -10,4 +10,5 @@ extern const char own_meaning_list_sql[];
 
 /* Names what concerns a use of values of these types by a rule whose table is in schema $1; an empty
  * text where there is none. In the arena. */
-const char *own_meaning_sql(struct arena *arena, enum value_use use, const uint32_t *types, size_t count);
+const char *own_meaning_sql(struct arena *arena, enum value_use use, const uint32_t *types,
+                            size_t count);

@@ -79,7 +79,8 @@ static bool canonical_literal(void *context, const struct value_type *type, stru
                               struct buffer *out, struct err *err)
 {
     struct arena arena = ARENA_INIT;
-    const char *sql = arena_printf(&arena, type->kind == VALUE_BOOL ? "SELECT ($1::%s)::text" : "SELECT concat($1::%s)",
+    const char *sql = arena_printf(&arena,
+                                   type->kind == VALUE_BOOL ? "SELECT ($1::%s)::text" : "SELECT concat($1::%s)",
                                    type->name);
     bool ok = ask_literal(context, sql, literal, out, err);
     arena_release(&arena);
@@ -111,8 +112,8 @@ static bool has_own(struct rule_table *table, bool *has, struct err *err)
 {
     struct buffer found = BUFFER_INIT;
     bool ok = true;
-    bool is_kept = table->answers && answers_find(table->answers, own_meaning_list_sql, SLICE(""), &ok,
-                                                  &found, err);
+    bool is_kept = table->answers && answers_find(table->answers, own_meaning_list_sql, SLICE(""),
+                                                  &ok, &found, err);
     if (!is_kept && table->own_meanings == OWN_UNKNOWN) {
         ok = ask_postgres(table, own_meaning_list_sql, SLICE_NONE, &found, err);
         if (ok)
@@ -120,13 +121,14 @@ static bool has_own(struct rule_table *table, bool *has, struct err *err)
     }
     *has = is_kept ? found.len > 0 : table->own_meanings == OWN_SOME;
     if (ok && !is_kept && table->answers)
-        answers_add(table->answers, own_meaning_list_sql, SLICE(""), true, *has ? SLICE("some") : SLICE(""), err);
+        answers_add(table->answers, own_meaning_list_sql, SLICE(""), true,
+                    *has ? SLICE("some") : SLICE(""), err);
     buffer_release(&found);
     return ok;
 }
 
-static bool own_meaning(void *context, enum value_use use, struct slice schema, const uint32_t *types,
-                        size_t count, struct buffer *what, struct err *err)
+static bool own_meaning(void *context, enum value_use use, struct slice schema,
+                        const uint32_t *types, size_t count, struct buffer *what, struct err *err)
 {
     bool has;
     if (!has_own(context, &has, err))

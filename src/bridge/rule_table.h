@@ -12,7 +12,7 @@ struct rule_table {
     const char *conninfo;
     struct pg_connection *connection; /* for literals and reports; opened when needed */
     struct answers *answers;          /* NULL: asks anew each time */
-    enum { OWN_UNKNOWN, OWN_NONE, OWN_SOME } own_meanings; /* as Postgres said during this compilation */
+    enum { OWN_UNKNOWN, OWN_NONE, OWN_SOME } own_meanings; /* during this compilation */
     bool lost_connection;             /* of the last compile: it says nothing about the rules */
     bool owes_report;                 /* it may succeed later */
 };

@@ -52,7 +52,8 @@ static bool check_own_operators(struct parse_context *context, const struct oper
                                 const struct operand *right)
 {
     bool is_of_enum = compared_type(left)->kind == VALUE_ENUM;
-    return check_own_meaning(context, is_of_enum ? USE_IN_COMPARISON_OF_ENUM : USE_IN_COMPARISON, left, right);
+    return check_own_meaning(
+        context, is_of_enum ? USE_IN_COMPARISON_OF_ENUM : USE_IN_COMPARISON, left, right);
 }
 
 struct condition *compare(struct parse_context *context, enum compare_op op,

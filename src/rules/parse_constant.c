@@ -210,7 +210,8 @@ const struct operand *constant_coerce(struct parse_context *context,
                 constant->named_cast);
         return NULL;
     }
-    bool is_number = type->kind == VALUE_INTEGER || type->kind == VALUE_NUMERIC || type->kind == VALUE_FLOAT;
+    bool is_number = type->kind == VALUE_INTEGER || type->kind == VALUE_NUMERIC ||
+                     type->kind == VALUE_FLOAT;
     if (!coerced->type && ((constant->literal == LITERAL_NUMBER && !is_number) ||
                            (constant->literal == LITERAL_BOOL && type->kind != VALUE_BOOL))) {
         /* There is an operator for it where the application has made a cast for it. */

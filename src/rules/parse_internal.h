@@ -72,10 +72,10 @@ bool check_deterministic(struct parse_context *context, const struct operand *le
 bool check_order(struct parse_context *context, const struct operand *left,
                  const struct operand *right);
 
-/* parse_own.c: refused where Postgres may take an operator or a cast of the application's own for a use of
- * these, of which right may be NULL. */
-bool check_own_meaning(struct parse_context *context, enum value_use use, const struct operand *left,
-                       const struct operand *right);
+/* parse_own.c: refused where Postgres may take an operator or a cast of the application's own for a
+ * use of these, of which right may be NULL. */
+bool check_own_meaning(struct parse_context *context, enum value_use use,
+                       const struct operand *left, const struct operand *right);
 
 /* parse_constant.c */
 const struct operand *parse_constant(struct parse_context *context,

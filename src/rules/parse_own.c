@@ -27,8 +27,8 @@ static void add_types(uint32_t *types, size_t *count, const struct operand *oper
         add_type(types, count, type->oid);
 }
 
-bool check_own_meaning(struct parse_context *context, enum value_use use, const struct operand *left,
-                       const struct operand *right)
+bool check_own_meaning(struct parse_context *context, enum value_use use,
+                       const struct operand *left, const struct operand *right)
 {
     const struct rule_literals *literals = context->literals;
     uint32_t types[TYPES_MAX];
@@ -38,8 +38,8 @@ bool check_own_meaning(struct parse_context *context, enum value_use use, const 
     if (!count || context->is_in_row_filter || !literals || !literals->own_meaning)
         return true;
     struct buffer what = BUFFER_INIT;
-    bool ok = literals->own_meaning(literals->context, use, context->target->schema, types, count, &what,
-                                    context->err);
+    bool ok = literals->own_meaning(literals->context, use, context->target->schema, types, count,
+                                    &what, context->err);
     if (ok && what.len) {
         ok = err_set(context->err, "%s is the application's own, and cannot be followed",
                      buffer_str(&what));

@@ -50,10 +50,10 @@ struct rule_literals {
                      struct buffer *out, struct err *err);
     /* Whether Postgres has a table of the name, which is qualified and quoted. False: it cannot say. */
     bool (*has_table)(void *context, struct slice name, bool *has, struct err *err);
-    /* Appends what of the application's own may be taken for a use of values of these types by a rule of a
-     * table in that schema; nothing where there is none. */
-    bool (*own_meaning)(void *context, enum value_use use, struct slice schema, const uint32_t *types,
-                        size_t count, struct buffer *what, struct err *err);
+    /* Appends what of the application's own may be taken for a use of values of these types by a
+     * rule of a table in that schema; nothing where there is none. */
+    bool (*own_meaning)(void *context, enum value_use use, struct slice schema,
+                        const uint32_t *types, size_t count, struct buffer *what, struct err *err);
     /* Before the questions of a rule; NULL: who answers need not know. */
     void (*begin_rule)(void *context, const struct rule_definition *rule);
     void *context;
