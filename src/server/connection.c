@@ -38,6 +38,15 @@ static struct connection *connection_new(struct server *server, struct MHD_Conne
     return connection;
 }
 
+/* libmicrohttpd does not tell of every request's end. It is silent where it gives one up for a
+ * second reason while it answers the first (no room in its memory for the parameters, nor then for
+ * the headers), and where the connection cannot be put back into its epoll set. */
+static void end_request(struct server *server, struct connection *connection)
+{
+    void *left = connection->request;
+    request_done(server, connection->handle, &left, MHD_REQUEST_TERMINATED_WITH_ERROR);
+}
+
 void connection_notify(void *context, struct MHD_Connection *handle, void **own,
                        enum MHD_ConnectionNotificationCode code)
 {
@@ -49,7 +58,9 @@ void connection_notify(void *context, struct MHD_Connection *handle, void **own,
         return;
     }
     *own = NULL;
+    end_request(server, connection);
     server->open_connections--;
+    check(server->active_requests <= server->open_connections);
     timer_clear(&connection->patience);
     free(connection);
 }

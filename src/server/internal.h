@@ -123,7 +123,7 @@ struct server {
     /* Counted here, as MHD_get_daemon_info() frees what is closed before it counts: within a request
      * that takes connections from under the run of libmicrohttpd that goes through them. */
     size_t open_connections;
-    size_t active_requests;
+    size_t active_requests; /* at most one for each of them */
     size_t bodies_held; /* bytes, of all requests */
     size_t asked_again; /* requests that wait without being suspended */
     bool has_woken;     /* somebody must run before the loop sleeps */

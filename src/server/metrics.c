@@ -67,6 +67,8 @@ static void add_server_metrics(struct buffer *out, const struct server *server)
         buffer_printf(out, "weir_responses_total{class=\"%dxx\"} %" PRIu64 "\n", group,
                       c->requests_by_class[group]);
     add_metric(out, "connections", "gauge", "open connections", server->open_connections);
+    add_metric(out, "requests_active", "gauge", "requests begun and not over",
+               server->active_requests);
     add_metric(out, "connections_cut_total", "counter", "connections cut because they were slow",
                c->connections_cut);
     add_metric(out, "live_readers", "gauge", "waiting long-polls and SSE readers", c->live_readers);

@@ -66,6 +66,7 @@ void *request_new(void *context, const char *uri, struct MHD_Connection *connect
     request->authority = target.authority;
     request->uri = target.origin;
     request->peer = connection_of(connection);
+    check(!request->peer->request);
     request->peer->request = request;
     request->peer->steps++;
     server->active_requests++;

@@ -68,17 +68,19 @@ async function residentBytes(daemon) {
 
 const openFiles = async (daemon) => (await readdir(`/proc/${daemon.child.pid}/fd`)).length
 
-// fetch() may pick a connection that has just been idle for too long.
-async function metric(daemon, name) {
+// At one moment. fetch() may pick a connection that has just been idle for too long.
+async function metrics(daemon, ...names) {
   let answer
   try {
     answer = await (await fetch(`${daemon.url}/metrics`)).text()
   } catch (error) {
     if (daemon.child.exitCode !== null || daemon.child.signalCode !== null) throw error
-    return metric(daemon, name)
+    return metrics(daemon, ...names)
   }
-  return Number(new RegExp(`^weir_${name} (\\d+)$`, 'm').exec(answer)[1])
+  return names.map((name) => Number(new RegExp(`^weir_${name} (\\d+)$`, 'm').exec(answer)[1]))
 }
+
+const metric = async (daemon, name) => (await metrics(daemon, name))[0]
 
 // What everybody else does meanwhile. On connections of their own: one that is kept may be closed, as it has
 // been idle for too long, just when it is used again.
@@ -165,6 +167,25 @@ test(`requests that are cut anywhere change nothing, WEIR_SEED=${seed}`, async (
   while ((await metric(daemon, 'connections')) > 2);
   await isServing(daemon)
   assert.equal(await metric(daemon, 'live_readers'), 0)
+  await daemon.remove()
+})
+
+test('a request that is given up for two reasons at once is over as well', async () => {
+  const daemon = await Daemon.make()
+  const count = isLong ? 2000 : 20
+  const many = `GET /v1/stream/a?${'a&'.repeat(200)} HTTP/1.1\r\n`
+  const heads = [
+    `${many}Host: x\r\n\r\n`, // no room for the parameters, nor then for the headers
+    `${many}${'a line without a colon\r\n'.repeat(300)}`,
+  ]
+  const crowd = new Crowd(daemon)
+  for (let i = 0; i < count; i++) for (const head of heads) (await crowd.add(head)).resume()
+  let begun, active, connections
+  do [begun, active, connections] = await metrics(daemon, 'requests_total', 'requests_active', 'connections')
+  while (begun < crowd.sockets.length || connections > 2)
+  assert.ok(active <= connections, `${active} requests on ${connections} connections`)
+  await isServing(daemon)
+  assert.equal(await daemon.stop(), 0)
   await daemon.remove()
 })
 
