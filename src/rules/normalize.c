@@ -5,6 +5,8 @@
  *   x NOT IN (SELECT y ...)  =  NOT EXISTS (SELECT ... AND (y = x OR y IS NULL OR x IS NULL)) */
 #include "query.h"
 
+#include "array.h"
+
 enum { CONJUNCTS_MAX = 64 };
 
 static bool expand(struct parse_context *context, const struct condition *condition,
@@ -16,21 +18,12 @@ static bool refuse_length(struct parse_context *context)
     return err_hint(context->err, "write several rules instead of one with many ORs");
 }
 
-static void *grown(struct parse_context *context, const void *items, size_t count)
-{
-    void *copy = arena_alloc(context->arena, (count + 1) * sizeof(void *));
-    if (count)
-        memcpy(copy, items, count * sizeof(void *));
-    return copy;
-}
-
 static bool add_conjunct(struct parse_context *context, struct conjunct_list *list,
                          struct conjunct *conjunct)
 {
     if (list->count == CONJUNCTS_MAX)
         return refuse_length(context);
-    list->items = grown(context, list->items, list->count);
-    list->items[list->count++] = conjunct;
+    list->items = array_append(context->arena, list->items, list->count++, sizeof conjunct, &conjunct);
     return true;
 }
 
@@ -43,8 +36,8 @@ static bool one_atom(struct parse_context *context, const struct condition *atom
                      struct conjunct_list *out)
 {
     struct conjunct *conjunct = new_conjunct(context);
-    conjunct->atoms = grown(context, NULL, 0);
-    conjunct->atoms[conjunct->atom_count++] = atom;
+    conjunct->atoms = array_append(context->arena, conjunct->atoms, conjunct->atom_count++,
+                                   sizeof atom, &atom);
     return add_conjunct(context, out, conjunct);
 }
 
@@ -65,18 +58,18 @@ static void merge_into(struct parse_context *context, struct conjunct *into,
         if (holds_pointer((const void *const *)into->sources, into->source_count,
                           from->sources[i]))
             continue;
-        into->sources = grown(context, into->sources, into->source_count);
-        into->sources[into->source_count++] = from->sources[i];
+        into->sources = array_append(context->arena, into->sources, into->source_count++, sizeof *into->sources,
+                                   &from->sources[i]);
     }
     for (size_t i = 0; i < from->atom_count; i++) {
         if (holds_pointer((const void *const *)into->atoms, into->atom_count, from->atoms[i]))
             continue;
-        into->atoms = grown(context, into->atoms, into->atom_count);
-        into->atoms[into->atom_count++] = from->atoms[i];
+        into->atoms = array_append(context->arena, into->atoms, into->atom_count++, sizeof *into->atoms,
+                                   &from->atoms[i]);
     }
     for (size_t i = 0; i < from->negation_count; i++) {
-        into->negations = grown(context, into->negations, into->negation_count);
-        into->negations[into->negation_count++] = from->negations[i];
+        into->negations = array_append(context->arena, into->negations, into->negation_count++, sizeof *into->negations,
+                                   &from->negations[i]);
     }
 }
 
@@ -103,8 +96,14 @@ static bool expand_all(struct parse_context *context, const struct condition *co
         return false;
     for (size_t i = 0; i < condition->child_count; i++) {
         struct conjunct_list child = {0}, next = {0};
-        if (!expand(context, condition->children[i], is_negated, &child) ||
-            !multiply(context, &product, &child, &next))
+        if (!expand(context, condition->children[i], is_negated, &child))
+            return false;
+        if (child.count == 1) {
+            for (size_t j = 0; j < product.count; j++)
+                merge_into(context, product.items[j], child.items[0]);
+            continue;
+        }
+        if (!multiply(context, &product, &child, &next))
             return false;
         product = next;
     }
@@ -186,8 +185,8 @@ static bool is_never_null(const struct operand *operand)
 static void add_alternative(struct parse_context *context, struct condition *either,
                             struct condition *alternative)
 {
-    either->children = grown(context, either->children, either->child_count);
-    either->children[either->child_count++] = alternative;
+    either->children = array_append(context->arena, either->children, either->child_count++,
+                                    sizeof alternative, &alternative);
 }
 
 /* What links `left` to a value of the subquery: `value = left`, and under NOT also the NULLs. */
@@ -231,8 +230,8 @@ static bool expand_query(struct parse_context *context, const struct condition *
         return true;
     struct conjunct *none = new_conjunct(context);
     for (size_t i = 0; i < rows.count; i++) {
-        none->negations = grown(context, none->negations, none->negation_count);
-        none->negations[none->negation_count++] = rows.items[i];
+        none->negations = array_append(context->arena, none->negations, none->negation_count++,
+                                       sizeof rows.items[i], &rows.items[i]);
     }
     return add_conjunct(context, out, none);
 }

@@ -1,6 +1,8 @@
 /* Conditions: AND, OR, NOT, EXISTS, IN (SELECT ...), truth and NULL tests. */
 #include "parse_internal.h"
 
+#include "array.h"
+
 #include "weir/replica/value.h"
 
 struct condition *new_condition(struct parse_context *context, enum condition_kind kind)
@@ -12,12 +14,8 @@ struct condition *new_condition(struct parse_context *context, enum condition_ki
 
 void add_child(struct parse_context *context, struct condition *parent, struct condition *child)
 {
-    struct condition **children =
-        arena_alloc(context->arena, (parent->child_count + 1) * sizeof *children);
-    if (parent->child_count)
-        memcpy(children, parent->children, parent->child_count * sizeof *children);
-    children[parent->child_count++] = child;
-    parent->children = children;
+    parent->children = array_append(context->arena, parent->children, parent->child_count++,
+                                    sizeof child, &child);
 }
 
 /* EXISTS (SELECT WHERE condition), which is never unknown. */
