@@ -154,17 +154,25 @@ static bool load_leaves(struct loading *loading, struct err *err)
     return true;
 }
 
+/* Where the bridge may not look into a schema, a question about a rule has no answer, which has to be
+ * asked again as soon as it may. */
 static bool load_hiding(struct loading *loading, struct err *err)
 {
     static const char sql[] =
-        "SELECT string_agg(format('%I.%I', n.nspname, c.relname), ' '"
-        "                  ORDER BY n.nspname, c.relname)"
-        "  FROM pg_class own"
-        "  JOIN pg_namespace p ON p.oid = own.relnamespace AND p.nspname = 'public'"
-        "  JOIN pg_class c ON c.relname = own.relname AND c.oid <> ALL ($1::oid[])"
-        "  JOIN pg_namespace n ON n.oid = c.relnamespace"
-        " WHERE own.oid = ANY ($1::oid[]) AND n.oid IN"
-        "       (SELECT t.relnamespace FROM pg_class t WHERE t.oid = ANY ($1::oid[]))";
+        "WITH named AS (SELECT c.oid, c.relname, c.relnamespace FROM pg_class c"
+        "                WHERE c.oid = ANY ($1::oid[]))"
+        "SELECT concat_ws(' ',"
+        "  (SELECT string_agg(format('%I.%I', n.nspname, c.relname), ' '"
+        "                     ORDER BY n.nspname, c.relname)"
+        "     FROM named own JOIN pg_namespace p ON p.oid = own.relnamespace AND p.nspname = 'public'"
+        "     JOIN pg_class c ON c.relname = own.relname AND c.oid <> ALL ($1::oid[])"
+        "     JOIN pg_namespace n ON n.oid = c.relnamespace"
+        "    WHERE n.oid IN (SELECT relnamespace FROM named)),"
+        "  (SELECT string_agg(format('closed %I', n.nspname), ' ' ORDER BY n.nspname)"
+        "     FROM pg_namespace n WHERE NOT has_schema_privilege(n.oid, 'USAGE')"
+        "      AND n.oid IN (SELECT relnamespace FROM named"
+        "              UNION SELECT t.typnamespace FROM pg_attribute a JOIN pg_type t"
+        "                        ON t.oid = a.atttypid WHERE a.attrelid = ANY ($1::oid[]))))";
     const char *oids = relation_oids(loading);
     struct pg_rows *rows = pg_query(loading->connection, err, sql, 1, &oids);
     if (rows)

@@ -20,7 +20,8 @@ struct catalog {
     struct relation_set relations;
     const struct relation *rules; /* weir.rules */
     /* Tables that are not published and have the name of a published one in public: where a rule's
-     * own schema has them, its names mean them. As text, to be compared. */
+     * own schema has them, its names mean them. And the schemas that the bridge may not look into. As
+     * text, to be compared. */
     struct slice hiding;
     struct slice own_meanings; /* the application's operators and casts that concern rules, likewise */
     double *row_estimates;        /* for each relation, for progress; none when restored */
