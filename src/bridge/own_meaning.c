@@ -26,7 +26,9 @@
     "         || format_type(c.casttarget, NULL) AS what, c.castsource AS source," \
     "         s.typcategory AS category, t.oid AS target, t.typcategory AS target_category," \
     "         c.castcontext = 'i' AS is_implicit, c.castmethod <> 'i' AS is_other_text" \
-    "   FROM pg_cast c JOIN known s ON s.oid = c.castsource" \
+    /* A subject may be of any built-in type, interval for one. */ \
+    "   FROM pg_cast c JOIN pg_type s ON s.oid = c.castsource" \
+    "    AND (s.oid < 16384 OR s.oid IN (SELECT oid FROM known))" \
     "   JOIN known t ON t.oid = c.casttarget" \
     "  WHERE c.oid >= 16384 AND (c.castmethod <> 'i' OR c.castcontext = 'i'))"
 

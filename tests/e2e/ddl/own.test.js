@@ -12,20 +12,20 @@ import { until } from '../lib/wait.js'
 const SCHEMA = `
   CREATE TYPE role AS ENUM ('admin', 'user');
   CREATE DOMAIN code AS text;
-  CREATE TABLE users (id text PRIMARY KEY, role role, nick varchar(20), n int, number numeric, code code, u uuid, j jsonb);
+  CREATE TABLE users (id text PRIMARY KEY, role role, nick varchar(20), n int, number numeric, code code, u uuid, span interval);
   CREATE TABLE notes (id int PRIMARY KEY, role role, nick varchar(20), n int, code code);
-  INSERT INTO users VALUES ('ana', 'admin', 'ann', 1, 1.5, 'a', '0000000a-0000-0000-0000-000000000000', '{"k": "ana"}'),
-    ('bo', 'user', 'bob', 2, 2, 'b', '0000000b-0000-0000-0000-000000000000', '{"k": "bo"}');
+  INSERT INTO users VALUES ('ana', 'admin', 'ann', 1, 1.5, 'a', '0000000a-0000-0000-0000-000000000000', '1 day'),
+    ('bo', 'user', 'bob', 2, 2, 'b', '0000000b-0000-0000-0000-000000000000', '2 days');
   INSERT INTO notes VALUES (1, 'admin', 'ann', 1, 'a'), (2, 'user', 'bob', 2, 'b');
   CREATE FUNCTION as_text(role) RETURNS text IMMUTABLE LANGUAGE sql RETURN 'ana';
+  CREATE FUNCTION as_text(interval) RETURNS text IMMUTABLE LANGUAGE sql RETURN 'ana';
   CREATE FUNCTION as_text(int) RETURNS text IMMUTABLE LANGUAGE sql RETURN 'ana';
   CREATE FUNCTION always(varchar, varchar) RETURNS boolean IMMUTABLE LANGUAGE sql RETURN true;
   CREATE FUNCTION always(role, role) RETURNS boolean IMMUTABLE LANGUAGE sql RETURN true;
   CREATE FUNCTION always(code, code) RETURNS boolean IMMUTABLE LANGUAGE sql RETURN true;
   CREATE FUNCTION always(int, numeric) RETURNS boolean IMMUTABLE LANGUAGE sql RETURN true;
   CREATE FUNCTION always(anyelement, anyelement) RETURNS boolean IMMUTABLE LANGUAGE sql AS $$SELECT true$$;
-  CREATE FUNCTION joined(uuid, text) RETURNS text IMMUTABLE LANGUAGE sql RETURN 'ana';
-  CREATE FUNCTION joined(jsonb, varchar) RETURNS text IMMUTABLE LANGUAGE sql RETURN 'ana'`
+  CREATE FUNCTION joined(uuid, text) RETURNS text IMMUTABLE LANGUAGE sql RETURN 'ana'`
 
 const user = (condition) => `SELECT u.id FROM users u WHERE ${condition}`
 const STREAMS = ['ana', 'bo', 'admin', 'user', '1', '2', 'ann!', 'bob!'].map((subject) => `user/${subject}/data`)
@@ -37,6 +37,7 @@ const CASES = [
     [user(`u.role < 'user'`), user(`u.role IN ('admin')`)]],
   ['CAST (int AS text)', 'WITH FUNCTION as_text(int) AS ASSIGNMENT', /cast from integer to text/,
     ['SELECT notes.n', 'SELECT 1', user(`u.n::text = 'ana'`), `SELECT notes.n || '!'`]],
+  ['CAST (interval AS text)', 'WITH FUNCTION as_text(interval) AS ASSIGNMENT', /cast from interval to text/, ['SELECT u.span FROM users u']],
   ['OPERATOR = (varchar, varchar)', 'FUNCTION = always', /operator public.=\(character varying, character varying\)/,
     [user(`u.nick = 'ann'`), user('u.nick = notes.nick'), user(`u.nick IN ('x', 'y')`), user(`u.nick = ANY (ARRAY['x'])`),
       user('u.nick IN (SELECT m.nick FROM notes m WHERE m.id = 1)'), user('u.nick IS NOT DISTINCT FROM notes.nick'),
