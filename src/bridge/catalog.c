@@ -162,8 +162,9 @@ static bool load_hiding(struct loading *loading, struct err *err)
         "WITH named AS (SELECT c.oid, c.relname, c.relnamespace FROM pg_class c"
         "                WHERE c.oid = ANY ($1::oid[]))"
         "SELECT concat_ws(' ',"
-        "  (SELECT string_agg(format('%I.%I', n.nspname, c.relname), ' '"
-        "                     ORDER BY n.nspname, c.relname)"
+        "  (SELECT string_agg(format('\"%s\".\"%s\"', replace(n.nspname, '\"', '\"\"'),"
+        "                            replace(c.relname, '\"', '\"\"')),"
+        "                     ' ' ORDER BY n.nspname, c.relname)"
         "     FROM named own JOIN pg_namespace p ON p.oid = own.relnamespace AND p.nspname = 'public'"
         "     JOIN pg_class c ON c.relname = own.relname AND c.oid <> ALL ($1::oid[])"
         "     JOIN pg_namespace n ON n.oid = c.relnamespace"
@@ -236,6 +237,22 @@ static bool check_rules(struct loading *loading, struct err *err)
     err_set(err, "weir.rules has no column relation_oid: it is of another version of weir");
     err_hint(err, "weir install --db \"%s\" # as the owner of the database", buffer_str(&address));
     buffer_release(&address);
+    return false;
+}
+
+/* A quote within a name is doubled, so that what is quoted begins nowhere inside another. */
+bool catalog_hides(const struct catalog *catalog, struct slice name)
+{
+    struct slice rest = catalog->hiding;
+    while (rest.len >= name.len) {
+        const char *at = memmem(rest.data, rest.len, name.data, name.len);
+        if (!at)
+            return false;
+        const char *end = at + name.len, *end_of_all = rest.data + rest.len;
+        if ((at == catalog->hiding.data || at[-1] == ' ') && (end == end_of_all || *end == ' '))
+            return true;
+        rest = slice_of(end, (size_t)(end_of_all - end));
+    }
     return false;
 }
 

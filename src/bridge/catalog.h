@@ -20,10 +20,14 @@ struct catalog {
     struct relation_set relations;
     const struct relation *rules; /* weir.rules */
     /* Tables that are not published and have the name of a published one in public: where a rule's
-     * own schema has them, its names mean them. And the schemas that the bridge may not look into. As
-     * text, to be compared. */
+     * own schema has them, its names mean them. Each qualified and quoted, with a space between. And
+     * the schemas that the bridge may not look into. */
     struct slice hiding;
-    struct slice own_meanings; /* the application's operators and casts that concern rules, likewise */
+    struct slice own_meanings; /* the application's operators and casts that concern rules, as text */
+    /* A rule goes by an answer of Postgres about such a table that was given at another time, and is
+     * not what hiding says: though the next look finds hiding as it is here, the rule is to be
+     * compiled anew. */
+    bool is_doubtful;
     double *row_estimates;        /* for each relation, for progress; none when restored */
     struct catalog_complaint *complaints; /* none when restored */
     size_t complaint_count;
@@ -44,8 +48,12 @@ void catalog_free(struct catalog *catalog); /* NULL is allowed */
 void catalog_save(const struct catalog *catalog, struct buffer *out);
 struct catalog *catalog_restore(struct slice bytes, struct err *err) WEIR_MUST_CHECK;
 
-/* Whether both hold the same tables in the same shape, and names mean the same. */
+/* Whether both hold the same tables in the same shape, and names mean the same, also to the rules
+ * that were compiled with one of them. */
 bool catalog_equals(const struct catalog *a, const struct catalog *b);
+
+/* Whether hiding has the name, which is qualified and quoted. */
+bool catalog_hides(const struct catalog *catalog, struct slice name);
 
 /* Makes catalog the follower of older, which it takes over: relations of the same shape become one
  * and the same, others of the same table know each other as predecessor and successor until

@@ -273,7 +273,7 @@ static struct relation *find_same(const struct catalog *catalog, const struct re
 bool catalog_equals(const struct catalog *a, const struct catalog *b)
 {
     if (a->relations.count != b->relations.count || !slice_eq(a->hiding, b->hiding) ||
-        !slice_eq(a->own_meanings, b->own_meanings))
+        !slice_eq(a->own_meanings, b->own_meanings) || a->is_doubtful || b->is_doubtful)
         return false;
     for (size_t i = 0; i < a->relations.count; i++) {
         if (!find_same(b, a->relations.relations[i]))

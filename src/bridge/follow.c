@@ -263,7 +263,7 @@ static enum bridge_end check_catalog(struct bridge *bridge, struct err *err)
     catalog_free(catalog);
     if (is_same)
         return BRIDGE_DONE;
-    err_set(err, "the published tables or their columns have changed");
+    err_set(err, "the published tables, their columns or what their names mean have changed");
     return BRIDGE_RESYNC;
 }
 

@@ -7,7 +7,7 @@
 #include "weir/rules/ruleset.h"
 
 struct rule_table {
-    const struct catalog *catalog;
+    struct catalog *catalog;
     struct replica *replica;
     const char *conninfo;
     struct pg_connection *connection; /* for literals and reports; opened when needed */

@@ -66,9 +66,10 @@ static const struct relation *find_relation(struct parse_context *context, const
         /* The search path that sql/ pins for the trigger: the target's schema, public. */
         relation = relation_set_find(context->relations, context->target->schema,
                                      slice_from_str(name));
-        if (!relation && !hides_public(context, name))
-            relation = relation_set_find(context->relations, SLICE("public"),
-                                         slice_from_str(name));
+        const struct relation *in_public =
+            relation_set_find(context->relations, SLICE("public"), slice_from_str(name));
+        if (!relation && in_public && !hides_public(context, name))
+            relation = in_public;
     }
     if (!relation) {
         err_set(context->err, "table %s%s%s is not in the publication, so it cannot be followed",

@@ -48,7 +48,8 @@ struct rule_literals {
     /* The elements of the literal of an array of the type, as to_json() gives them, without white space. */
     bool (*elements)(void *context, const struct value_type *type, struct slice literal,
                      struct buffer *out, struct err *err);
-    /* Whether Postgres has a table of the name, which is qualified and quoted. False: it cannot say. */
+    /* Whether Postgres has a table of the name, which is qualified and quoted: asked of one that is not
+     * among the relations, where public's is that has its bare name. False: it cannot say. */
     bool (*has_table)(void *context, struct slice name, bool *has, struct err *err);
     /* Appends what of the application's own may be taken for a use of values of these types by a
      * rule of a table in that schema; nothing where there is none. */

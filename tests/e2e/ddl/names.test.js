@@ -2,6 +2,7 @@
 // schema, which need not be published to hide another in public; one that inherits, whose rows are then
 // read with its parent's. What cannot be followed shows nothing, in the words of weir.rule_status.
 
+import assert from 'node:assert/strict'
 import test from 'node:test'
 import { ruleScene } from '../lib/rule_scene.js'
 
@@ -12,8 +13,8 @@ const SCHEMA = `
   CREATE TABLE app.notes (id int PRIMARY KEY, title text);
   INSERT INTO users VALUES ('ana'), ('bo'); INSERT INTO blocks VALUES (1, 'ana'); INSERT INTO app.notes VALUES (1, 'a');`
 
-const scene = (name, audience, act, more = '') =>
-  ruleScene(name, { schema: SCHEMA + more, tables: ['users', 'blocks', 'app.notes'], rule: { relation: 'app.notes', audience }, searchPath: 'app, public' }, act)
+const scene = (name, audience, act, more = '', interval = undefined) =>
+  ruleScene(name, { schema: SCHEMA + more, tables: ['users', 'blocks', 'app.notes'], rule: { relation: 'app.notes', audience }, searchPath: 'app, public', interval }, act)
 
 const NOT_BLOCKED = 'SELECT u.id FROM users u WHERE NOT EXISTS (SELECT FROM blocks b WHERE b.user_id = u.id)'
 
@@ -78,3 +79,54 @@ test('rows of a table that others inherit from are not shown', () =>
     await stack.db.query('DROP TABLE app.old_notes')
     await becomes()
   }, 'CREATE TABLE app.old_notes (PRIMARY KEY (id)) INHERITS (app.notes)'))
+
+// What was so at the last look is so at the next one, and the rule was written in between.
+const HIDING = 'CREATE TABLE app.blocks (user_id text)'
+const THERE_AND_BACK = [
+  { name: 'dropped and made again', before: HIDING, there: 'DROP TABLE app.blocks', back: HIDING },
+  { name: 'renamed and named so again', before: HIDING, there: 'ALTER TABLE app.blocks RENAME TO others', back: 'ALTER TABLE app.others RENAME TO blocks' },
+  { name: 'made and dropped again', before: '', there: HIDING, back: 'DROP TABLE app.blocks' },
+]
+const LOOKS = {
+  'a new start': async (stack) => {
+    await stack.bridge.stop()
+    stack.bridge.start()
+  },
+  'a new connection': (stack) => stack.db.query('SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots'),
+}
+
+for (const { name, before, there, back } of THERE_AND_BACK)
+  for (const [when, look] of Object.entries(LOOKS))
+    test(`a hiding table is ${name} between two looks, the second at ${when}`, () =>
+      scene('there-and-back', NOT_BLOCKED, async (stack, becomes) => {
+        const refused = /table blocks is not in the publication/
+        await becomes(before ? refused : undefined)
+        await stack.settle() // followed: the first look is before anything that comes by the slot
+        await stack.db.query(there)
+        await stack.db.query(`UPDATE weir.rules SET audience = audience || ' AND true' WHERE name = 'the rule'`)
+        await becomes(before ? undefined : refused)
+        await stack.db.query(back)
+        assert.ok(!stack.bridge.log().includes('resyncing'), 'a look came too early')
+        await look(stack)
+        await becomes(before ? refused : undefined)
+      }, before, '1h'))
+
+test('a hiding table with quotes and spaces in its name is recognised, and leads to one resync', () => {
+  const name = '"a ""b"" c"'
+  const tables = ['users', `public.${name}`, 'app.notes']
+  const schema = `${SCHEMA} ALTER TABLE public.blocks RENAME TO ${name}`
+  const rule = { relation: 'app.notes', audience: NOT_BLOCKED.replace('blocks', name) }
+  return ruleScene('hiding-quoted', { schema, tables, rule, searchPath: 'app, public', interval: '1h' }, async (stack, becomes) => {
+    await stack.settle()
+    await becomes()
+    await stack.db.query(`CREATE TABLE app.${name} (user_id text)`)
+    await LOOKS['a new start'](stack)
+    await becomes(/is not in the publication/)
+    for (const look of Object.values(LOOKS)) {
+      await look(stack)
+      await stack.settle()
+      await stack.settle()
+    }
+    assert.equal(stack.bridge.log(200).match(/msg="resyncing/g).length, 1)
+  })
+})
