@@ -119,7 +119,7 @@ BEGIN
         RAISE EXCEPTION 'a key of table % is a JSON array of % texts', target, column_count
             USING ERRCODE = 'invalid_parameter_value',
                   HINT = format('as in the key of an event: %s',
-                      (SELECT to_json(array_agg('value ' || i)) FROM generate_series(1, column_count) i));
+                      (SELECT to_json(array_agg(format('value %s', i))) FROM generate_series(1, column_count) i));
     END IF;
     RETURN parts;
 END

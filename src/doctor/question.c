@@ -33,7 +33,7 @@ const struct question questions_of_kind[] = {
 const struct question questions_of_server[] = {
     {"version", "this version of Postgres can be followed",
      "SELECT 'error', 'PostgreSQL ' || current_setting('server_version') || ' is older than 15',"
-     "       'pg_upgradecluster ' || current_setting('server_version_num')::int / 10000"
+     "       'pg_upgradecluster ' || (current_setting('server_version_num')::int / 10000)::text"
      "       || ' main # to 15 or later'"
      "  WHERE current_setting('server_version_num')::int < 150000"},
     {"role", "the role may replicate",
@@ -47,7 +47,7 @@ const struct question questions_of_server[] = {
      "  FROM (" REPLICATION_NO_FREE_SLOT_SQL ") slots"},
     {"senders", "a walsender is free",
      "SELECT 'error', 'all ' || setting || ' walsenders of the server are in use',"
-     "       'ALTER SYSTEM SET max_wal_senders = ' || setting::int + 10"
+     "       'ALTER SYSTEM SET max_wal_senders = ' || (setting::int + 10)::text"
      "       || '; -- and restart Postgres'"
      "  FROM pg_settings WHERE name = 'max_wal_senders'"
      "   AND setting::int <= (SELECT count(*) FROM pg_stat_get_wal_senders())"
@@ -89,7 +89,7 @@ _Static_assert(SCHEMA_VERSION == 2, "VERSION_HERE is its text");
 
 const struct question questions_of_version[] = {
     {"schema_version", "schema weir is up to date",
-     "SELECT 'error', 'schema weir has version ' || version || ', and this weir works with version "
+     "SELECT 'error', 'schema weir has version ' || version::text || ', and this weir works with version "
      VERSION_HERE "',"
      "       CASE WHEN version < " VERSION_HERE " THEN " INSTALL
      "            ELSE 'apt install weir # a newer one, as made schema weir' END"

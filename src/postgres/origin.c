@@ -8,15 +8,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* The timeline of the WAL's name is the one that is written to; pg_control_checkpoint() would still
+/* concat() and not ||, which is not unique where the application has made a cast of integers to text.
+ *
+ * The timeline of the WAL's name is the one that is written to; pg_control_checkpoint() would still
  * say the old one for a while after a promotion. */
 static const char origin_sql[] =
-    "SELECT (SELECT system_identifier FROM pg_control_system()) || '/' || oid,"
+    "SELECT concat((SELECT system_identifier FROM pg_control_system()), '/', oid),"
     "       CASE WHEN NOT pg_is_in_recovery()"
     "            THEN substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END,"
     "       CASE WHEN NOT pg_is_in_recovery() THEN pg_current_wal_lsn() END,"
-    "       pg_backend_pid() || ' since ' || (SELECT backend_start FROM pg_stat_activity"
-    "                                          WHERE pid = pg_backend_pid())"
+    "       concat(pg_backend_pid(), ' since ', (SELECT backend_start FROM pg_stat_activity"
+    "                                             WHERE pid = pg_backend_pid()))"
     "  FROM pg_database WHERE datname = current_database()";
 
 static bool find_origin(PGconn *conn, struct pg_origin *origin, struct err *err)
@@ -58,7 +60,7 @@ bool pg_end_backend(struct pg_connection *connection, const char *slot, const ch
         pg_query(connection, &ignored,
                  "SELECT pg_terminate_backend(pid)"
                  "  FROM pg_stat_activity JOIN pg_replication_slots ON active_pid = pid"
-                 " WHERE slot_name = $1 AND pid || ' since ' || backend_start = $2",
+                 " WHERE slot_name = $1 AND concat(pid, ' since ', backend_start) = $2",
                  2, parameters);
     bool has_ended = rows && pg_rows_count(rows) == 1 && pg_rows_str(rows, 0, 0)[0] == 't';
     pg_rows_free(rows);

@@ -87,7 +87,7 @@ static bool explain_blocker(PGconn *conn, const char *slot, struct err *err)
         /* Seen of one's own role's sessions, and by members of pg_read_all_stats. */
         struct buffer sql = BUFFER_INIT;
         buffer_printf(&sql,
-                      "SELECT coalesce(', begun at ' || date_trunc('second', xact_start), '')"
+                      "SELECT coalesce(', begun at ' || date_trunc('second', xact_start)::text, '')"
                       "  FROM pg_stat_activity WHERE pid = %s",
                       pid);
         ask(conn, buffer_str(&sql), since, sizeof since);

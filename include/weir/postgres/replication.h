@@ -47,7 +47,7 @@ bool replication_create_temporary_slot(struct replication *replication, const ch
     "  FROM pg_settings WHERE name = 'wal_level' AND setting <> 'logical'"
 #define REPLICATION_NO_FREE_SLOT_SQL                                                               \
     "SELECT 'all ' || setting || ' replication slots of the server are in use',"                   \
-    "       'ALTER SYSTEM SET max_replication_slots = ' || setting::int + 10"                      \
+    "       'ALTER SYSTEM SET max_replication_slots = ' || (setting::int + 10)::text"              \
     "       || '; -- and restart Postgres; or SELECT pg_drop_replication_slot(slot_name) for one " \
     "that is not needed'"                                                                          \
     "  FROM pg_settings WHERE name = 'max_replication_slots'"                                      \

@@ -8,6 +8,7 @@ import { Oracle } from '../lib/oracle.js'
 import { insertRule, Stack } from '../lib/stack.js'
 import { verifyFolds } from '../lib/verify.js'
 import { until } from '../lib/wait.js'
+import { runWeir } from '../lib/weir.js'
 
 const SCHEMA = `
   CREATE TYPE role AS ENUM ('admin', 'user');
@@ -124,6 +125,33 @@ test('operators and casts that come and go while the bridge runs', async () => {
   } catch (error) {
     error.message += `\nbridge:\n${stack.bridge.log(20)}`
     throw error
+  } finally {
+    await stack.close()
+  }
+})
+
+test('casts that let an old application join numbers to texts stop neither the bridge nor rules that join none', async () => {
+  const stack = await Stack.create('own-old', {
+    schema: `${SCHEMA}; ${['smallint', 'integer', 'bigint', 'oid', 'date', 'timestamptz'].map((type) => `CREATE CAST (${type} AS text) WITH INOUT AS IMPLICIT`).join('; ')}`,
+    tables: ['users', 'notes'],
+    rules: [
+      { name: 'joined', relation: 'notes', audience: `SELECT notes.id::text || 'x'`, type: 'joined' },
+      { name: 'numbers', relation: 'notes', audience: 'SELECT notes.n' },
+      { name: 'same', relation: 'notes', audience: user('u.n = notes.n AND u.n IN (1, 2)'), type: 'same' },
+    ],
+  })
+  try {
+    stack.bridge.start()
+    await stack.settle()
+    await stack.bridge.kill()
+    await stack.db.query('UPDATE notes SET n = 2')
+    stack.bridge.start()
+    await stack.settle()
+    await verifyFolds(stack.server.url, await new Oracle(stack.db).state(), STREAMS)
+    const { rows } = await stack.db.query(`SELECT rule FROM weir.explain('2', 'notes', '1') WHERE is_visible`)
+    assert.deepEqual(rows, [{ rule: 'numbers' }])
+    const { output } = await runWeir(['doctor', '--db', stack.cluster.conninfo(stack.database)])
+    assert.match(output, / 0 errors|^0 errors/m)
   } finally {
     await stack.close()
   }
