@@ -94,6 +94,9 @@ void relation_identify(struct relation *relation)
     static const struct hash_key key = {0x7765697220736861ULL, 0x7065206f66207461ULL};
     struct buffer bytes = BUFFER_INIT;
     relation_save(&bytes, relation);
+    /* Rows come by their table's name: under another name, or as another's, even if it has its own again
+     * when it is looked at. */
+    buffer_add_slice(&bytes, relation->named_by);
     relation->storage_id = hash64(&key, buffer_slice(&bytes));
     buffer_release(&bytes);
 }

@@ -22,7 +22,12 @@ static const char tables_sql[] =
     "           AND a.attnum = ANY (o.conkey) AND t.oid = a.atttypid"
     "           AND t.typcategory IN ('A', 'C') LIMIT 1),"
     "       c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits h WHERE h.inhparent = c.oid),"
-    "       silent.schema, silent.name"
+    "       silent.schema, silent.name,"
+    /* A new name, or schema, is one of the row type as well, and of that there is little else to
+     * change. */
+    "       (SELECT string_agg(y.xmin::text, ' ' ORDER BY y.oid) FROM pg_type y"
+    "         WHERE y.oid = c.reltype OR y.oid IN (SELECT l.reltype FROM pg_class l"
+    "          WHERE c.relkind = 'p' AND l.oid IN (SELECT relid FROM pg_partition_tree(c.oid))))"
     "  FROM pg_publication_tables pt"
     "  JOIN pg_publication p ON p.pubname = pt.pubname"
     "  JOIN pg_namespace n ON n.nspname = pt.schemaname"
@@ -78,6 +83,7 @@ enum table_column {
     TABLE_HAS_HEIRS,
     TABLE_SILENT_SCHEMA, /* of a partition that is not logged */
     TABLE_SILENT_NAME,
+    TABLE_NAMED_BY,
 };
 
 static bool is_own_table(const struct pg_rows *rows, size_t row)
@@ -184,6 +190,7 @@ static void add_table(struct loading *loading, const struct pg_rows *rows, size_
     relation->name = copy_at(loading->arena, rows, row, TABLE_NAME);
     relation->is_partitioned = pg_rows_str(rows, row, TABLE_KIND)[0] == 'p';
     relation->has_heirs = bool_at(rows, row, TABLE_HAS_HEIRS);
+    relation->named_by = copy_at(loading->arena, rows, row, TABLE_NAMED_BY);
     catalog->row_estimates[at] = strtod(pg_rows_str(rows, row, TABLE_ROW_ESTIMATE), NULL);
     relation->has_column_list = bool_at(rows, row, TABLE_HAS_COLUMN_LIST);
     /* A right that is taken by deleting its rule is taken, and a revocation lifted, whatever is

@@ -82,6 +82,7 @@ struct relation {
     uint64_t storage_id; /* of oid and shape: rows of another shape are stored apart */
     struct slice schema;
     struct slice name;
+    struct slice named_by; /* the transactions that named it and its leaves; none when restored */
     const struct column *columns;
     size_t column_count;
     const uint16_t *key; /* columns of the primary key, in its order */

@@ -130,3 +130,39 @@ test('a hiding table with quotes and spaces in its name is recognised, and leads
     assert.equal(stack.bridge.log(200).match(/msg="resyncing/g).length, 1)
   })
 })
+
+// Rows come by the name that their table had then, and it has its own again before the bridge looks.
+test('a table has another name, or schema, for a while', () =>
+  scene('for-a-while', 'SELECT u.id FROM users u', async (stack, becomes) => {
+    await becomes()
+    await stack.db.query(`BEGIN; ALTER TABLE app.notes RENAME TO n; INSERT INTO app.n VALUES (2, 'b'); UPDATE app.n SET title = 'c' WHERE id = 1; ALTER TABLE app.n RENAME TO notes; COMMIT`)
+    await becomes()
+    await stack.db.query(`BEGIN; ALTER TABLE app.notes SET SCHEMA public; INSERT INTO notes VALUES (3, 'd'); DELETE FROM notes WHERE id = 1; ALTER TABLE notes SET SCHEMA app; COMMIT`)
+    await becomes()
+    await stack.bridge.kill()
+    await stack.db.query(`BEGIN; ALTER TABLE app.notes RENAME TO n; UPDATE app.n SET title = 'e'; ALTER TABLE app.n RENAME TO notes; COMMIT`)
+    stack.bridge.start()
+    await becomes()
+  }))
+
+test('a partition has another name for a while', () =>
+  scene('partition-for-a-while', 'SELECT u.id FROM users u', async (stack, becomes) => {
+    await stack.db.query('ALTER PUBLICATION weir SET (publish_via_partition_root = true)')
+    await becomes()
+    await stack.db.query(`BEGIN; ALTER TABLE app.notes_1 RENAME TO n; INSERT INTO app.notes VALUES (2, 'b'); ALTER TABLE app.n RENAME TO notes_1; COMMIT`)
+    await becomes()
+  }, `DROP TABLE app.notes;
+      CREATE TABLE app.notes (id int PRIMARY KEY, title text) PARTITION BY RANGE (id); CREATE TABLE app.notes_1 PARTITION OF app.notes FOR VALUES FROM (0) TO (100)`))
+
+test('two tables change places, and back', () =>
+  scene('places', 'SELECT u.id FROM users u', async (stack, becomes) => {
+    await stack.db.query('ALTER PUBLICATION weir ADD TABLE gone')
+    const change = 'ALTER TABLE blocks RENAME TO b; ALTER TABLE gone RENAME TO blocks; ALTER TABLE b RENAME TO gone;'
+    await becomes()
+    await stack.bridge.kill()
+    await stack.db.query(`BEGIN; ${change} INSERT INTO blocks VALUES (2, 'bo'); UPDATE gone SET user_id = 'bo'; INSERT INTO gone VALUES (3, 'cem'); COMMIT`)
+    await stack.db.query(`BEGIN; ${change} COMMIT`)
+    await stack.db.query(`UPDATE weir.rules SET audience = 'SELECT b.user_id FROM blocks b' WHERE name = 'the rule'`)
+    stack.bridge.start()
+    await becomes()
+  }, 'CREATE TABLE gone (id int PRIMARY KEY, user_id text); INSERT INTO gone VALUES (1, NULL)'))
