@@ -343,7 +343,7 @@ static void write_statuses(struct rule_table *table, const struct ruleset *rules
     struct pg_rows *rows = connection ? pg_query(connection, &err, sql, 1, &parameter) : NULL;
     if (!rows && !table->owes_report)
         log_err(LOG_WARN, "cannot write weir.rule_status", &err);
-    table->owes_report = !rows && (!connection || pg_may_retry(connection));
+    table->owes_report = !rows;
     pg_rows_free(rows);
     buffer_release(&statuses);
 }

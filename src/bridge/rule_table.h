@@ -14,7 +14,7 @@ struct rule_table {
     struct answers *answers;          /* NULL: asks anew each time */
     enum { OWN_UNKNOWN, OWN_NONE, OWN_SOME } own_meanings; /* during this compilation */
     bool lost_connection;             /* of the last compile: it says nothing about the rules */
-    bool owes_report;                 /* it may succeed later */
+    bool owes_report;                 /* it failed, and is tried again with the next look */
 };
 
 void rule_table_release(struct rule_table *table);

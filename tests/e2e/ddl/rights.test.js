@@ -46,6 +46,14 @@ test('a schema with a type that a rule names is closed to the bridge, and opened
     await becomes('active', /^$/)
     await stack.settle()
     await verifyFolds(stack.server.url, await new Oracle(stack.db).state(), STREAMS)
+    // Where it says so may be closed as well: it is said later.
+    await stack.db.query('REVOKE ALL ON weir.rule_status FROM weir_bridge')
+    await stack.db.query(`UPDATE weir.rules SET audience = 'SELECT lower(u.id) FROM users u' WHERE name = 'glad'`)
+    await stack.settle()
+    await verifyFolds(stack.server.url, new Map(), STREAMS)
+    assert.match(stack.bridge.log(100), /cannot write weir.rule_status/)
+    await stack.db.query('GRANT SELECT, INSERT, UPDATE, DELETE ON weir.rule_status TO weir_bridge')
+    await becomes('refused', /function lower/)
   } finally {
     await stack.close()
   }
