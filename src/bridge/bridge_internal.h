@@ -21,6 +21,7 @@ enum bridge_end {
 #include "casts.h"
 #include "catalog.h"
 #include "figures.h"
+#include "names.h"
 #include "outbox.h"
 #include "reporter.h"
 #include "rule_table.h"
@@ -45,6 +46,7 @@ struct bridge {
     struct catalog *catalog;
     struct rule_table rule_table;
     struct casts casts;
+    struct names names;
     struct ruleset *rules;
     struct transaction transaction;
     struct change_decoder *decoder;

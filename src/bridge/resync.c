@@ -232,6 +232,7 @@ static void adopt(struct resync *resync)
     bridge_drop_changes(bridge);
     catalog_settle(resync->catalog);
     bridge->catalog = resync->catalog;
+    names_forget(&bridge->names);
     bridge->transaction.catalog = resync->catalog;
     resync->catalog = NULL;
     ruleset_free(bridge->rules);
