@@ -109,6 +109,10 @@ enum bridge_end bridge_publish_first(struct bridge *bridge, struct err *err) WEI
 /* follow.c: the slot, until something ends it. */
 enum bridge_end bridge_follow(struct bridge *bridge, struct err *err) WEIR_MUST_CHECK;
 
+/* whose_rows.c: whether the rows of the transaction at hand are of the tables that they are called by. Asks
+ * Postgres, as long as it does not show the transaction. BRIDGE_RESYNC where one is not. */
+enum bridge_end bridge_check_names(struct bridge *bridge, struct err *err) WEIR_MUST_CHECK;
+
 /* checks.c: whether Postgres, the replica and the streams go together, and so what is to be done. */
 enum bridge_way {
     WAY_LOAD,    /* the replica is of no use: everything from a new snapshot */

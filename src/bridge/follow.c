@@ -16,8 +16,6 @@ enum {
     IDLE_CHECKPOINT_MS = 1000,    /* nothing came for so long: a good moment for a checkpoint */
     FLUSH_AHEAD_PERCENT = 80, /* of the way to a checkpoint */
     FLUSH_AHEAD_MS = 1000,    /* and then so often */
-    VISIBLE_MS = 5000,
-    ASK_AGAIN_MS = 2,
     CATALOG_SHARE = 5, /* looking at the catalog takes no more than a fifth of the time */
 };
 
@@ -112,52 +110,10 @@ static enum bridge_end carry_out(struct bridge *bridge, uint64_t end_lsn, struct
     return bridge_send_outgoing(bridge, err);
 }
 
-/* Postgres shows a transaction a moment after it is in the WAL; one that waits for a standby to have it,
- * that much later. */
-static enum bridge_end ask_names(struct bridge *bridge, struct err *err)
-{
-    uint64_t give_up_ms = clock_monotonic_ms() + VISIBLE_MS;
-    while (!names_cover(&bridge->names, bridge->xid)) {
-        struct pg_connection *connection = rule_table_connection(&bridge->rule_table, err);
-        if (!connection || !names_ask(&bridge->names, bridge->catalog, bridge->settings->publication,
-                                      connection, err))
-            return BRIDGE_RETRY;
-        if (names_cover(&bridge->names, bridge->xid))
-            break;
-        if (clock_monotonic_ms() >= give_up_ms) {
-            err_set(err, "transaction %u is in the WAL, and Postgres does not show it yet", bridge->xid);
-            err_hint(err, "see whether synchronous_standby_names has it wait for a standby");
-            return BRIDGE_RETRY;
-        }
-        bridge_wait(bridge, ASK_AGAIN_MS);
-    }
-    return BRIDGE_DONE;
-}
-
-/* Rows whose name means another table by now may be that one's already, and they are not shown as rows
- * of the one that had it. */
-static enum bridge_end check_names(struct bridge *bridge, struct err *err)
-{
-    if (!has_replayed(bridge))
-        return BRIDGE_DONE;
-    enum bridge_end end = ask_names(bridge, err);
-    const struct relation_set *relations = &bridge->catalog->relations;
-    for (size_t i = 0; end == BRIDGE_DONE && i < relations->count; i++) {
-        const struct relation *relation = relations->relations[i];
-        if (!bridge->names.is_other[i] || !change_set_of(&bridge->transaction.changes, relation))
-            continue;
-        err_set(err, "table %.*s.%.*s is another one by now, or not published",
-                SLICE_ARG(relation->schema), SLICE_ARG(relation->name));
-        bridge->misfit = relation;
-        end = BRIDGE_RESYNC;
-    }
-    return end;
-}
-
 static enum bridge_end finish_changes(struct bridge *bridge, uint64_t end_lsn, struct err *err)
 {
     struct ruleset *rules;
-    enum bridge_end end = check_names(bridge, err);
+    enum bridge_end end = has_replayed(bridge) ? bridge_check_names(bridge, err) : BRIDGE_DONE;
     if (end != BRIDGE_DONE)
         return end;
     if (!rules_after(bridge, &rules, err))
@@ -431,6 +387,7 @@ enum bridge_end bridge_start_replication(struct bridge *bridge, struct err *err)
 {
     bool is_slot_busy = false;
     struct pg_origin origin;
+    names_forget(&bridge->names); /* it may be another history, where transactions have the same numbers */
     enum pg_reach reach =
         replication_try_connect(bridge->settings->db, &bridge->replication, err);
     if (reach != PG_CONNECTED)

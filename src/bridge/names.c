@@ -73,25 +73,28 @@ static void make_statement(struct names *names, const struct catalog *catalog, c
     struct arena arena = ARENA_INIT;
     struct buffer *out = &names->prepare;
     names->version = ++versions;
-    buffer_printf(out, "PREPARE weir_names_%u AS WITH known (at, oid, schema, name) AS (VALUES ",
+    buffer_printf(out, "DEALLOCATE ALL; PREPARE weir_names_%u AS WITH known (at, oid, schema, name) AS (VALUES ",
                   names->version);
     add_names(out, catalog);
     buffer_printf(
         out,
-        "), found AS (SELECT k.at, k.oid, p.oid AS publication, p.puballtables, n.oid AS namespace,"
-        "     array_append(ARRAY(SELECT pg_partition_ancestors(c.oid)), c.oid::regclass) AS line"
-        "   FROM known k"
+        "), found AS (SELECT k.at FROM known k"
         "   LEFT JOIN pg_namespace n ON n.nspname = k.schema"
         "   LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = k.name"
-        "   LEFT JOIN pg_publication p ON p.pubname = %s)"
-        " SELECT pg_current_snapshot()::text,"
-        "  (SELECT string_agg(DISTINCT f.at::text, ' ') FROM found f"
-        "    WHERE f.oid = ANY (f.line) IS NOT TRUE OR NOT coalesce(f.puballtables"
-        "          OR EXISTS (SELECT FROM pg_publication_rel r"
-        "                      WHERE r.prpubid = f.publication AND r.prrelid = ANY (f.line))"
-        "          OR EXISTS (SELECT FROM pg_publication_namespace s JOIN pg_class o"
-        "                         ON o.relnamespace = s.pnnspid"
-        "                      WHERE s.pnpubid = f.publication AND o.oid = ANY (f.line)), false))",
+        "   LEFT JOIN pg_publication p ON p.pubname = %s"
+        "   LEFT JOIN pg_publication_rel r ON r.prpubid = p.oid AND r.prrelid = k.oid"
+        "  WHERE NOT coalesce((c.oid = k.oid"
+        "            OR k.oid IN (SELECT pg_partition_ancestors(c.oid)))"
+        "        AND (p.puballtables OR r.oid IS NOT NULL"
+        "            OR EXISTS (SELECT FROM pg_publication_namespace s"
+        "                        WHERE s.pnpubid = p.oid AND s.pnnspid = n.oid)"
+        "            OR EXISTS (SELECT FROM pg_partition_ancestors(c.oid) a (oid)"
+        "                         LEFT JOIN pg_publication_rel ar"
+        "                           ON ar.prpubid = p.oid AND ar.prrelid = a.oid"
+        "                         LEFT JOIN pg_publication_namespace s ON s.pnpubid = p.oid"
+        "                          AND s.pnnspid = (SELECT relnamespace FROM pg_class WHERE oid = a.oid)"
+        "                        WHERE ar.oid IS NOT NULL OR s.oid IS NOT NULL)), false))"
+        " SELECT pg_current_snapshot()::text, (SELECT string_agg(DISTINCT at::text, ' ') FROM found)",
         pg_quote_literal(&arena, publication));
     arena_release(&arena);
 }

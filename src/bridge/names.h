@@ -25,7 +25,7 @@ struct names {
     struct buffer prepare;   /* empty: not made for this catalog yet */
 };
 
-/* After the catalog has been exchanged. */
+/* After the catalog, or Postgres's history, has been exchanged. */
 void names_forget(struct names *names);
 void names_release(struct names *names);
 
