@@ -125,7 +125,7 @@ static void fold(struct held_reading *reading, struct slice path, bool is_own,
 {
     struct held_event event;
     if (!held_event_read(message, &event) ||
-        (!is_own && !ruleset_may_write(reading->bridge->rules, path, event.type)))
+        (!is_own && !ruleset_may_have_written(reading->bridge->rules, path, event.type)))
         return;
     struct held_id id = {held_path(path), held_row(&event)};
     reading->events++;

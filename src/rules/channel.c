@@ -48,26 +48,36 @@ static bool split_pattern(struct slice pattern, struct slice *before, struct sli
     return true;
 }
 
+/* What of a channel is in the events that it leads to: their type, and where they are. */
+static bool read_pattern(struct arena *arena, struct slice pattern, struct slice type,
+                         struct channel *channel, struct err *err)
+{
+    struct slice before, after;
+    if (!split_pattern(pattern, &before, &after, err))
+        return false;
+    struct buffer text = BUFFER_INIT;
+    json_add_string(&text, type);
+    channel->type_json = arena_copy(arena, buffer_slice(&text));
+    buffer_clear(&text);
+    encode_pattern(&text, before);
+    channel->stream_prefix = arena_copy(arena, buffer_slice(&text));
+    buffer_clear(&text);
+    encode_pattern(&text, after);
+    channel->stream_suffix = arena_copy(arena, buffer_slice(&text));
+    buffer_release(&text);
+    return true;
+}
+
 bool ensure_channel(struct compile_context *context, struct rule *rule, struct err *err)
 {
     struct ruleset *rules = context->rules;
     struct arena *arena = &rules->arena;
     struct slice type =
         rule->definition.type.len ? rule->definition.type : rule->relation->name;
-    struct slice before, after;
-    if (!split_pattern(rule->definition.stream, &before, &after, err))
-        return false;
     struct channel channel = {.id = (uint32_t)rules->channel_count, .relation = rule->relation};
+    if (!read_pattern(arena, rule->definition.stream, type, &channel, err))
+        return false;
     struct buffer text = BUFFER_INIT;
-    json_add_string(&text, type);
-    channel.type_json = arena_copy(arena, buffer_slice(&text));
-    buffer_clear(&text);
-    encode_pattern(&text, before);
-    channel.stream_prefix = arena_copy(arena, buffer_slice(&text));
-    buffer_clear(&text);
-    encode_pattern(&text, after);
-    channel.stream_suffix = arena_copy(arena, buffer_slice(&text));
-    buffer_clear(&text);
     buffer_printf(&text, "%u %.*s %.*s{}%.*s", rule->relation->oid, SLICE_ARG(channel.type_json),
                   SLICE_ARG(channel.stream_prefix), SLICE_ARG(channel.stream_suffix));
     channel.identity = arena_copy(arena, buffer_slice(&text));
@@ -105,14 +115,36 @@ static bool channel_leads_to(const struct channel *channel, struct slice path)
     return !memchr(path.data + prefix.len, '/', path.len - prefix.len - suffix.len);
 }
 
-bool ruleset_may_write(const struct ruleset *rules, struct slice path, struct slice type_json)
+void note_refused_channel(struct ruleset *rules, const struct rule *rule, struct slice table)
 {
-    for (size_t i = 0; i < rules->channel_count; i++) {
-        if (slice_eq(rules->channels[i]->type_json, type_json) &&
-            channel_leads_to(rules->channels[i], path))
+    const struct rule_definition *definition = &rule->definition;
+    struct channel channel = {0}, *noted;
+    struct err ignored;
+    if (!read_pattern(&rules->arena, definition->stream,
+                      definition->type.len ? definition->type : table, &channel, &ignored))
+        return;
+    noted = arena_alloc(&rules->arena, sizeof channel);
+    *noted = channel;
+    rules->refused = array_append(&rules->arena, rules->refused, rules->refused_count,
+                                  sizeof(struct channel *), &noted);
+    rules->refused_count++;
+}
+
+static bool some_leads_to(struct channel *const *channels, size_t count, struct slice path,
+                          struct slice type_json)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (slice_eq(channels[i]->type_json, type_json) && channel_leads_to(channels[i], path))
             return true;
     }
     return false;
+}
+
+bool ruleset_may_have_written(const struct ruleset *rules, struct slice path,
+                              struct slice type_json)
+{
+    return some_leads_to(rules->channels, rules->channel_count, path, type_json) ||
+           some_leads_to(rules->refused, rules->refused_count, path, type_json);
 }
 
 bool ruleset_hands_over_type(const struct ruleset *before, const struct ruleset *after)

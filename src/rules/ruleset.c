@@ -64,14 +64,19 @@ static bool parse_identifier(const char **at, const char *end, struct buffer *ou
     return out->len > 0;
 }
 
+static bool parse_name(struct slice name, struct buffer *schema, struct buffer *table)
+{
+    const char *at = name.data, *end = name.data + name.len;
+    return parse_identifier(&at, end, schema) && at < end && *at++ == '.' &&
+           parse_identifier(&at, end, table) && at == end;
+}
+
 static const struct relation *find_target(const struct compile_context *context,
                                           struct slice name)
 {
     struct buffer schema = BUFFER_INIT, table = BUFFER_INIT;
-    const char *at = name.data, *end = name.data + name.len;
     const struct relation *relation = NULL;
-    if (parse_identifier(&at, end, &schema) && at < end && *at++ == '.' &&
-        parse_identifier(&at, end, &table) && at == end)
+    if (parse_name(name, &schema, &table))
         relation = relation_set_find(context->relations, buffer_slice(&schema),
                                      buffer_slice(&table));
     buffer_release(&schema);
@@ -132,7 +137,8 @@ static bool analyse(struct compile_context *context, struct rule *rule,
                          : find_target(context, rule->definition.relation);
     if (!rule->relation) {
         err_set(err, "table %.*s is not in the publication", SLICE_ARG(rule->definition.relation));
-        return err_hint(err, "ALTER PUBLICATION ... ADD TABLE %.*s",
+        return err_hint(err, "ALTER PUBLICATION ... ADD TABLE %.*s; where it is in it, weir doctor says "
+                             "why it is left out",
                         SLICE_ARG(rule->definition.relation));
     }
     if (rule->relation->has_heirs) {
@@ -153,6 +159,20 @@ static bool analyse(struct compile_context *context, struct rule *rule,
            parse_columns(context, rule, err) && ensure_channel(context, rule, err);
 }
 
+static void refuse(struct compile_context *context, struct rule *rule, const struct err *refusal)
+{
+    struct arena *arena = &context->rules->arena;
+    struct buffer schema = BUFFER_INIT, table = BUFFER_INIT;
+    rule->reason = arena_strdup(arena, refusal->message);
+    rule->hint = refusal->hint[0] ? arena_strdup(arena, refusal->hint) : NULL;
+    if (rule->relation)
+        note_refused_channel(context->rules, rule, rule->relation->name);
+    else if (parse_name(rule->definition.relation, &schema, &table))
+        note_refused_channel(context->rules, rule, buffer_slice(&table));
+    buffer_release(&schema);
+    buffer_release(&table);
+}
+
 static bool compile_rule(struct compile_context *context, struct rule *rule)
 {
     struct arena *arena = &context->rules->arena;
@@ -162,8 +182,7 @@ static bool compile_rule(struct compile_context *context, struct rule *rule)
     if (context->literals && context->literals->begin_rule)
         context->literals->begin_rule(context->literals->context, &rule->definition);
     if (!analyse(context, rule, &parsing, &conjuncts, &refusal)) {
-        rule->reason = arena_strdup(arena, refusal.message);
-        rule->hint = refusal.hint[0] ? arena_strdup(arena, refusal.hint) : NULL;
+        refuse(context, rule, &refusal);
         return true;
     }
     rule->branches = arena_calloc(arena, conjuncts.count + 1, sizeof *rule->branches);

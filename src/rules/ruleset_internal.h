@@ -69,6 +69,8 @@ struct ruleset {
     size_t rule_count;
     struct channel **channels;
     size_t channel_count;
+    struct channel **refused; /* of refused rules, which may have shown rows before: type and stream */
+    size_t refused_count;
     struct relation_rules *relations; /* as in the relation_set: what depends on their order is
                                          the same in every process */
     struct relation_rules **by_address; /* of their relation, to find them */
@@ -97,6 +99,9 @@ bool columns_differ(const struct relation *relation, const uint64_t *bits, struc
 /* channel.c: finds or makes the rule's channel. False with err set where its pattern is refused. */
 bool ensure_channel(struct compile_context *context, struct rule *rule,
                     struct err *err) WEIR_MUST_CHECK;
+
+/* Of a rule that is refused, for a table of this name. */
+void note_refused_channel(struct ruleset *rules, const struct rule *rule, struct slice table);
 
 /* dependency.c */
 

@@ -126,8 +126,10 @@ bool ruleset_is_visible(struct ruleset *rules, const struct state *state, struct
 /* Whether the relation has any active rule. */
 bool ruleset_has_channels(const struct ruleset *rules, const struct relation *relation);
 
-/* Whether some channel can lead to the stream with events of this type (a JSON string). */
-bool ruleset_may_write(const struct ruleset *rules, struct slice path, struct slice type_json);
+/* Whether some rule can lead to the stream with events of this type (a JSON string), or could while it was
+ * not refused yet. */
+bool ruleset_may_have_written(const struct ruleset *rules, struct slice path,
+                              struct slice type_json);
 
 /* Whether rows of a table have a type in `after` that another table's have in `before`. */
 bool ruleset_hands_over_type(const struct ruleset *before, const struct ruleset *after);
