@@ -76,7 +76,8 @@ struct bridge {
     unsigned resyncs;              /* for misfits, since a transaction was last applied */
     uint64_t next_catalog_ms;
     uint64_t catalog_pause_ms; /* until then a changed catalog waits for transactions to end */
-    char catalog_complaint[ERR_MESSAGE_SIZE]; /* said already */
+    char catalog_complaint[ERR_MESSAGE_SIZE]; /* why it could not be looked at; said already */
+    uint64_t said_complaints; /* a hash of those about tables; 0: none */
 
     uint64_t dirty_since_ms;      /* 0: nothing applied since the last checkpoint */
     uint64_t last_checkpoint_ms;

@@ -27,7 +27,12 @@ static const char tables_sql[] =
      * change. */
     "       (SELECT string_agg(y.xmin::text, ' ' ORDER BY y.oid) FROM pg_type y"
     "         WHERE y.oid = c.reltype OR y.oid IN (SELECT l.reltype FROM pg_class l"
-    "          WHERE c.relkind = 'p' AND l.oid IN (SELECT relid FROM pg_partition_tree(c.oid))))"
+    "          WHERE c.relkind = 'p' AND l.oid IN (SELECT relid FROM pg_partition_tree(c.oid)))),"
+    /* As the bridge reads it: rows that policies would hide from it are missing, without a word. */
+    "       CASE WHEN NOT has_schema_privilege(n.oid, 'USAGE') THEN 'schema'"
+    "            WHEN NOT has_table_privilege(c.oid, 'SELECT') THEN 'table'"
+    "            WHEN row_security_active(c.oid) THEN 'policies' END,"
+    "       quote_ident(current_user)"
     "  FROM pg_publication_tables pt"
     "  JOIN pg_publication p ON p.pubname = pt.pubname"
     "  JOIN pg_namespace n ON n.nspname = pt.schemaname"
@@ -84,6 +89,8 @@ enum table_column {
     TABLE_SILENT_SCHEMA, /* of a partition that is not logged */
     TABLE_SILENT_NAME,
     TABLE_NAMED_BY,
+    TABLE_CLOSED_BY, /* what keeps the bridge's role from reading all of it */
+    TABLE_ROLE,
 };
 
 static bool is_own_table(const struct pg_rows *rows, size_t row)
@@ -133,6 +140,29 @@ static bool check_partitions(struct loading *loading, const struct pg_rows *rows
     return err_hint(err, "ALTER TABLE %s SET LOGGED;", partition);
 }
 
+/* Whether the bridge may read all of its rows. */
+static bool check_rights(struct loading *loading, const struct pg_rows *rows, size_t row,
+                         struct err *err)
+{
+    if (pg_rows_is_null(rows, row, TABLE_CLOSED_BY))
+        return true;
+    const char *schema = pg_quote_identifier(loading->arena, pg_rows_str(rows, row, TABLE_SCHEMA));
+    const char *name = quoted_name(loading->arena, pg_rows_str(rows, row, TABLE_SCHEMA),
+                                   pg_rows_str(rows, row, TABLE_NAME));
+    const char *role = pg_rows_str(rows, row, TABLE_ROLE);
+    switch (pg_rows_str(rows, row, TABLE_CLOSED_BY)[0]) {
+    case 's':
+        err_set(err, "role %s may not use schema %s, and so not read table %s", role, schema, name);
+        return err_hint(err, "GRANT USAGE ON SCHEMA %s TO %s;", schema, role);
+    case 't':
+        err_set(err, "role %s may not read table %s", role, name);
+        return err_hint(err, "GRANT SELECT ON %s TO %s;", name, role);
+    default:
+        err_set(err, "role %s sees of table %s only the rows that its policies show it", role, name);
+        return err_hint(err, "ALTER ROLE %s BYPASSRLS;", role);
+    }
+}
+
 /* One reason at a time: each names the table and the SQL that mends it, to be run as it is. */
 static bool check_table(struct loading *loading, const struct pg_rows *rows, size_t row,
                         struct err *err)
@@ -162,7 +192,8 @@ static bool check_table(struct loading *loading, const struct pg_rows *rows, siz
                         "AS IDENTITY PRIMARY KEY; -- or a key of columns of other types",
                         name, pg_rows_str(rows, row, TABLE_AMBIGUOUS_KEY));
     }
-    if (!check_identity(loading, rows, row, err) || !check_partitions(loading, rows, row, err))
+    if (!check_identity(loading, rows, row, err) || !check_partitions(loading, rows, row, err) ||
+        !check_rights(loading, rows, row, err))
         return false;
     if (!pg_rows_is_null(rows, row, TABLE_WHOLE_KEY_LIST)) {
         err_set(err, "the column list of table %s in publication %s leaves out a primary key column",

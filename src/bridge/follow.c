@@ -5,6 +5,7 @@
 #include "weir/base/check.h"
 #include "weir/base/clock.h"
 #include "weir/base/fault.h"
+#include "weir/base/hash.h"
 #include "weir/base/json.h"
 #include "weir/base/log.h"
 #include "weir/bridge/examine.h"
@@ -241,6 +242,22 @@ static enum bridge_end checkpoint_if_due(struct bridge *bridge, struct err *err)
     return BRIDGE_DONE;
 }
 
+/* Each once, and again when there are others. */
+static void say_complaints(struct bridge *bridge, const struct catalog *catalog)
+{
+    uint64_t complaints = 0;
+    for (size_t i = 0; i < catalog->complaint_count; i++)
+        complaints = complaints * 31 + hash64(hash_process_key(),
+                                              slice_from_str(catalog->complaints[i].message));
+    for (size_t i = 0; complaints != bridge->said_complaints && i < catalog->complaint_count; i++) {
+        struct err err;
+        err_set(&err, "%s", catalog->complaints[i].message);
+        err_hint(&err, "%s", catalog->complaints[i].hint);
+        log_err(LOG_WARN, "a published table cannot be followed: it shows no rows to anybody", &err);
+    }
+    bridge->said_complaints = complaints;
+}
+
 /* Looks whether tables have been added, dropped or altered. What cannot be followed is said once
  * and left as it was: a new table that has no key shows nothing, and the others go on. */
 static enum bridge_end check_catalog(struct bridge *bridge, struct err *err)
@@ -249,17 +266,12 @@ static enum bridge_end check_catalog(struct bridge *bridge, struct err *err)
     struct catalog *catalog =
         connection ? catalog_load(connection, bridge->settings->publication, CATALOG_LENIENT, err)
                    : NULL;
-    if (catalog && catalog->complaint_count) {
-        err_set(err, "%s", catalog->complaints[0].message);
-        err_hint(err, "%s", catalog->complaints[0].hint);
-    } else if (catalog) {
+    if (catalog) {
         err_set(err, "%s", "");
+        say_complaints(bridge, catalog);
+    } else if (strcmp(bridge->catalog_complaint, err->message) != 0) {
+        log_err(LOG_WARN, "cannot look whether the published tables have changed", err);
     }
-    if (err->message[0] && strcmp(bridge->catalog_complaint, err->message) != 0)
-        log_err(LOG_WARN,
-                catalog ? "a published table cannot be followed: it shows no rows to anybody"
-                        : "cannot look whether the published tables have changed",
-                err);
     memcpy(bridge->catalog_complaint, err->message, sizeof bridge->catalog_complaint);
     if (!catalog)
         return BRIDGE_DONE;

@@ -136,19 +136,6 @@ const struct question questions_of_publication[] = {
      "  FROM (SELECT t.pubname, pg_partition_root(t.oid) AS root FROM " PUBLISHED " t"
      "         WHERE t.relispartition) leaf JOIN " PUBLICATION " p USING (pubname)"
      " WHERE NOT p.pubviaroot"},
-    {"table_rights", "the role may read the published tables",
-     "SELECT DISTINCT 'error', format('role %I may not use schema %I', current_user, nspname),"
-     "       format('GRANT USAGE ON SCHEMA %I TO %I;', nspname, current_user)"
-     "  FROM " PUBLISHED " t WHERE NOT has_schema_privilege(relnamespace, 'USAGE')"
-     " UNION ALL "
-     "SELECT 'error', format('role %I may not read table %s', current_user, full_name),"
-     "       format('GRANT SELECT ON %s TO %I;', full_name, current_user)"
-     "  FROM " PUBLISHED " t WHERE NOT has_table_privilege(oid, 'SELECT')"
-     " UNION ALL "
-     "SELECT 'error', format('role %I sees of table %s only the rows that its policies show it',"
-     "                       current_user, full_name),"
-     "       format('ALTER ROLE %I BYPASSRLS;', current_user)"
-     "  FROM " PUBLISHED " t WHERE row_security_active(oid)"},
     {"updates", "the publication lets the application write its tables",
      "SELECT 'error', format('Postgres refuses every UPDATE and DELETE of table %s: it has a column "
      "list in publication %I and REPLICA IDENTITY FULL', full_name, pubname),"
