@@ -401,7 +401,7 @@ static struct condition *parse_like(struct parse_context *context,
 struct condition *parse_expression(struct parse_context *context,
                                    const PgQuery__AExpr *expression, const struct scope *scope)
 {
-    const char *name = expression->n_name ? expression->name[0]->string->sval : "";
+    const char *name = expression->n_name == 1 ? expression->name[0]->string->sval : "";
     enum compare_op op;
     switch (expression->kind) {
     case PG_QUERY__A__EXPR__KIND__AEXPR_OP: {
@@ -409,7 +409,8 @@ struct condition *parse_expression(struct parse_context *context,
         if (strcmp(name, "~~") == 0 || strcmp(name, "!~~") == 0)
             return parse_like(context, expression, scope, name[0] == '!');
         if (!parse_compare_op(name, &op)) {
-            err_set(context->err, "the operator %s is not supported in an audience", name);
+            err_set(context->err, "the operator %s is not supported in an audience",
+                    written_operator(context, expression));
             return NULL;
         }
         const struct operand *left =

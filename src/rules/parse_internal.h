@@ -36,6 +36,9 @@ const struct operand *column_by_name(struct parse_context *context, const struct
                                      size_t from, size_t to, const char *name, bool *is_ambiguous);
 bool is_operator(const PgQuery__AExpr *expression, const char *name);
 
+/* For a message: `=`, or `schema.=`. */
+const char *written_operator(struct parse_context *context, const PgQuery__AExpr *expression);
+
 /* parse_coalesce.c */
 
 /* Where COALESCE may stand; anywhere else it is refused. */

@@ -83,9 +83,22 @@ static bool check_merged(struct parse_context *context, const struct scope *scop
     return true;
 }
 
+/* Their names are taken, so that no table has columns of its own that are called so. */
+static bool refuse_system_column(struct parse_context *context, const char *column)
+{
+    static const char *const system[] = {"tableoid", "ctid", "xmin", "xmax", "cmin", "cmax"};
+    for (size_t i = 0; i < sizeof system / sizeof *system; i++) {
+        if (strcmp(column, system[i]) == 0)
+            return err_set(context->err, "%s is a system column, which is in no published row", column);
+    }
+    return true;
+}
+
 static const struct operand *column_in_scopes(struct parse_context *context,
                                               const struct scope *scope, const char *column)
 {
+    if (!refuse_system_column(context, column))
+        return NULL;
     for (; scope; scope = scope->outer) {
         bool is_ambiguous;
         const struct operand *found =
@@ -103,6 +116,8 @@ static const struct operand *column_of_table(struct parse_context *context,
                                              const struct scope *scope, const char *schema,
                                              const char *table, const char *column)
 {
+    if (!refuse_system_column(context, column))
+        return NULL;
     for (; scope; scope = scope->outer) {
         for (size_t i = 0; i < scope->source_count; i++) {
             const struct source *source = scope->sources[i];
@@ -221,6 +236,15 @@ static const struct operand *parse_concat(struct parse_context *context,
     return concat;
 }
 
+const char *written_operator(struct parse_context *context, const PgQuery__AExpr *expression)
+{
+    const char *written = "";
+    for (size_t i = 0; i < expression->n_name; i++)
+        written = arena_printf(context->arena, "%s%s%s", written, i ? "." : "",
+                               expression->name[i]->string->sval);
+    return written;
+}
+
 bool is_operator(const PgQuery__AExpr *expression, const char *name)
 {
     return expression->kind == PG_QUERY__A__EXPR__KIND__AEXPR_OP && expression->n_name == 1 &&
@@ -315,12 +339,9 @@ const struct operand *parse_operand(struct parse_context *context, const Node *n
             return parse_json(context, node, scope);
         if (is_operator(node->a_expr, "->"))
             return parse_refuse(context, "-> without ->> as its last step");
-        if (node->a_expr->n_name == 1) {
-            err_set(context->err, "the operator %s is not supported here in an audience",
-                    node->a_expr->name[0]->string->sval);
-            return NULL;
-        }
-        return parse_refuse(context, "this operator");
+        err_set(context->err, "the operator %s is not supported here in an audience",
+                written_operator(context, node->a_expr));
+        return NULL;
     case PG_QUERY__NODE__NODE_FUNC_CALL: {
         const PgQuery__FuncCall *call = node->func_call;
         err_set(context->err, "the function %s is not supported in an audience",

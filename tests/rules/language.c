@@ -99,7 +99,12 @@ static const struct language_case cases[] = {
     {"SELECT p.a FROM people AS p(a)", "an alias with column names"},
     {"SELECT h.member FROM hidden h", "table hidden is not in the publication"},
     {"SELECT h.member FROM public.hidden h WHERE h.id = docs.id", NULL},
-    {"SELECT p.xmin::text FROM people p", "column p.xmin is not published"},
+    {"SELECT p.xmin::text FROM people p", "xmin is a system column, which is in no published row"},
+    {"SELECT p.id FROM people p WHERE ctid = ctid", "ctid is a system column"},
+    {"SELECT p.id FROM people p WHERE p.id OPERATOR(pg_catalog.=) docs.owner",
+     "the operator pg_catalog.= is not supported"},
+    {"SELECT p.id OPERATOR(pg_catalog.||) docs.owner FROM people p",
+     "the operator pg_catalog.|| is not supported"},
     {"SELECT docs::text", "column docs is not known"},
     /* Values */
     {"SELECT docs.addr", "a subject of type inet"},
