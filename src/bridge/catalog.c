@@ -11,7 +11,8 @@ static const char columns_sql[] =
     "       coalesce(nullif(co.collname, 'default'), ''), coalesce(co.collisdeterministic, true),"
     "       CASE WHEN co.collname = 'default' THEN $3::bool"
     "            ELSE coalesce(co.collprovider = 'b' OR co.collprovider = 'c'"
-    "                          AND co.collcollate IN ('C', 'POSIX'), false) END"
+    "                          AND co.collcollate IN ('C', 'POSIX'), false) END,"
+    "       a.xmin"
     "  FROM pg_publication p"
     "  JOIN pg_attribute a ON a.attrelid = ANY ($2::oid[])"
     "  LEFT JOIN pg_publication_rel pr ON pr.prpubid = p.oid AND pr.prrelid = a.attrelid"
@@ -88,6 +89,7 @@ static bool set_columns(struct loading *loading, size_t at, const struct pg_rows
     size_t end, first = rows_of(columns, relation->oid, &end);
     struct column *all = arena_calloc(loading->arena, end - first + 1, sizeof *all);
     int *attnums = arena_calloc(loading->arena, end - first + 1, sizeof *attnums);
+    struct buffer shaped_by = BUFFER_INIT;
     for (size_t i = first; i < end; i++) {
         struct column *column = &all[relation->column_count];
         attnums[relation->column_count++] = atoi(pg_rows_str(columns, i, 1));
@@ -99,8 +101,11 @@ static bool set_columns(struct loading *loading, size_t at, const struct pg_rows
         column->collation.name = copy_at(loading->arena, columns, i, 5);
         column->collation.is_deterministic = bool_at(columns, i, 6);
         column->collation.is_bytewise = bool_at(columns, i, 7);
+        buffer_printf(&shaped_by, " %s", pg_rows_str(columns, i, 8));
     }
     relation->columns = all;
+    relation->shaped_by = arena_copy(loading->arena, buffer_slice(&shaped_by));
+    buffer_release(&shaped_by);
     return set_key(loading, relation, attnums, loading->keys[at], err);
 }
 

@@ -97,6 +97,9 @@ void relation_identify(struct relation *relation)
     /* Rows come by their table's name: under another name, or as another's, even if it has its own again
      * when it is looked at. */
     buffer_add_slice(&bytes, relation->named_by);
+    /* ALTER TABLE may give a column other values and the type that it has, or put another one in its
+     * place; of the rows that this changes there is nothing in the slot. */
+    buffer_add_slice(&bytes, relation->shaped_by);
     relation->storage_id = hash64(&key, buffer_slice(&bytes));
     buffer_release(&bytes);
 }

@@ -89,6 +89,40 @@ void delivery_send(struct delivery *delivery, enum event_operation operation,
     delivery->sink->deliver(delivery->sink->context, path, payload);
 }
 
+static bool shows_column(const struct version *version, size_t column)
+{
+    return !version->columns || version->columns[column / 64] >> column % 64 & 1;
+}
+
+/* The column's index, or -1; most often it is the one behind the last. */
+static int find_behind(const struct relation *relation, int last, struct slice name)
+{
+    size_t next = (size_t)(last + 1);
+    if (next < relation->column_count && slice_eq(relation->columns[next].name, name))
+        return (int)next;
+    return relation_find_column(relation, name);
+}
+
+/* Of a table that has changed its shape, whose columns may stand in another order. */
+static bool shows_other_columns(const struct version *a, const struct version *b)
+{
+    size_t shown = 0;
+    int at = -1;
+    for (size_t i = 0; i < a->relation->column_count; i++) {
+        if (!shows_column(a, i))
+            continue;
+        at = find_behind(b->relation, at, a->relation->columns[i].name);
+        if (at < 0 || !shows_column(b, (size_t)at) ||
+            !slice_eq(row_column(a->relation, a->row, i),
+                      row_column(b->relation, b->row, (size_t)at)))
+            return true;
+        shown++;
+    }
+    for (size_t i = 0; i < b->relation->column_count; i++)
+        shown -= shows_column(b, i);
+    return shown != 0;
+}
+
 /* The JSON that a version shows; borrowed from the row, or in out. */
 static struct slice shown_json(struct buffer *out, const struct version *version)
 {
@@ -102,6 +136,8 @@ static struct slice shown_json(struct buffer *out, const struct version *version
 bool delivery_shows_change(struct delivery *delivery, const struct version *a,
                            const struct version *b)
 {
+    if (a->relation != b->relation)
+        return shows_other_columns(a, b);
     if (!a->columns && !b->columns)
         return !slice_eq(row_json(a->relation, a->row), row_json(b->relation, b->row));
     struct buffer *out = &delivery->compared;

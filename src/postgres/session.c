@@ -12,13 +12,17 @@ enum { CONNECT_TIMEOUT_S = 15, MESSAGE_LINE_SIZE = 600 };
 
 /* Values depend on these; a role's or a database's own settings must not reach them. row_security
  * off turns a policy that would hide rows from us without a word into an error. And what is asked of
- * the catalogs would be compiled by JIT each time, which takes longer than the answer. */
+ * the catalogs would be compiled by JIT each time, which takes longer than the answer. The timeouts
+ * at the end are not known to every version. */
 static const char pinned_settings[] =
+    "SET quote_all_identifiers = off; SET exit_on_error = off;"
     "SET datestyle = 'ISO'; SET intervalstyle = 'postgres'; SET timezone = 'UTC';"
     "SET extra_float_digits = 3; SET bytea_output = 'hex'; SET search_path = pg_catalog;"
     "SET standard_conforming_strings = on; SET row_security = off; SET statement_timeout = 0;"
     "SET idle_in_transaction_session_timeout = 0; SET default_transaction_read_only = off;"
-    "SET jit = off";
+    "SET jit = off;"
+    "SELECT set_config(name, '0', false) FROM pg_settings"
+    " WHERE name IN ('idle_session_timeout', 'transaction_timeout')";
 
 /* wal2json 2.5 on PostgreSQL 15 says nothing while it decodes a large filtered transaction, and the
  * server would take that for a dead client: raise its timeout (never lower it), and let TCP find

@@ -52,7 +52,10 @@ Test(pg_connection, pins_settings_whatever_the_role_has)
                         "ALTER ROLE odd SET bytea_output = 'escape';"
                         "ALTER ROLE odd SET timezone = 'Asia/Kolkata';"
                         "ALTER ROLE odd SET statement_timeout = '1ms';"
-                        "ALTER ROLE odd SET search_path = 'nowhere'");
+                        "ALTER ROLE odd SET search_path = 'nowhere';"
+                        "ALTER ROLE odd SET quote_all_identifiers = on;"
+                        "ALTER ROLE odd SET exit_on_error = on;"
+                        "ALTER ROLE odd SET idle_session_timeout = '1h'");
     pg_close(connection);
     struct err err;
     connection = pg_connect(conninfo("user=odd"), &err);
@@ -61,6 +64,9 @@ Test(pg_connection, pins_settings_whatever_the_role_has)
     expect_value(connection, "SELECT '\\x00ff'::bytea", "\\x00ff");
     expect_value(connection, "SHOW search_path", "pg_catalog");
     expect_value(connection, "SHOW statement_timeout", "0");
+    expect_value(connection, "SHOW idle_session_timeout", "0");
+    expect_value(connection, "SHOW exit_on_error", "off");
+    expect_value(connection, "SELECT 'pg_class'::regclass::text", "pg_class");
     expect_value(connection,
                  "SELECT application_name FROM pg_stat_activity"
                  " WHERE pid = pg_backend_pid()",

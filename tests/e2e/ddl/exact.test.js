@@ -91,6 +91,15 @@ const ALTERATIONS = [
   ['another order of columns in the rule', `UPDATE weir.rules SET columns = '{n,owner,id}' WHERE name = 'own'`, 0, 0],
   ['no column list any more', 'BEGIN; ALTER PUBLICATION weir DROP TABLE notes; ALTER PUBLICATION weir ADD TABLE notes; COMMIT', 0, 0],
   ['all columns of the rule again', `UPDATE weir.rules SET columns = NULL WHERE name = 'own'`, 10, 0],
+  ['a price', 'ALTER TABLE notes ADD COLUMN price numeric(8,2) DEFAULT 1.25', 10, 0],
+  ['the same type with fewer digits', 'ALTER TABLE notes ALTER price TYPE numeric(8,1)', 10, 0],
+  ['the very same type, of other values', 'ALTER TABLE notes ALTER price TYPE numeric(8,1) USING price * 2', 10, 0],
+  ['the very same type, and so other readers', `ALTER TABLE notes ALTER owner TYPE text USING CASE owner WHEN 'ana' THEN 'bo' ELSE 'ana' END`, 20, 0],
+  ['a default', 'ALTER TABLE notes ALTER price SET DEFAULT 3', 0, 0],
+  ['another column of the same name and type', 'BEGIN; ALTER TABLE notes DROP COLUMN price; ALTER TABLE notes ADD COLUMN price numeric(8,1) DEFAULT 7; COMMIT', 10, 0],
+  ['a generated column', 'ALTER TABLE notes ADD COLUMN twice text GENERATED ALWAYS AS (n || n) STORED', 10, 0],
+  ['a generated column, of something else', 'BEGIN; ALTER TABLE notes DROP COLUMN twice; ALTER TABLE notes ADD COLUMN twice text GENERATED ALWAYS AS (owner) STORED; COMMIT', 10, 0],
+  ['another order of columns', 'BEGIN; ALTER TABLE notes ADD COLUMN m text; UPDATE notes SET m = n; ALTER TABLE notes DROP COLUMN n; ALTER TABLE notes RENAME COLUMN m TO n; COMMIT', 0, 0],
 ]
 
 test('an alteration sends what it changed, and nothing else', async () => {
