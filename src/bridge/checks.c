@@ -298,6 +298,20 @@ static bool can_read_streams(const struct bridge *bridge, const char *why, struc
                          "weir; or start with an empty --state, another --slot and new streams");
 }
 
+/* Postgres would count it among the standbys that a commit waits for, and the bridge delivers what is
+ * committed: each would wait for the other, and everybody who commits with them. */
+static enum bridge_end check_not_awaited(struct pg_connection *connection, struct err *err)
+{
+    struct pg_rows *rows = pg_query(connection, err, REPLICATION_AWAITED_SQL, 0, NULL);
+    bool is_awaited = rows && pg_rows_count(rows) > 0;
+    if (is_awaited) {
+        err_set(err, "%s", pg_rows_str(rows, 0, 0));
+        err_hint(err, "%s", pg_rows_str(rows, 0, 1));
+    }
+    pg_rows_free(rows);
+    return rows && !is_awaited ? BRIDGE_DONE : BRIDGE_RETRY;
+}
+
 enum bridge_end bridge_decide(struct bridge *bridge, enum bridge_way *way, struct err *err)
 {
     struct pg_connection *connection;
@@ -306,8 +320,8 @@ enum bridge_end bridge_decide(struct bridge *bridge, enum bridge_way *way, struc
     enum pg_reach reach = pg_try_connect(bridge->settings->db, &connection, err);
     if (reach != PG_CONNECTED)
         return reach == PG_UNREACHABLE ? BRIDGE_RETRY : BRIDGE_FAILED;
-    enum bridge_end end = BRIDGE_DONE;
-    if (!bridge->is_claimed)
+    enum bridge_end end = check_not_awaited(connection, err);
+    if (end == BRIDGE_DONE && !bridge->is_claimed)
         end = bridge_end_of(publisher_look(bridge->publisher,
                                            (struct progress){bridge->replica_lsn, 0},
                                            &bridge->published, err));

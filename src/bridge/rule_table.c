@@ -28,7 +28,9 @@ struct pg_connection *rule_table_connection(struct rule_table *table, struct err
     if (table->connection)
         return table->connection;
     table->connection = pg_connect(table->conninfo, err);
-    if (table->connection && !pg_execute(table->connection, err, "SET lock_timeout = '500ms'"))
+    /* What is written here can be worked out again, so that nothing waits for standbys. */
+    if (table->connection && !pg_execute(table->connection, err,
+                                         "SET lock_timeout = '500ms'; SET synchronous_commit = local"))
         rule_table_disconnect(table);
     return table->connection;
 }

@@ -52,6 +52,8 @@ const struct question questions_of_server[] = {
      "  FROM pg_settings WHERE name = 'max_wal_senders'"
      "   AND setting::int <= (SELECT count(*) FROM pg_stat_get_wal_senders())"
      "   AND NOT EXISTS (SELECT FROM " SLOT " own WHERE active)"},
+    {"standbys", "no commit waits for the bridge",
+     "SELECT 'error', awaited.* FROM (" REPLICATION_AWAITED_SQL ") awaited"},
     {.check = NULL},
 };
 

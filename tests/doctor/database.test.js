@@ -209,6 +209,17 @@ test('the attribute REPLICATION', async () => {
   await one.provoke(/^role weir_bridge lacks the attribute REPLICATION$/)
 })
 
+test('commits that would wait for the bridge', async () => {
+  const one = await patient()
+  const set = (value) => reload(cluster, one.db, 'synchronous_standby_names', `ALTER SYSTEM SET synchronous_standby_names = '${value}'`)
+  await set('ANY 1 (*)')
+  await one.provoke(/^synchronous_standby_names is ANY 1 \(\*\), so commits wait for the bridge as for a standby, and the bridge for the commits$/, {
+    hint: /^name the standbys in synchronous_standby_names one by one, without \* and weir, and SELECT pg_reload_conf\(\);$/,
+    mend: () => set('ANY 1 (s1, s2)'),
+  })
+  await reload(cluster, one.db, 'synchronous_standby_names', 'ALTER SYSTEM RESET synchronous_standby_names')
+})
+
 test("slots: of another plugin, another database, given up, full of WAL, without a limit", async () => {
   const one = await patient()
   const slot = (plugin = 'wal2json', db = one.db) => db.query(`SELECT pg_create_logical_replication_slot('weir', $1)`, [plugin])

@@ -53,6 +53,19 @@ bool replication_create_temporary_slot(struct replication *replication, const ch
     "  FROM pg_settings WHERE name = 'max_replication_slots'"                                      \
     "   AND setting::int <= (SELECT count(*) FROM pg_replication_slots)"
 
+/* Of the session's application_name, which a replication connection to the same place has as well. */
+#define REPLICATION_AWAITED_SQL                                                                    \
+    "SELECT 'synchronous_standby_names is ' || setting || ', so commits wait for the bridge as for "   \
+    "a standby, and the bridge for the commits',"                                                  \
+    "       'name the standbys in synchronous_standby_names one by one, without * and ' ||"        \
+    "       current_setting('application_name') || ', and SELECT pg_reload_conf();'"               \
+    "  FROM pg_settings WHERE name = 'synchronous_standby_names' AND EXISTS ("                     \
+    "       SELECT FROM regexp_matches("                                                           \
+    "               regexp_replace(setting, '^\\s*((first|any)\\s+)?\\d+\\s*\\(', '', 'i'),"       \
+    "               '\"((?:[^\"]|\"\")*)\"|([^\\s,()\"]+)', 'g') standby"                         \
+    "        WHERE lower(coalesce(replace(standby[1], '\"\"', '\"'), standby[2]))"                  \
+    "           IN ('*', lower(current_setting('application_name'))))"
+
 struct replication_option {
     const char *name;
     const char *value;

@@ -96,6 +96,47 @@ test('a new table waits for a long transaction, and the others go on', async () 
   })
 })
 
+test('where commits would wait for the bridge, it says so and stays away until they do not', async () => {
+  await withStack('recovery-awaited', {}, async (stack) => {
+    const admin = await stack.connect()
+    let written = 0
+    const names = async (value) => {
+      await admin.query(`ALTER SYSTEM SET synchronous_standby_names = '${value}'`)
+      await admin.query('SELECT pg_reload_conf()')
+    }
+    const senders = async () => (await admin.query('SELECT count(*)::int AS n FROM pg_stat_replication')).rows[0].n
+    const says = async (value, since) => until('the bridge to say so', async () =>
+      since().replaceAll('\\"', '"').includes(`synchronous_standby_names is ${value}, so commits wait for the bridge`) && (await senders()) === 0)
+    // Others by whatever name are no concern of the bridge's, which does not wait for them itself.
+    await names('weir_other, "a ""*"""')
+    await stack.db.query('SET synchronous_commit = local')
+    stack.bridge.start()
+    await stack.settle()
+    await stack.db.query('SET synchronous_commit = on')
+    for (const value of ['*', 'FIRST 1 (walreceiver, Weir)', 'ANY 2 (s1, "weir")']) {
+      // While it runs: as soon as Postgres goes by it, a commit waits, and the bridge for it.
+      const since = stack.bridge.listen()
+      await names(value)
+      let isSaid = false
+      const committing = (async () => {
+        while (!isSaid) await stack.db.query('INSERT INTO notes VALUES ($1, $2)', [++written, 'ana'])
+      })()
+      committing.catch(() => {}) // it is waited for below
+      await says(value, since)
+      isSaid = true
+      // And a start.
+      await stack.bridge.kill()
+      const again = stack.bridge.listen()
+      stack.bridge.start()
+      await says(value, again)
+      await names('')
+      await committing
+      await stack.settle()
+    }
+    assert.equal((await readStream(stack.server.url, 'user/ana/data')).events.length, written)
+  })
+})
+
 /** Forwards to Postgres; a connection whose client goes away is kept, as a dead peer's would be. */
 class Tomb {
   kept = []
