@@ -10,7 +10,7 @@
 
 #define OWN \
     " known AS (SELECT t.oid, t.typcategory, t.typtype FROM pg_type t" \
-    "   WHERE t.typtype IN ('e', 'd', 'p') OR t.oid IN (16, 17, 19, 20, 21, 23, 25, 700, 701," \
+    "   WHERE t.typtype IN ('e', 'd', 'p') OR t.oid IN (16, 17, 19, 20, 21, 23, 25, 114, 700, 701," \
     "         1042, 1043, 1082, 1114, 1184, 1700, 2950, 3802))," \
     " operators AS (SELECT 'the operator ' || quote_ident(n.nspname) || '.' || o.oprname || '('" \
     "         || format_type(l.oid, NULL) || ', ' || format_type(r.oid, NULL) || ')' AS what," \

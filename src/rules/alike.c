@@ -25,7 +25,7 @@ bool operand_alike(const struct operand *a, const struct operand *b)
     if (!a || !b)
         return a == b;
     if (a->kind != b->kind || a->type != b->type || a->part_count != b->part_count ||
-        !path_alike(a, b))
+        a->is_of_json != b->is_of_json || a->is_json_value != b->is_json_value || !path_alike(a, b))
         return false;
     if (a->kind == OPERAND_COLUMN)
         return source_alike(a->source, b->source) && a->column == b->column &&

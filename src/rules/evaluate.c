@@ -62,8 +62,8 @@ static bool operand_text(struct evaluation *evaluation, const struct operand *op
     case OPERAND_CONCAT:
         return concat_text(evaluation, operand, text);
     case OPERAND_JSON:
-        return json_path_text(evaluation_column(evaluation, operand->parts[0]), operand->path,
-                              operand->path_len, text, &evaluation->scratch);
+        return json_path_text(evaluation_column(evaluation, operand->parts[0]), operand, text,
+                              &evaluation->scratch);
     case OPERAND_SUBJECT:
         *text = evaluation->subject;
         return true;

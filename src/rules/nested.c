@@ -33,14 +33,14 @@ static long count_items(struct slice json)
     return count;
 }
 
-static bool find_item(struct slice json, long index, struct slice *found)
+static bool find_item(struct slice json, long index, bool is_of_json, struct slice *found)
 {
     struct json_scan scan = json_scan_of(json);
     struct json_value value;
     /* To jsonb, which stores it so, a scalar is an array of one. */
     if (json.data[0] != '[' && json.data[0] != '{') {
         *found = json;
-        return index == 0 || index == -1;
+        return !is_of_json && (index == 0 || index == -1);
     }
     if (json.data[0] == '{')
         return false;
@@ -57,17 +57,19 @@ static bool find_item(struct slice json, long index, struct slice *found)
     return false;
 }
 
-bool json_path_text(struct slice json, const struct json_step_to *path, size_t path_len,
-                    struct slice *text, struct arena *arena)
+bool json_path_text(struct slice json, const struct operand *operand, struct slice *text,
+                    struct arena *arena)
 {
-    for (size_t i = 0; i < path_len; i++) {
-        bool is_found = path[i].is_index ? find_item(json, path[i].index, &json)
-                                         : find_member(json, path[i].name, &json);
+    for (size_t i = 0; i < operand->path_len; i++) {
+        const struct json_step_to *step = &operand->path[i];
+        bool is_found = step->is_index
+                            ? find_item(json, step->index, operand->is_of_json, &json)
+                            : find_member(json, step->name, &json);
         if (!is_found)
             return false;
     }
     if (slice_eq_str(json, "null"))
-        return false;
+        return operand->is_json_value;
     *text = json;
     if (json.data[0] == '"') {
         struct buffer scratch = BUFFER_INIT;

@@ -182,17 +182,16 @@ static bool is_never_null(const struct operand *operand)
            operand->source->relation->columns[operand->column].is_not_null;
 }
 
-static void add_alternative(struct parse_context *context, struct condition *either,
-                            struct condition *alternative)
+static void add_part(struct parse_context *context, struct condition *whole,
+                     struct condition *part)
 {
-    either->children = array_append(context->arena, either->children, either->child_count++,
-                                    sizeof alternative, &alternative);
+    whole->children = array_append(context->arena, whole->children, whole->child_count++,
+                                   sizeof part, &part);
 }
 
-/* What links `left` to a value of the subquery: `value = left`, and under NOT also the NULLs. */
-static const struct condition *in_query_link(struct parse_context *context,
-                                             const struct condition *condition,
-                                             const struct operand *value, bool is_negated)
+/* What links a left side to a value of the subquery: `value = left`, and under NOT also the NULLs. */
+static struct condition *in_query_link(struct parse_context *context, const struct operand *left,
+                                       const struct operand *value, bool is_negated)
 {
     struct condition *either = arena_calloc(context->arena, 1, sizeof *either);
     either->kind = CONDITION_OR;
@@ -200,18 +199,30 @@ static const struct condition *in_query_link(struct parse_context *context,
     equal->kind = CONDITION_COMPARE;
     equal->op = COMPARE_EQ;
     equal->left = value;
-    equal->right = condition->left;
-    add_alternative(context, either, equal);
-    const struct operand *sides[2] = {value, condition->left};
+    equal->right = left;
+    add_part(context, either, equal);
+    const struct operand *sides[2] = {value, left};
     for (int i = 0; is_negated && i < 2; i++) {
         if (is_never_null(sides[i]))
             continue;
         struct condition *is_null = arena_calloc(context->arena, 1, sizeof *is_null);
         is_null->kind = CONDITION_IS_NULL;
         is_null->left = sides[i];
-        add_alternative(context, either, is_null);
+        add_part(context, either, is_null);
     }
     return either;
+}
+
+static const struct condition *in_query_links(struct parse_context *context,
+                                              const struct condition *in,
+                                              const struct select *select, bool is_negated)
+{
+    struct condition *all = arena_calloc(context->arena, 1, sizeof *all);
+    all->kind = CONDITION_AND;
+    for (size_t i = 0; i < in->list_count; i++)
+        add_part(context, all,
+                        in_query_link(context, in->list[i], select->row[i], is_negated));
+    return all;
 }
 
 static bool expand_query(struct parse_context *context, const struct condition *condition,
@@ -222,7 +233,7 @@ static bool expand_query(struct parse_context *context, const struct condition *
         const struct select *select = condition->query->selects[i];
         const struct condition *extra = NULL;
         if (condition->kind == CONDITION_IN_QUERY)
-            extra = in_query_link(context, condition, select->value, is_negated);
+            extra = in_query_links(context, condition, select, is_negated);
         if (!expand_select(context, select, extra, is_negated ? &rows : out))
             return false;
     }

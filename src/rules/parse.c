@@ -11,13 +11,6 @@
 const struct value_type text_type = {
     .oid = 25, .base_oid = 25, .kind = VALUE_TEXT, .delimiter = ',', .name = "text"};
 
-void *parse_refuse(struct parse_context *context, const char *construct)
-{
-    err_set(context->err, "%s is not supported in an audience", construct);
-    err_hint(context->err, "see docs/rules.md for what an audience may hold");
-    return NULL;
-}
-
 static struct slice copy_str(struct parse_context *context, const char *str)
 {
     return arena_copy(context->arena, slice_from_str(str));
@@ -254,12 +247,25 @@ static bool check_exists_targets(struct parse_context *context, const SelectStmt
     return true;
 }
 
-static const struct operand *parse_value(struct parse_context *context, const SelectStmt *select,
-                                         const struct scope *scope)
+static bool parse_values(struct parse_context *context, const SelectStmt *statement,
+                         const struct scope *scope, size_t width, struct select *select)
 {
-    if (select->n_target_list != 1)
-        return parse_refuse(context, "selecting anything but one column");
-    return parse_operand_or_coalesce(context, select->target_list[0]->res_target->val, scope);
+    if (statement->n_target_list != width) {
+        parse_refuse(context, "selecting anything but one column");
+        return false;
+    }
+    if (width == 1) {
+        const Node *value = statement->target_list[0]->res_target->val;
+        select->value = parse_operand_or_coalesce(context, value, scope);
+        return select->value != NULL;
+    }
+    select->row = arena_calloc(context->arena, width, sizeof *select->row);
+    for (size_t i = 0; i < width; i++) {
+        const Node *value = statement->target_list[i]->res_target->val;
+        if (!(select->row[i] = parse_operand(context, value, scope)))
+            return false;
+    }
+    return true;
 }
 
 static bool refuse_filter(struct parse_context *context, const struct relation *relation)
@@ -297,11 +303,11 @@ static bool add_row_filter(struct parse_context *context, struct source *source,
 }
 
 static struct select *parse_select(struct parse_context *context, const SelectStmt *statement,
-                                   const struct scope *outer, bool needs_value)
+                                   const struct scope *outer, size_t width)
 {
     struct scope scope = {arena_calloc(context->arena, SLOTS_MAX, sizeof(struct source *)), 0,
                           outer};
-    if (!check_clauses(context, statement, needs_value))
+    if (!check_clauses(context, statement, width > 0))
         return NULL;
     struct select *select = arena_calloc(context->arena, 1, sizeof *select);
     struct condition *conditions = new_condition(context, CONDITION_AND);
@@ -319,13 +325,9 @@ static struct select *parse_select(struct parse_context *context, const SelectSt
             return NULL;
         add_child(context, conditions, where);
     }
-    if (needs_value) {
-        select->value = parse_value(context, statement, &scope);
-        if (!select->value)
-            return NULL;
-    } else if (!check_exists_targets(context, statement)) {
+    if (width ? !parse_values(context, statement, &scope, width, select)
+              : !check_exists_targets(context, statement))
         return NULL;
-    }
     select->sources = scope.sources;
     select->source_count = scope.source_count;
     select->where = conditions;
@@ -365,18 +367,18 @@ static void add_coalesce_selects(struct parse_context *context, struct query *qu
 
 /* Appends the SELECTs of a UNION tree to query. */
 static bool parse_selects(struct parse_context *context, const SelectStmt *statement,
-                          const struct scope *outer, bool needs_value, struct query *query)
+                          const struct scope *outer, size_t width, struct query *query)
 {
     if (statement->op == PG_QUERY__SET_OPERATION__SETOP_UNION) {
         query->is_distinct |= !statement->all;
-        return check_clauses(context, statement, needs_value) &&
-               parse_selects(context, statement->larg, outer, needs_value, query) &&
-               parse_selects(context, statement->rarg, outer, needs_value, query);
+        return check_clauses(context, statement, width > 0) &&
+               parse_selects(context, statement->larg, outer, width, query) &&
+               parse_selects(context, statement->rarg, outer, width, query);
     }
     if (statement->op != PG_QUERY__SET_OPERATION__SETOP_NONE)
         return parse_refuse(context, "INTERSECT and EXCEPT");
     query->is_distinct |= statement->n_distinct_clause > 0;
-    struct select *select = parse_select(context, statement, outer, needs_value);
+    struct select *select = parse_select(context, statement, outer, width);
     if (!select)
         return false;
     if (select->value && select->value->kind == OPERAND_COALESCE)
@@ -387,10 +389,10 @@ static bool parse_selects(struct parse_context *context, const SelectStmt *state
 }
 
 struct query *parse_query(struct parse_context *context, const SelectStmt *select,
-                                 const struct scope *outer, bool needs_value)
+                                 const struct scope *outer, size_t width)
 {
     struct query *query = arena_calloc(context->arena, 1, sizeof *query);
-    return parse_selects(context, select, outer, needs_value, query) ? query : NULL;
+    return parse_selects(context, select, outer, width, query) ? query : NULL;
 }
 
 struct query *rule_query_parse(struct parse_context *context, struct slice audience)
@@ -409,7 +411,7 @@ struct query *rule_query_parse(struct parse_context *context, struct slice audie
     context->slot_count = TARGET_SLOT + 1;
     struct scope target_scope = {&context->target_source, 1, NULL};
     if (select)
-        query = parse_query(context, select, &target_scope, true);
+        query = parse_query(context, select, &target_scope, 1);
     else
         parse_refuse(context, "anything but one SELECT");
     for (size_t i = 0; query && i < query->select_count; i++) {

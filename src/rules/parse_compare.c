@@ -3,6 +3,15 @@
 
 #include "weir/replica/value.h"
 
+const struct operand *parse_compared(struct parse_context *context, const Node *node,
+                                     const struct scope *scope)
+{
+    bool is_json = node && node->node_case == PG_QUERY__NODE__NODE_A_EXPR &&
+                   is_operator(node->a_expr, "->>");
+    return is_json ? parse_json(context, node, scope, true)
+                   : parse_operand_or_coalesce(context, node, scope);
+}
+
 bool check_comparable(struct parse_context *context, const struct operand *operand,
                       enum compare_op op)
 {
@@ -69,7 +78,8 @@ struct condition *compare(struct parse_context *context, enum compare_op op,
     if (!left || !right || !check_comparable(context, left, op) ||
         !check_comparable(context, right, op) ||
         !check_types_match(context, compared_type(left), compared_type(right)) ||
-        !check_own_operators(context, left, right))
+        !check_own_operators(context, left, right) ||
+        !check_json_spelling(context, op, left, right))
         return NULL;
     bool is_equality = op == COMPARE_EQ || op == COMPARE_NE;
     if (is_equality ? !check_deterministic(context, left, right)
@@ -150,7 +160,7 @@ static bool parse_items(struct parse_context *context, Node **nodes, size_t coun
 {
     list->items = arena_calloc(context->arena, count + 1, sizeof *list->items);
     for (size_t i = 0; i < count; i++) {
-        const struct operand *item = parse_operand_or_coalesce(context, nodes[i], scope);
+        const struct operand *item = parse_compared(context, nodes[i], scope);
         if (!item)
             return false;
         list->items[list->count++] = item;
@@ -169,7 +179,10 @@ static const struct operand *list_constant(struct parse_context *context,
     if (type->kind == VALUE_CHAR && (is_typed || is_text))
         return parse_refuse(context, "a list that a character column is compared with as text");
     constant = constant_coerce(context, constant, type);
-    return constant && check_types_match(context, type, constant->type) ? constant : NULL;
+    return constant && check_types_match(context, type, constant->type) &&
+                   check_json_spelling(context, COMPARE_EQ, left, constant)
+               ? constant
+               : NULL;
 }
 
 /* The constants of the list as one condition, the others as a comparison each: `left = one of them`. */
@@ -237,13 +250,42 @@ static struct condition *in_list(struct parse_context *context, const struct ope
     return in;
 }
 
-/* ARRAY[...], perhaps cast to text[], as Postgres prints a list that varchar is compared with. */
-static const PgQuery__AArrayExpr *array_of_constants(const Node *node)
+static const PgQuery__AArrayExpr *array_of_items(const Node *node)
 {
-    if (node->node_case == PG_QUERY__NODE__NODE_TYPE_CAST &&
-        type_name_is_text_array(node->type_cast->type_name))
+    if (node->node_case == PG_QUERY__NODE__NODE_TYPE_CAST)
         node = node->type_cast->arg;
     return node->node_case == PG_QUERY__NODE__NODE_A_ARRAY_EXPR ? node->a_array_expr : NULL;
+}
+
+/* ARRAY[...]::type[] is an array of constants that are cast to the type each. Cast to text[], as
+ * Postgres prints a list that varchar is compared with, it may hold columns as well. */
+static bool parse_array_items(struct parse_context *context, const Node *node,
+                              const struct scope *scope, struct list *list)
+{
+    const PgQuery__AArrayExpr *array = array_of_items(node);
+    bool is_cast = node->node_case == PG_QUERY__NODE__NODE_TYPE_CAST &&
+                   !type_name_is_text_array(node->type_cast->type_name);
+    if (!parse_items(context, array->elements, array->n_elements, scope, list))
+        return false;
+    if (!is_cast)
+        return true;
+    PgQuery__TypeName element = *node->type_cast->type_name;
+    if (element.n_array_bounds != 1) {
+        parse_refuse(context, "a cast of ARRAY[...] to anything but a type[]");
+        return false;
+    }
+    element.n_array_bounds = 0;
+    list->is_array = false;
+    for (size_t i = 0; i < list->count; i++) {
+        if (list->items[i]->kind != OPERAND_CONSTANT) {
+            parse_refuse(context, "a cast of ARRAY[...] with columns in it");
+            return false;
+        }
+        list->items[i] = parse_constant_cast(context, list->items[i], &element);
+        if (!list->items[i])
+            return false;
+    }
+    return true;
 }
 
 /* `'{a,b}'`, or `'{a,b}'::text[]`. */
@@ -261,7 +303,13 @@ static bool parse_literal_list(struct parse_context *context, const Node *node,
 {
     const struct value_type *type = left->kind == OPERAND_CONSTANT ? NULL : compared_type(left);
     if (node->node_case == PG_QUERY__NODE__NODE_TYPE_CAST) {
-        type = array_type_element(node->type_cast->type_name);
+        const PgQuery__TypeName *cast = node->type_cast->type_name;
+        const struct value_type *builtin = array_type_element(cast);
+        /* Cast to a type of the application's that an enum compares with, it is that enum's. */
+        bool is_enum = type && type->kind == VALUE_ENUM && !type_name_is_builtin(cast) &&
+                       cast->n_array_bounds == 1;
+        if (!is_enum)
+            type = builtin;
         node = node->type_cast->arg;
     }
     if (!type || !value_is_comparable(type)) {
@@ -278,13 +326,12 @@ static struct condition *parse_any(struct parse_context *context,
                                    bool is_negated)
 {
     const struct operand *left =
-        parse_operand_or_coalesce(context, expression->lexpr, scope);
+        parse_compared(context, expression->lexpr, scope);
     if (!left)
         return NULL;
     struct list list = {.is_array = true};
-    const PgQuery__AArrayExpr *array_of = array_of_constants(expression->rexpr);
-    if (array_of)
-        return parse_items(context, array_of->elements, array_of->n_elements, scope, &list)
+    if (array_of_items(expression->rexpr))
+        return parse_array_items(context, expression->rexpr, scope, &list)
                    ? in_list(context, left, &list, is_negated)
                    : NULL;
     if (left->kind == OPERAND_COALESCE)
@@ -308,7 +355,8 @@ static struct condition *parse_any(struct parse_context *context,
     if (!check_comparable(context, left, COMPARE_EQ) ||
         !check_deterministic(context, left, array) ||
         !check_types_match(context, compared_type(left), element) ||
-        !check_own_operators(context, left, NULL))
+        !check_own_operators(context, left, NULL) ||
+        !check_json_spelling(context, COMPARE_EQ, left, array))
         return NULL;
     struct condition *condition =
         new_condition(context, is_negated ? CONDITION_NOT_ANY : CONDITION_ANY);
@@ -323,9 +371,9 @@ static struct condition *parse_between(struct parse_context *context,
 {
     const PgQuery__List *bounds = expression->rexpr->list;
     const struct operand *value =
-        parse_operand_or_coalesce(context, expression->lexpr, scope);
-    const struct operand *low = value ? parse_operand_or_coalesce(context, bounds->items[0], scope) : NULL;
-    const struct operand *high = low ? parse_operand_or_coalesce(context, bounds->items[1], scope) : NULL;
+        parse_compared(context, expression->lexpr, scope);
+    const struct operand *low = value ? parse_compared(context, bounds->items[0], scope) : NULL;
+    const struct operand *high = low ? parse_compared(context, bounds->items[1], scope) : NULL;
     struct condition *above = high ? compare_any(context, COMPARE_GE, value, low) : NULL;
     struct condition *below = above ? compare_any(context, COMPARE_LE, value, high) : NULL;
     if (!below)
@@ -408,20 +456,21 @@ struct condition *parse_expression(struct parse_context *context,
         /* As Postgres prints LIKE and NOT LIKE in a row filter. */
         if (strcmp(name, "~~") == 0 || strcmp(name, "!~~") == 0)
             return parse_like(context, expression, scope, name[0] == '!');
-        if (!parse_compare_op(name, &op)) {
-            err_set(context->err, "the operator %s is not supported in an audience",
-                    written_operator(context, expression));
-            return NULL;
-        }
+        if (!parse_compare_op(name, &op))
+            return parse_refuse_operator(context, written_operator(context, expression), "");
+        if (is_row(expression->lexpr) || is_row(expression->rexpr))
+            return compare_rows(context, expression, scope, op);
         const struct operand *left =
-            parse_operand_or_coalesce(context, expression->lexpr, scope);
+            parse_compared(context, expression->lexpr, scope);
         const struct operand *right =
-            left ? parse_operand_or_coalesce(context, expression->rexpr, scope) : NULL;
+            left ? parse_compared(context, expression->rexpr, scope) : NULL;
         return right ? compare_any(context, op, left, right) : NULL;
     }
     case PG_QUERY__A__EXPR__KIND__AEXPR_IN: {
+        if (is_row(expression->lexpr))
+            return row_in_list(context, expression, scope);
         const struct operand *left =
-            parse_operand_or_coalesce(context, expression->lexpr, scope);
+            parse_compared(context, expression->lexpr, scope);
         const PgQuery__List *items = expression->rexpr->list;
         struct list list = {0};
         return left && parse_items(context, items->items, items->n_items, scope, &list)

@@ -58,62 +58,17 @@ static struct condition *parse_bool(struct parse_context *context,
     return condition;
 }
 
-/* Whether the two compare is found out here; the comparison itself is made when it is known whether
- * IN stands under a NOT. A bare string is text in a SELECT, not of the left side's type. */
-static bool check_in_value(struct parse_context *context, const struct condition *in,
-                           struct select *branch)
-{
-    const struct operand *value = branch->value;
-    if (value->kind == OPERAND_CONSTANT) {
-        bool is_text = constant_is_bare(value) && !value->is_null &&
-                       value->literal == LITERAL_STRING;
-        if (is_text)
-            value = constant_as_text(context, value);
-        if (is_text && in->query->select_count > 1 && compared_type(in->left)->kind != VALUE_TEXT) {
-            parse_refuse(context, "a string in a UNION under IN");
-            return false;
-        }
-        value = constant_coerce(context, value, compared_type(in->left));
-        if (!value)
-            return false;
-        branch->value = value;
-    }
-    return compare(context, COMPARE_EQ, in->left, value) != NULL;
-}
-
 static struct condition *parse_sublink(struct parse_context *context,
                                        const PgQuery__SubLink *link, const struct scope *scope)
 {
     if (link->subselect->node_case != PG_QUERY__NODE__NODE_SELECT_STMT)
         return parse_refuse(context, "this subquery");
-    const SelectStmt *select = link->subselect->select_stmt;
     if (link->sub_link_type == PG_QUERY__SUB_LINK_TYPE__EXISTS_SUBLINK) {
         struct condition *condition = new_condition(context, CONDITION_EXISTS);
-        condition->query = parse_query(context, select, scope, false);
+        condition->query = parse_query(context, link->subselect->select_stmt, scope, 0);
         return condition->query ? condition : NULL;
     }
-    bool is_all = link->sub_link_type == PG_QUERY__SUB_LINK_TYPE__ALL_SUBLINK;
-    if (link->sub_link_type != PG_QUERY__SUB_LINK_TYPE__ANY_SUBLINK && !is_all)
-        return parse_refuse(context, "a subquery other than EXISTS and IN");
-    const char *operator =
-        link->n_oper_name ? link->oper_name[link->n_oper_name - 1]->string->sval : "=";
-    if (strcmp(operator, is_all ? "<>" : "=") != 0)
-        return parse_refuse(context, is_all ? "ALL (subquery) with an operator other than <>"
-                                            : "ANY (subquery) with an operator other than =");
-    struct condition *condition = new_condition(context, CONDITION_IN_QUERY);
-    condition->left = parse_operand(context, link->testexpr, scope);
-    if (!condition->left)
-        return NULL;
-    if (condition->left->kind == OPERAND_CONSTANT)
-        return parse_refuse(context, "a constant on the left of IN");
-    condition->query = parse_query(context, select, scope, true);
-    if (!condition->query)
-        return NULL;
-    for (size_t i = 0; i < condition->query->select_count; i++) {
-        if (!check_in_value(context, condition, condition->query->selects[i]))
-            return NULL;
-    }
-    return is_all ? negated(context, condition) : condition;
+    return parse_in_query(context, link, scope);
 }
 
 static struct condition *parse_truth(struct parse_context *context, const struct operand *operand,
@@ -142,7 +97,10 @@ static struct condition *parse_truth(struct parse_context *context, const struct
 static struct condition *parse_null_test(struct parse_context *context,
                                          const PgQuery__NullTest *test, const struct scope *scope)
 {
-    const struct operand *operand = parse_operand_or_coalesce(context, test->arg, scope);
+    bool is_json_value = test->arg->node_case == PG_QUERY__NODE__NODE_A_EXPR &&
+                         is_operator(test->arg->a_expr, "->");
+    const struct operand *operand = is_json_value ? parse_json_value(context, test->arg, scope)
+                                                  : parse_compared(context, test->arg, scope);
     if (!operand)
         return NULL;
     bool is_null = test->nulltesttype == PG_QUERY__NULL_TEST_TYPE__IS_NULL;
@@ -188,6 +146,31 @@ static struct condition *parse_bool_test(struct parse_context *context,
     }
 }
 
+/* COALESCE(condition, false) is its IS TRUE, COALESCE(condition, true) its IS NOT FALSE. */
+static bool is_condition_or_default(const PgQuery__CoalesceExpr *coalesce)
+{
+    if (coalesce->n_args != 2 || coalesce->args[1]->node_case != PG_QUERY__NODE__NODE_A_CONST)
+        return false;
+    const PgQuery__AConst *otherwise = coalesce->args[1]->a_const;
+    const Node *first = coalesce->args[0];
+    return !otherwise->isnull && otherwise->val_case == PG_QUERY__A__CONST__VAL_BOOLVAL &&
+           (first->node_case == PG_QUERY__NODE__NODE_A_EXPR ||
+            first->node_case == PG_QUERY__NODE__NODE_BOOL_EXPR ||
+            first->node_case == PG_QUERY__NODE__NODE_SUB_LINK);
+}
+
+static struct condition *parse_condition_or_default(struct parse_context *context,
+                                                    const PgQuery__CoalesceExpr *coalesce,
+                                                    const struct scope *scope)
+{
+    struct condition *condition = parse_condition(context, coalesce->args[0], scope);
+    if (!condition)
+        return NULL;
+    if (!coalesce->args[1]->a_const->boolval->boolval)
+        return condition_is_true(context, condition);
+    return negated(context, condition_is_true(context, negated(context, condition)));
+}
+
 struct condition *parse_condition(struct parse_context *context, const Node *node,
                                   const struct scope *scope)
 {
@@ -202,10 +185,14 @@ struct condition *parse_condition(struct parse_context *context, const Node *nod
         return parse_null_test(context, node->null_test, scope);
     case PG_QUERY__NODE__NODE_BOOLEAN_TEST:
         return parse_bool_test(context, node->boolean_test, scope);
-    default: {
-        const struct operand *operand = parse_operand_or_coalesce(context, node, scope);
-        return operand ? parse_truth(context, operand, NULL) : NULL;
+    case PG_QUERY__NODE__NODE_COALESCE_EXPR:
+        if (is_condition_or_default(node->coalesce_expr))
+            return parse_condition_or_default(context, node->coalesce_expr, scope);
+        break;
+    default:
+        break;
     }
-    }
+    const struct operand *operand = parse_operand_or_coalesce(context, node, scope);
+    return operand ? parse_truth(context, operand, NULL) : NULL;
 }
 

@@ -60,6 +60,11 @@ static const struct value_type *builtin_by_name(const PgQuery__TypeName *type)
     return NULL;
 }
 
+bool type_name_is_builtin(const PgQuery__TypeName *type)
+{
+    return builtin_by_name(type) != NULL;
+}
+
 static bool is_text_of(const PgQuery__TypeName *type, size_t array_bounds)
 {
     if (!type->n_names || type->n_array_bounds != array_bounds || type->n_typmods)

@@ -14,12 +14,20 @@ struct scope {
     const struct scope *outer;
 };
 
-/* `construct` is not supported. Returns NULL. */
+/* parse_hint.c: these return NULL */
+
+/* `construct` is not supported. */
 void *parse_refuse(struct parse_context *context, const char *construct);
+void *parse_refuse_function(struct parse_context *context, const char *name);
+
+/* where: empty, or ` here`, where the operator is supported elsewhere. */
+void *parse_refuse_operator(struct parse_context *context, const char *name, const char *where);
 
 /* parse.c */
+
+/* width: how many values are selected; 0 in an EXISTS, where they do not matter. */
 struct query *parse_query(struct parse_context *context, const SelectStmt *select,
-                          const struct scope *outer, bool needs_value);
+                          const struct scope *outer, size_t width);
 
 /* parse_subject.c: whether the selected values may be subjects; bare constants get their type. */
 bool check_subjects(struct parse_context *context, const struct query *query);
@@ -38,6 +46,23 @@ bool is_operator(const PgQuery__AExpr *expression, const char *name);
 
 /* For a message: `=`, or `schema.=`. */
 const char *written_operator(struct parse_context *context, const PgQuery__AExpr *expression);
+
+/* parse_json.c */
+
+/* `column ->> 'key'`. That of a json column is refused unless it is to be compared: then
+ * check_json_spelling() says with what it can be. */
+const struct operand *parse_json(struct parse_context *context, const Node *node,
+                                 const struct scope *scope, bool is_compared);
+
+/* `column -> 'key'`, for a NULL test. */
+const struct operand *parse_json_value(struct parse_context *context, const Node *node,
+                                       const struct scope *scope);
+bool check_json_spelling(struct parse_context *context, enum compare_op op,
+                         const struct operand *left, const struct operand *right);
+
+/* Either side of a comparison, and what is tested for NULL. */
+const struct operand *parse_compared(struct parse_context *context, const Node *node,
+                                     const struct scope *scope);
 
 /* parse_coalesce.c */
 
@@ -88,6 +113,7 @@ const struct operand *parse_constant_cast(struct parse_context *context,
                                           const PgQuery__TypeName *type);
 bool type_name_is_text(const PgQuery__TypeName *type);
 bool type_name_is_text_array(const PgQuery__TypeName *type);
+bool type_name_is_builtin(const PgQuery__TypeName *type);
 
 /* The elements' type of a builtin array type by its name; else NULL. */
 const struct value_type *array_type_element(const PgQuery__TypeName *type);
@@ -124,6 +150,15 @@ struct condition *negated(struct parse_context *context, struct condition *condi
 
 /* `(condition) IS TRUE`: false where the condition is unknown, also under a NOT. */
 struct condition *condition_is_true(struct parse_context *context, struct condition *condition);
+
+/* parse_row.c: of several values at once */
+bool is_row(const Node *node);
+struct condition *compare_rows(struct parse_context *context, const PgQuery__AExpr *expression,
+                               const struct scope *scope, enum compare_op op);
+struct condition *row_in_list(struct parse_context *context, const PgQuery__AExpr *expression,
+                              const struct scope *scope);
+struct condition *parse_in_query(struct parse_context *context, const PgQuery__SubLink *link,
+                                 const struct scope *scope);
 
 /* parse_compare.c */
 struct condition *parse_expression(struct parse_context *context,

@@ -3,8 +3,6 @@
 
 #include "weir/replica/value.h"
 
-enum { OID_JSONB = 3802 };
-
 struct operand *column_operand(struct parse_context *context, const struct source *source,
                                int column)
 {
@@ -251,73 +249,6 @@ bool is_operator(const PgQuery__AExpr *expression, const char *name)
            strcmp(expression->name[0]->string->sval, name) == 0;
 }
 
-/* `column -> 'a' -> 0 ->> 'b'`: only the last step may be ->>, and it has to be, as jsonb itself is
- * not compared. json is left out: it keeps white space and numbers as they were written. */
-static bool parse_json_step(struct parse_context *context, const Node *node,
-                            struct json_step_to *step)
-{
-    /* 'key'::text, as Postgres prints it in a row filter. */
-    if (node && node->node_case == PG_QUERY__NODE__NODE_TYPE_CAST &&
-        type_name_is_text(node->type_cast->type_name))
-        node = node->type_cast->arg;
-    const PgQuery__AConst *constant =
-        node && node->node_case == PG_QUERY__NODE__NODE_A_CONST ? node->a_const : NULL;
-    bool is_text = constant && !constant->isnull &&
-                   constant->val_case == PG_QUERY__A__CONST__VAL_SVAL;
-    bool is_index = constant && !constant->isnull &&
-                    constant->val_case == PG_QUERY__A__CONST__VAL_IVAL;
-    if (!is_text && !is_index) {
-        parse_refuse(context, "-> and ->> with anything but a constant key");
-        return false;
-    }
-    *step = (struct json_step_to){.is_index = is_index};
-    if (is_index)
-        step->index = constant->ival->ival;
-    else
-        step->name = arena_copy(context->arena, slice_from_str(constant->sval->sval));
-    return true;
-}
-
-static bool parse_json_path(struct parse_context *context, const Node *node,
-                            const struct scope *scope, struct operand *json)
-{
-    const PgQuery__AExpr *expression = node->a_expr;
-    const Node *left = expression->lexpr;
-    if (left && left->node_case == PG_QUERY__NODE__NODE_A_EXPR &&
-        is_operator(left->a_expr, "->")) {
-        if (!parse_json_path(context, left, scope, json))
-            return false;
-    } else {
-        const struct operand *column = parse_operand(context, left, scope);
-        if (!column)
-            return false;
-        if (column->kind != OPERAND_COLUMN || column->is_text_cast ||
-            column->type->base_oid != OID_JSONB) {
-            parse_refuse(context, "-> and ->> on anything but a jsonb column");
-            return false;
-        }
-        if (!check_own_meaning(context, USE_IN_JSON, column, NULL))
-            return false;
-        json->parts = arena_alloc(context->arena, sizeof *json->parts);
-        json->parts[json->part_count++] = column;
-    }
-    struct json_step_to *path =
-        arena_alloc(context->arena, (json->path_len + 1) * sizeof *path);
-    if (json->path_len)
-        memcpy(path, json->path, json->path_len * sizeof *path);
-    json->path = path;
-    return parse_json_step(context, expression->rexpr, &path[json->path_len++]);
-}
-
-static const struct operand *parse_json(struct parse_context *context, const Node *node,
-                                        const struct scope *scope)
-{
-    struct operand *json = arena_calloc(context->arena, 1, sizeof *json);
-    json->kind = OPERAND_JSON;
-    json->type = &text_type;
-    return parse_json_path(context, node, scope, json) ? json : NULL;
-}
-
 const struct operand *parse_operand(struct parse_context *context, const Node *node,
                                     const struct scope *scope)
 {
@@ -336,17 +267,14 @@ const struct operand *parse_operand(struct parse_context *context, const Node *n
         if (is_operator(node->a_expr, "||"))
             return parse_concat(context, node->a_expr, scope);
         if (is_operator(node->a_expr, "->>"))
-            return parse_json(context, node, scope);
+            return parse_json(context, node, scope, false);
         if (is_operator(node->a_expr, "->"))
             return parse_refuse(context, "-> without ->> as its last step");
-        err_set(context->err, "the operator %s is not supported here in an audience",
-                written_operator(context, node->a_expr));
-        return NULL;
+        return parse_refuse_operator(context, written_operator(context, node->a_expr), " here");
     case PG_QUERY__NODE__NODE_FUNC_CALL: {
         const PgQuery__FuncCall *call = node->func_call;
-        err_set(context->err, "the function %s is not supported in an audience",
-                call->n_funcname ? call->funcname[call->n_funcname - 1]->string->sval : "");
-        return NULL;
+        return parse_refuse_function(
+            context, call->n_funcname ? call->funcname[call->n_funcname - 1]->string->sval : "");
     }
     case PG_QUERY__NODE__NODE_SUB_LINK:
         return parse_refuse(context, "a subquery as a value");

@@ -26,7 +26,7 @@ enum operand_kind {
     OPERAND_COLUMN,
     OPERAND_CONSTANT,
     OPERAND_CONCAT,  /* text of all parts; NULL if any is */
-    OPERAND_JSON,    /* text at a path in the jsonb column that is its only part */
+    OPERAND_JSON,    /* what is at a path in the column that is its only part, as text */
     OPERAND_COALESCE, /* the first part that is not NULL; of the parser only */
     OPERAND_SUBJECT, /* the subject that a check asks about; made by the planner only */
 };
@@ -46,6 +46,8 @@ struct operand {
     size_t part_count;
     const struct json_step_to *path; /* JSON */
     size_t path_len;
+    bool is_of_json;    /* JSON: of a json column, of which only strings and words are as written */
+    bool is_json_value; /* JSON: by ->, to which JSON's null is a value; for NULL tests only */
 };
 
 /* One -> or ->>: to a member, or to an item counted from 0, or from the end when negative. */
@@ -73,7 +75,7 @@ enum condition_kind {
     CONDITION_LIKE,     /* left matches the pattern right, a constant */
     CONDITION_NOT_LIKE,
     CONDITION_EXISTS,   /* query */
-    CONDITION_IN_QUERY, /* left is one of the query's values */
+    CONDITION_IN_QUERY, /* list, a row of one or more, is one of the query's rows */
 };
 
 struct condition {
@@ -94,6 +96,7 @@ struct select {
     size_t source_count;
     struct condition *where;
     const struct operand *value; /* NULL in an EXISTS, where it does not matter */
+    const struct operand **row;  /* instead, in an IN: as many values as are compared */
 };
 
 struct query {
