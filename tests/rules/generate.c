@@ -112,7 +112,8 @@ static void add_in_value(struct generator *generator, const struct type *type)
     buffer_printf(generator->sql, "NULL::%s", type->name);
 }
 
-void add_select(struct generator *generator, const struct type *value, bool needs_value, int depth)
+void add_select(struct generator *generator, const struct type *const *values, size_t count,
+                int depth)
 {
     size_t outer = generator->scope_count;
     struct buffer from = BUFFER_INIT, *sql = generator->sql;
@@ -127,10 +128,12 @@ void add_select(struct generator *generator, const struct type *value, bool need
     }
     generator->sql = sql;
     add(generator, percent(generator, 10) ? "SELECT DISTINCT " : "SELECT ");
-    if (!needs_value)
+    if (!count)
         add(generator, "1");
-    else
-        add_in_value(generator, value);
+    for (size_t i = 0; i < count; i++) {
+        add(generator, i ? ", " : "");
+        add_in_value(generator, values[i]);
+    }
     buffer_add_slice(sql, buffer_slice(&from));
     buffer_release(&from);
     generator->scope_count = outer;

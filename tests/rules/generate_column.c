@@ -34,7 +34,8 @@ static const struct source *any_source(struct generator *generator)
 
 bool is_comparable(const struct type *type)
 {
-    return type->family != FAMILY_JSON && type->family != FAMILY_ARRAY;
+    return type->family != FAMILY_JSON && type->family != FAMILY_JSON_AS_WRITTEN &&
+           type->family != FAMILY_ARRAY;
 }
 
 struct reference any_column(struct generator *generator, bool (*fits)(const struct type *))
@@ -121,6 +122,11 @@ bool has_column(const struct generator *generator, bool (*fits)(const struct typ
 bool is_json(const struct type *type)
 {
     return type->family == FAMILY_JSON;
+}
+
+bool is_json_as_written(const struct type *type)
+{
+    return type->family == FAMILY_JSON_AS_WRITTEN;
 }
 
 bool is_text(const struct type *type)

@@ -58,7 +58,7 @@ static bool is_bool(const struct type *type)
 
 static bool is_not_json(const struct type *type)
 {
-    return type->family != FAMILY_JSON;
+    return type->family != FAMILY_JSON && type->family != FAMILY_JSON_AS_WRITTEN;
 }
 
 static void add_between(struct generator *generator)
@@ -146,6 +146,65 @@ static void add_json(struct generator *generator)
     add(generator, others[below(generator, 6)]);
 }
 
+static bool is_spelled_like_no_json(const struct type *type)
+{
+    return type->family == FAMILY_BOOL || type->family == FAMILY_DATE || type->family == FAMILY_UUID;
+}
+
+/* What does not hang on how a number or a document is written. */
+static void add_json_as_written(struct generator *generator)
+{
+    static const char *const paths[] = {"->> 'a'", "->> 'b'", "-> 'b' ->> 'c'", "->> 0", "->> -1",
+                                        "-> 'b' ->> 0", "-> 0 ->> 'a'"};
+    static const char *const tests[] = {" = 'x'", " <> 'x'", " <> ''", " IS NULL", " IS NOT NULL",
+                                        " IN ('x', 'true', NULL)", " NOT IN ('x', 'a')",
+                                        " = ANY ('{x,true}')"};
+    bool is_pair = has_column(generator, is_spelled_like_no_json) && percent(generator, 40);
+    add(generator, "(");
+    add_reference(generator, any_column(generator, is_json_as_written));
+    buffer_printf(generator->sql, " %s)", paths[below(generator, 7)]);
+    add(generator, is_pair ? percent(generator, 60) ? " = " : " <> " : tests[below(generator, 8)]);
+    if (is_pair) {
+        add_reference(generator, any_column(generator, is_spelled_like_no_json));
+        add(generator, "::text");
+    }
+}
+
+static void add_json_null_test(struct generator *generator, bool (*fits)(const struct type *))
+{
+    static const char *const paths[] = {"-> 'a'", "-> 'b'", "-> 'b' -> 'c'", "-> 'b' -> 0",
+                                        "-> 'a' -> -1"};
+    add(generator, "(");
+    add_reference(generator, any_column(generator, fits));
+    buffer_printf(generator->sql, " %s) IS%s NULL", paths[below(generator, 5)],
+                  percent(generator, 50) ? " NOT" : "");
+}
+
+/* (a, b) = (c, d), and IN of a list of one or two such. */
+static void add_rows(struct generator *generator)
+{
+    struct reference left[2], right[2];
+    for (int i = 0; i < 2; i++) {
+        left[i] = any_column(generator, is_comparable);
+        if (!find_partner(generator, left[i], &right[i]))
+            right[i] = left[i];
+    }
+    static const char *const operators[] = {" = (", " <> (", " IN ((", " NOT IN (("};
+    uint32_t what = below(generator, 4);
+    add(generator, "(");
+    add_reference(generator, left[0]);
+    add(generator, ", ");
+    add_reference(generator, left[1]);
+    buffer_printf(generator->sql, ")%s", operators[what]);
+    add_reference(generator, right[0]);
+    add(generator, ", ");
+    if (left[1].column->type->family != FAMILY_REAL && percent(generator, 30))
+        add(generator, random_value(left[1].column->type, generator->random, 10));
+    else
+        add_reference(generator, right[1]);
+    add(generator, what < 2 ? ")" : "))");
+}
+
 static void add_distinct(struct generator *generator)
 {
     struct reference left = any_column(generator, is_comparable), right;
@@ -162,24 +221,36 @@ static void add_distinct(struct generator *generator)
 static void add_exists(struct generator *generator, int depth)
 {
     add(generator, percent(generator, 50) ? "EXISTS (" : "NOT EXISTS (");
-    add_select(generator, NULL, false, depth);
+    add_select(generator, NULL, 0, depth);
     if (percent(generator, 10)) {
         add(generator, " LIMIT 1");
     } else if (percent(generator, 15)) {
         add(generator, " UNION ALL ");
-        add_select(generator, NULL, false, depth);
+        add_select(generator, NULL, 0, depth);
     }
     add(generator, ")");
 }
 
 static void add_in_query(struct generator *generator, int depth)
 {
-    struct reference column = any_column(generator, is_comparable);
+    struct reference column = any_column(generator, is_comparable), second;
     static const char *const forms[] = {" IN (",     " IN (",    " NOT IN (",
                                         " NOT IN (", " = ANY (", " <> ALL ("};
+    if (percent(generator, 20)) {
+        second = any_column(generator, is_comparable);
+        const struct type *types[2] = {column.column->type, second.column->type};
+        add(generator, "(");
+        add_reference(generator, column);
+        add(generator, ", ");
+        add_reference(generator, second);
+        buffer_printf(generator->sql, ")%s", forms[below(generator, 4)]);
+        add_select(generator, types, 2, depth);
+        add(generator, ")");
+        return;
+    }
     add_reference(generator, column);
     add(generator, forms[below(generator, 6)]);
-    add_select(generator, column.column->type, true, depth);
+    add_select(generator, &column.column->type, 1, depth);
     add(generator, ")");
 }
 
@@ -268,8 +339,16 @@ static void add_array_literal(struct generator *generator)
 
 static void add_leaf(struct generator *generator, int depth)
 {
-    uint32_t what = below(generator, 120);
-    if (what >= 115 && has_column(generator, is_text))
+    uint32_t what = below(generator, 134);
+    if (what >= 129)
+        add_rows(generator);
+    else if (what >= 127 && has_column(generator, is_json))
+        add_json_null_test(generator, is_json);
+    else if (what >= 125 && has_column(generator, is_json_as_written))
+        add_json_null_test(generator, is_json_as_written);
+    else if (what >= 120 && has_column(generator, is_json_as_written))
+        add_json_as_written(generator);
+    else if (what >= 115 && has_column(generator, is_text))
         add_like(generator);
     else if (what >= 112)
         add_array_literal(generator);
@@ -305,8 +384,12 @@ void add_condition(struct generator *generator, int depth)
 {
     static const char *const tests[] = {"TRUE", "NOT TRUE", "FALSE", "NOT FALSE", "UNKNOWN",
                                         "NOT UNKNOWN"};
-    uint32_t what = depth > 0 ? below(generator, 100) : 99;
-    if (what < 4) {
+    uint32_t what = depth > 0 ? below(generator, 102) : 99;
+    if (what >= 100) {
+        add(generator, "COALESCE(NOT (");
+        add_condition(generator, depth - 1);
+        add(generator, percent(generator, 50) ? "), true)" : "), false)");
+    } else if (what < 4) {
         add(generator, "(");
         add_condition(generator, depth - 1);
         buffer_printf(generator->sql, ") IS %s", tests[below(generator, 6)]);

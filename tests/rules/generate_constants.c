@@ -7,7 +7,8 @@ struct side {
 
 static bool is_compared(const struct type *type)
 {
-    return type->family != FAMILY_JSON && type->family != FAMILY_ARRAY;
+    return type->family != FAMILY_JSON && type->family != FAMILY_JSON_AS_WRITTEN &&
+           type->family != FAMILY_ARRAY;
 }
 
 static bool is_castable(const struct type *type)

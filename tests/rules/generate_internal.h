@@ -37,6 +37,7 @@ const char *any_operator(struct generator *generator, bool is_ordered);
 bool is_comparable(const struct type *type);
 bool is_castable(const struct type *type);
 bool is_json(const struct type *type);
+bool is_json_as_written(const struct type *type);
 bool is_text(const struct type *type);
 
 /* Whether Weir compares the two, and not only Postgres. */
@@ -55,5 +56,6 @@ void add_comparison(struct generator *generator);
 void add_json_text(struct generator *generator);
 void add_coalesce_of(struct generator *generator, struct reference first);
 
-/* generate.c: a sub-select. value: what is to be compared with what it selects. */
-void add_select(struct generator *generator, const struct type *value, bool needs_value, int depth);
+/* generate.c: a sub-select. values: what is to be compared with what it selects. */
+void add_select(struct generator *generator, const struct type *const *values, size_t count,
+                int depth);

@@ -21,6 +21,7 @@ enum family {
     FAMILY_REAL,
     FAMILY_BYTEA,
     FAMILY_JSON,
+    FAMILY_JSON_AS_WRITTEN,
     FAMILY_ARRAY,
 };
 
