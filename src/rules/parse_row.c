@@ -124,8 +124,10 @@ struct condition *parse_in_query(struct parse_context *context, const PgQuery__S
     bool is_all = link->sub_link_type == PG_QUERY__SUB_LINK_TYPE__ALL_SUBLINK;
     if (link->sub_link_type != PG_QUERY__SUB_LINK_TYPE__ANY_SUBLINK && !is_all)
         return parse_refuse(context, "a subquery other than EXISTS and IN");
-    const char *operator =
-        link->n_oper_name ? link->oper_name[link->n_oper_name - 1]->string->sval : "=";
+    /* With its schema it may be any operator, whatever it is called. */
+    const char *operator = "=";
+    if (link->n_oper_name)
+        operator = link->n_oper_name == 1 ? link->oper_name[0]->string->sval : "";
     if (strcmp(operator, is_all ? "<>" : "=") != 0)
         return parse_refuse(context, is_all ? "ALL (subquery) with an operator other than <>"
                                             : "ANY (subquery) with an operator other than =");

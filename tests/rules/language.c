@@ -13,6 +13,9 @@ static const char setup_sql[] =
     "CREATE COLLATION public.english (provider = icu, locale = 'en');"
     "CREATE COLLATION public.loose (provider = icu, locale = 'und-u-ks-level2',"
     "                               deterministic = false);"
+    "CREATE SCHEMA far;"
+    "CREATE FUNCTION far.differs(text, text) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT $1 <> $2';"
+    "CREATE OPERATOR far.= (FUNCTION = far.differs, LEFTARG = text, RIGHTARG = text);"
     "CREATE DOMAIN public.cents AS numeric(10, 2);"
     "CREATE SCHEMA app;"
     "CREATE TABLE app.docs (id int PRIMARY KEY, owner text, big bigint, n numeric, c char(4),"
@@ -371,6 +374,11 @@ static const struct language_case cases[] = {
     {"SELECT 'x' WHERE docs.c IN (SELECT 'ab  ')", NULL},
     {"SELECT p.id FROM people p WHERE p.id <> ALL (SELECT m.role FROM members m)", NULL},
     {"SELECT p.id FROM people p WHERE p.id <> ALL (SELECT m.member FROM members m)", NULL},
+    /* An operator by that name of a schema that no rule looks in. */
+    {"SELECT p.id FROM people p WHERE p.id OPERATOR(far.=) ANY (SELECT m.member FROM members m)",
+     "ANY (subquery) with an operator other than ="},
+    {"SELECT p.id FROM people p WHERE p.id OPERATOR(far.=) ANY (docs.tags)", "ANY with an operator other than ="},
+    {"SELECT p.id FROM people p WHERE p.id OPERATOR(far.=) docs.owner", "the operator far.="},
     {"SELECT p.id FROM people p WHERE p.id >= ALL (SELECT m.member FROM members m)",
      "ALL (subquery) with an operator other than <>"},
     {"SELECT p.id FROM people p WHERE (p.id, 1) IN (SELECT m.member, 1 FROM members m)",
