@@ -147,9 +147,12 @@ static void drop_duplicates(struct buffer *out, size_t object_start, struct memb
     out->len = at;
 }
 
-static bool add_json(struct buffer *out, struct json_scan *scan);
+/* Deeper ones are left as they are: each level takes of the stack. */
+enum { CONVERTED_DEPTH_MAX = 512 };
 
-static bool add_json_object(struct buffer *out, struct json_scan *scan)
+static bool add_json(struct buffer *out, struct json_scan *scan, int depth);
+
+static bool add_json_object(struct buffer *out, struct json_scan *scan, int depth)
 {
     struct members members = {0};
     size_t object_start = out->len;
@@ -164,7 +167,7 @@ static bool add_json_object(struct buffer *out, struct json_scan *scan)
         members_add(&members, name, out->len);
         buffer_add_slice(out, name);
         buffer_add_char(out, ':');
-        ok = add_json(out, scan);
+        ok = add_json(out, scan, depth);
         members.items[members.count - 1].end = out->len;
     }
     if (ok)
@@ -174,7 +177,7 @@ static bool add_json_object(struct buffer *out, struct json_scan *scan)
     return ok;
 }
 
-static bool add_json_array(struct buffer *out, struct json_scan *scan)
+static bool add_json_array(struct buffer *out, struct json_scan *scan, int depth)
 {
     bool first = true;
     enum json_step step;
@@ -184,7 +187,7 @@ static bool add_json_array(struct buffer *out, struct json_scan *scan)
     while ((step = json_array_item(scan, first)) == JSON_STEP_ITEM) {
         if (!first)
             buffer_add_char(out, ',');
-        if (!add_json(out, scan))
+        if (!add_json(out, scan, depth))
             return false;
         first = false;
     }
@@ -192,15 +195,18 @@ static bool add_json_array(struct buffer *out, struct json_scan *scan)
     return step == JSON_STEP_END;
 }
 
-static bool add_json(struct buffer *out, struct json_scan *scan)
+static bool add_json(struct buffer *out, struct json_scan *scan, int depth)
 {
     struct json_value value;
     while (scan->at < scan->end && strchr(" \t\r\n", *scan->at))
         scan->at++;
-    if (scan->at < scan->end && *scan->at == '{')
-        return add_json_object(out, scan);
-    if (scan->at < scan->end && *scan->at == '[')
-        return add_json_array(out, scan);
+    bool is_object = scan->at < scan->end && *scan->at == '{';
+    if (is_object || (scan->at < scan->end && *scan->at == '[')) {
+        if (depth == CONVERTED_DEPTH_MAX)
+            return false;
+        return is_object ? add_json_object(out, scan, depth + 1)
+                         : add_json_array(out, scan, depth + 1);
+    }
     if (!json_scan_value(scan, &value))
         return false;
     if (value.kind == JSON_NUMBER)
@@ -214,9 +220,10 @@ void convert_json(struct buffer *out, struct slice text)
 {
     size_t start = out->len;
     struct json_scan scan = json_scan_of(text);
-    /* Nested deeper than the scanner goes: Postgres has seen that it is JSON. */
-    if (!json_is_valid(text) || !add_json(out, &scan)) {
-        out->len = start;
-        buffer_add_slice(out, text);
-    }
+    if (json_is_valid(text) && add_json(out, &scan, 0))
+        return;
+    out->len = start;
+    while (text.len && strchr(" \t\r\n", *text.data))
+        text = slice_of(text.data + 1, text.len - 1);
+    buffer_add_slice(out, text);
 }

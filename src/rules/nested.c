@@ -2,21 +2,26 @@
 
 #include "weir/base/json.h"
 
-static bool find_member(struct slice json, struct slice name, struct slice *found)
+/* Of members with one name the last, which a json nested very deep may have. */
+static bool find_member(struct slice json, struct slice name, bool is_of_json,
+                        struct slice *found)
 {
     struct json_scan scan = json_scan_of(json);
     struct buffer scratch = BUFFER_INIT;
     struct json_value value;
     struct slice key;
-    bool is_found = false;
+    bool is_found = false, is_last = false;
     if (json.data[0] != '{' || !json_object_begin(&scan))
         return false;
     for (bool first = true;
-         !is_found && json_object_next(&scan, first, &key, &value) == JSON_STEP_ITEM;
-         first = false)
-        is_found = slice_eq(json_text(key, &scratch), name);
-    if (is_found)
+         !is_last && json_object_next(&scan, first, &key, &value) == JSON_STEP_ITEM;
+         first = false) {
+        if (!slice_eq(json_text(key, &scratch), name))
+            continue;
         *found = value.raw;
+        is_found = true;
+        is_last = !is_of_json;
+    }
     buffer_release(&scratch);
     return is_found;
 }
@@ -64,7 +69,7 @@ bool json_path_text(struct slice json, const struct operand *operand, struct sli
         const struct json_step_to *step = &operand->path[i];
         bool is_found = step->is_index
                             ? find_item(json, step->index, operand->is_of_json, &json)
-                            : find_member(json, step->name, &json);
+                            : find_member(json, step->name, operand->is_of_json, &json);
         if (!is_found)
             return false;
     }

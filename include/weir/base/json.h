@@ -23,7 +23,8 @@ struct json_value {
     struct slice raw; /* the value's own bytes, quotes and brackets included */
 };
 
-enum { JSON_DEPTH_MAX = 512 };
+/* Deeper than Postgres goes with the largest max_stack_depth of a usual 8 MB stack. */
+enum { JSON_DEPTH_MAX = 131072 };
 
 /* A place in JSON text. The text must outlive the scanner and what it returned. */
 struct json_scan {
