@@ -20,7 +20,8 @@ export class Ddl {
     this.model = model
     const { random } = this
     const make = random.weighted([
-      [5, this.addColumn], [3, this.dropColumn], [3, this.renameColumn], [4, this.alterType], [2, this.renameTable], [1, this.swapNames],
+      [5, this.addColumn], [3, this.dropColumn], [3, this.renameColumn], [4, this.alterType],
+      [2, this.rewriteColumn], [2, this.replaceColumn], [1, this.moveColumn], [2, this.renameTable], [1, this.swapNames],
       [1, this.dropTable], [1, this.recreate], [2, this.createTable], [3, this.publication], [2, this.identity], [4, this.partition],
       [2, this.constraint], [1, this.moveKey], [1, this.schemaOf],
     ])
@@ -68,6 +69,36 @@ export class Ddl {
     const using = { 'text[]': `ARRAY[${value}::text]`, jsonb: `to_jsonb(${value})` }[to] ?? `${value}::${to}`
     const drop = column.hasDefault ? `ALTER TABLE ${tableName(table)} ALTER ${value} DROP DEFAULT; ` : ''
     return `${drop}ALTER TABLE ${tableName(table)} ALTER COLUMN ${value} TYPE ${to} USING ${using}`
+  }
+
+  #writable(table) {
+    const column = this.#anyColumn(table)
+    return column && !column.isGenerated && TYPES[column.typeName] ? column : undefined
+  }
+
+  /** Other values of the type that it has. */
+  rewriteColumn(table) {
+    const column = this.#writable(table)
+    if (!column) return undefined
+    const [sql, value] = [name(column.name), this.random.pick(column.type.values)]
+    return `ALTER TABLE ${tableName(table)} ALTER COLUMN ${sql} TYPE ${column.typeName} USING CASE WHEN abs(hashtext(${sql}::text)) % 2 = 0 THEN ${value}::${column.typeName} ELSE ${sql} END`
+  }
+
+  /** Another column of the same name and type. */
+  replaceColumn(table) {
+    const column = this.#writable(table)
+    if (!column) return undefined
+    const alter = `ALTER TABLE ${tableName(table)}`
+    return `${alter} DROP COLUMN ${name(column.name)} CASCADE; ${alter} ADD COLUMN ${name(column.name)} ${column.typeName} DEFAULT ${this.random.pick(column.type.values)}`
+  }
+
+  /** The same column at the end of the row. */
+  moveColumn(table) {
+    const column = this.#writable(table)
+    if (!column) return undefined
+    const [alter, copy] = [`ALTER TABLE ${tableName(table)}`, name(this.#fresh('copy'))]
+    return `${alter} ADD COLUMN ${copy} ${column.typeName}; UPDATE ${tableName(table)} SET ${copy} = ${name(column.name)};
+      ${alter} DROP COLUMN ${name(column.name)} CASCADE; ${alter} RENAME COLUMN ${copy} TO ${name(column.name)}`
   }
 
   renameTable(table) {
