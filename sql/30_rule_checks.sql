@@ -76,7 +76,10 @@ $$;
 -- A path whatever the subject is, and never one of the stream server's own. It is split at '/' as
 -- it stands; the bridge percent-encodes each segment afterwards.
 CREATE OR REPLACE FUNCTION weir.check_stream(stream text) RETURNS void
-LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
+AS $$
 DECLARE
     segments CONSTANT text[] := string_to_array(stream, '/');
     problem text;
@@ -120,7 +123,7 @@ $$;
 CREATE OR REPLACE FUNCTION weir.check_audience(target regclass, audience text) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
-SET standard_conforming_strings = on
+SET standard_conforming_strings = on SET transform_null_equals = off SET array_nulls = on
 AS $$
 DECLARE
     table_name text;

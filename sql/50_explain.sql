@@ -199,6 +199,7 @@ SET search_path = pg_catalog, pg_temp
 SET transaction_read_only = on
 SET row_security = off
 SET timezone = 'UTC' SET datestyle = 'ISO' SET intervalstyle = 'postgres' SET bytea_output = 'hex'
+SET standard_conforming_strings = on SET transform_null_equals = off SET array_nulls = on
 AS $$
 DECLARE
     published CONSTANT name[] := weir.published_columns(relation);

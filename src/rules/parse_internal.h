@@ -160,11 +160,27 @@ struct condition *row_in_list(struct parse_context *context, const PgQuery__AExp
 struct condition *parse_in_query(struct parse_context *context, const PgQuery__SubLink *link,
                                  const struct scope *scope);
 
+/* parse_list.c */
+struct condition *parse_in_list(struct parse_context *context,
+                                const PgQuery__AExpr *expression, const struct scope *scope);
+
+/* `x = ANY (ARRAY['a', 'b'])`, `x = ANY (column)`; negated, `x <> ALL (...)` of the same. */
+struct condition *parse_any(struct parse_context *context, const PgQuery__AExpr *expression,
+                            const struct scope *scope, bool is_negated);
+
 /* parse_compare.c */
 struct condition *parse_expression(struct parse_context *context,
                                    const PgQuery__AExpr *expression, const struct scope *scope);
 
-/* Either side may be a COALESCE. */
+bool check_types_match(struct parse_context *context, const struct value_type *a,
+                       const struct value_type *b);
+bool check_own_operators(struct parse_context *context, const struct operand *left,
+                         const struct operand *right);
+
+/* Either side may be a COALESCE. in_coalesce: both may be constants. */
+struct condition *compare_parts(struct parse_context *context, enum compare_op op,
+                                const struct operand *left, const struct operand *right,
+                                bool in_coalesce);
 struct condition *compare_any(struct parse_context *context, enum compare_op op,
                               const struct operand *left, const struct operand *right);
 struct condition *compare(struct parse_context *context, enum compare_op op,

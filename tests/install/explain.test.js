@@ -179,6 +179,24 @@ test('subjects that a collation takes for equal are two all the same', async () 
   await stack.db.query('DROP TABLE loose')
 })
 
+test('an audience means to the caller what it means to the bridge, whatever the session says', async () => {
+  const other = await stack.connect()
+  try {
+    await other.query('SET standard_conforming_strings = off; SET transform_null_equals = on; SET array_nulls = off')
+    await other.query('BEGIN')
+    await other.query(`INSERT INTO notes VALUES (900, E'a\\\\b', NULL, NULL)`)
+    await other.query(`INSERT INTO weir.rules (name, relation, audience) VALUES ('of backslashes', 'notes', $$SELECT 'bs' WHERE notes.author_id = 'a\\b'$$)`)
+    const { rows } = await other.query(`SELECT is_visible FROM weir.explain('bs', 'notes', '900') WHERE rule = 'of backslashes'`)
+    assert.deepEqual(rows, [{ is_visible: true }])
+    const gains = async (audience) => (await other.query(`SELECT subject, gains FROM weir.preview('notes', $1)`, [audience])).rows
+    assert.deepEqual(await gains(`SELECT 'nobody' WHERE notes.body = NULL`), [])
+    assert.deepEqual(await gains(String.raw`SELECT 'new' WHERE notes.author_id = ANY ('{"a\\b",NULL}') OR notes.author_id <> ALL ('{"x",NULL}')`), [{ subject: 'new', gains: '1' }])
+    await other.query('ROLLBACK')
+  } finally {
+    await other.end()
+  }
+})
+
 test('settings of the session stay as they were, and its own changes are seen', async () => {
   await stack.db.query(`SET timezone = 'Asia/Tokyo'; SET datestyle = 'German'; BEGIN; INSERT INTO notes VALUES (200, 'ana', NULL, '')`)
   const answers = await explain('ana', 'notes', '200')
