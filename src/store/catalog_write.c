@@ -14,7 +14,8 @@ struct writer {
     struct catalog *catalog;
     const struct checkpoint_job *job;
     MDB_txn *txn;
-    MDB_cursor *chunks;
+    /* What lies beside what was found last, they find without a search. */
+    MDB_cursor *streams, *chunks;
     struct buffer lens, bytes; /* of the chunk being put together */
     int code;                  /* of the first call that failed; the rest does nothing */
 };
@@ -39,13 +40,13 @@ static void del(struct writer *writer, enum database which, MDB_val key)
     writer->code = code == MDB_NOTFOUND ? 0 : code;
 }
 
-/* The record before this checkpoint; empty when there is none. */
+/* The record before this checkpoint, where the cursor then is; empty when there is none. */
 static struct slice old_record(struct writer *writer, uint64_t id)
 {
     MDB_val key = catalog_value(&id, sizeof id), value;
     if (writer->code)
         return SLICE_NONE;
-    int code = mdb_get(writer->txn, database(writer, DATABASE_STREAMS), &key, &value);
+    int code = mdb_cursor_get(writer->streams, &key, &value, MDB_SET_KEY);
     struct slice record;
     if (code == 0 && catalog_record_of(id, &value, &record))
         return record;
@@ -108,7 +109,8 @@ static void delete_stream(struct writer *writer, uint64_t id)
     delete_path(writer, record_path(record), id);
     set_expiry(writer, id, deadline, INT64_MAX);
     delete_chunks(writer, id);
-    del(writer, DATABASE_STREAMS, catalog_value(&id, sizeof id));
+    if (writer->code == 0)
+        writer->code = mdb_cursor_del(writer->streams, 0);
 }
 
 static void put_chunk(struct writer *writer, uint64_t id, uint64_t start)
@@ -185,8 +187,7 @@ static void put_record(struct writer *writer, uint64_t id, struct slice record)
 {
     MDB_val key = catalog_value(&id, sizeof id), value = {.mv_size = record.len + CHECKED_CRC_SIZE};
     if (writer->code == 0)
-        writer->code =
-            mdb_put(writer->txn, database(writer, DATABASE_STREAMS), &key, &value, MDB_RESERVE);
+        writer->code = mdb_cursor_put(writer->streams, &key, &value, MDB_RESERVE);
     if (writer->code)
         return;
     checked_write(value.mv_data, 0, slice_of((const char *)&id, sizeof id), record);
@@ -236,6 +237,26 @@ static int compare_places(const void *a, const void *b)
     return (left->id > right->id) - (left->id < right->id);
 }
 
+/* In that order they lie here and there in the job and in the frames. */
+static void fetch_ahead(const struct writer *writer, const struct place *place, size_t left)
+{
+    enum { STREAMS = 24, CONTENT = 16, BYTES = 8 };
+    const struct checkpoint_job *job = writer->job;
+    if (left > STREAMS)
+        __builtin_prefetch(&job->streams[place[STREAMS].at]);
+    if (left > CONTENT) {
+        const struct checkpoint_stream *stream = &job->streams[place[CONTENT].at];
+        __builtin_prefetch(job->records.data + stream->record_at);
+        __builtin_prefetch(job->records.data + stream->record_at + stream->record_len - 1);
+        __builtin_prefetch(&job->entries[stream->first_entry]);
+    }
+    const struct checkpoint_stream *stream = left > BYTES ? &job->streams[place[BYTES].at] : NULL;
+    if (stream && stream->entry_count) {
+        const struct entry *entry = &job->entries[stream->first_entry];
+        __builtin_prefetch(entry->frame->bytes.data + entry->offset);
+    }
+}
+
 /* Those that are not deleted, in the order of the catalog's keys and not of their changes: what lies on
  * one page is then written one after the other, while it is in the processor's cache. */
 static void put_streams(struct writer *writer, size_t first)
@@ -248,6 +269,7 @@ static void put_streams(struct writer *writer, size_t first)
         places[i] = (struct place){streams[first + i].id, first + i};
     qsort(places, count, sizeof *places, compare_places);
     for (size_t i = 0; i < count && writer->code == 0; i++) {
+        fetch_ahead(writer, places + i, count - i);
         check(streams[places[i].at].record_len > 0);
         put_stream(writer, &streams[places[i].at]);
     }
@@ -273,6 +295,14 @@ static void write_job(struct writer *writer)
     put_number(writer, "last-id", job->last_id);
 }
 
+static MDB_cursor *open_cursor(struct writer *writer, enum database which)
+{
+    MDB_cursor *cursor = NULL;
+    if (writer->code == 0)
+        writer->code = mdb_cursor_open(writer->txn, database(writer, which), &cursor);
+    return cursor;
+}
+
 bool catalog_write(struct catalog *catalog, const struct checkpoint_job *job, struct err *err)
 {
     struct writer writer = {.catalog = catalog, .job = job};
@@ -281,11 +311,14 @@ bool catalog_write(struct catalog *catalog, const struct checkpoint_job *job, st
     writer.code = mdb_txn_begin(catalog->env, NULL, 0, &writer.txn);
     if (writer.code)
         return catalog_fail(err, "write to", writer.code);
-    writer.code = mdb_cursor_open(writer.txn, database(&writer, DATABASE_CHUNKS), &writer.chunks);
-    if (writer.code == 0) {
+    writer.streams = open_cursor(&writer, DATABASE_STREAMS);
+    writer.chunks = open_cursor(&writer, DATABASE_CHUNKS);
+    if (writer.code == 0)
         write_job(&writer);
+    if (writer.streams)
+        mdb_cursor_close(writer.streams);
+    if (writer.chunks)
         mdb_cursor_close(writer.chunks);
-    }
     buffer_release(&writer.lens);
     buffer_release(&writer.bytes);
     if (writer.code == 0 && fault_fails(FAULT_CHECKPOINT_COMMIT))
