@@ -156,12 +156,27 @@ static void delete_stream(struct store *store, struct stream *stream)
     }
 }
 
+/* Steps over one append of a batch. Returns the id of its stream; behind the last one, any number. */
+static uint64_t pass_append(struct reader *reader)
+{
+    uint64_t id = read_u64(reader);
+    read_bytes(reader, (size_t)read_u32(reader) * 4);
+    return id;
+}
+
 /* Payloads once, then appends that refer to them. */
 static void apply_batch_appends(struct store *store, struct reader *reader,
                                 const struct slice *payloads, uint64_t writer, int64_t now_ms)
 {
     uint32_t append_count = read_u32(reader);
+    struct reader slots = *reader, streams = *reader;
+    for (int i = 0; i < FETCH_SLOT; i++)
+        table_fetch(&store->by_id, pass_append(&slots));
+    for (int i = 0; i < FETCH_STREAM; i++)
+        store_fetch_stream(&store->by_id, pass_append(&streams));
     for (uint32_t i = 0; i < append_count; i++) {
+        table_fetch(&store->by_id, pass_append(&slots));
+        store_fetch_stream(&store->by_id, pass_append(&streams));
         struct stream *stream = named_stream(store, reader);
         uint32_t count = read_u32(reader);
         struct slice indexes = read_bytes(reader, (size_t)count * 4);

@@ -119,6 +119,7 @@ enum claim_result store_set_source(struct store *store, struct slice name, uint6
 
 struct batch_stream {
     struct slice path;
+    uint64_t hash;
     uint64_t id; /* 0: skipped */
 };
 
@@ -180,6 +181,7 @@ static const char *parse_streams(struct store *store, struct reader *reader,
         if (!path_is_for_batches(path))
             return "a stream path of the batch is not in canonical form";
         batch->streams[i].path = path;
+        batch->streams[i].hash = store_path_hash(path);
     }
     return NULL;
 }
@@ -248,7 +250,11 @@ static void resolve_streams(struct store *store, struct parsed_batch *batch)
     for (uint32_t i = 0; i < batch->stream_count; i++) {
         struct batch_stream *wanted = &batch->streams[i];
         struct stream *stream;
-        enum find_result found = store_find(store, wanted->path, &stream);
+        if (i + FETCH_SLOT < batch->stream_count)
+            table_fetch(&store->by_path, wanted[FETCH_SLOT].hash);
+        if (i + FETCH_STREAM < batch->stream_count)
+            store_fetch_stream(&store->by_path, wanted[FETCH_STREAM].hash);
+        enum find_result found = store_find_hashed(store, wanted->path, wanted->hash, &stream);
         if (found == FIND_MISSING)
             wanted->id = create_for_batch(store, wanted->path);
         else if (found == FIND_SOFT_DELETED)

@@ -116,16 +116,16 @@ uint64_t catalog_stream_count(struct catalog *catalog)
     return stat.ms_entries;
 }
 
-bool catalog_find(struct catalog *catalog, struct slice path, uint64_t *id)
+bool catalog_find(struct catalog *catalog, struct slice path, uint64_t *id, struct slice *record)
 {
     struct hash128 hash = catalog_path_hash(catalog, path);
-    struct slice value, record;
+    struct slice value;
     if (!get(catalog, DATABASE_PATHS, catalog_value(&hash, sizeof hash), &value))
         return false;
     check(value.len == 8);
     *id = load_u64(value.data);
     /* The key of the hash is secret, so two paths with one hash are chance, and that is nil. */
-    check(catalog_stream(catalog, *id, &record) && slice_eq(record_path(record), path));
+    check(catalog_stream(catalog, *id, record) && slice_eq(record_path(*record), path));
     return true;
 }
 

@@ -24,7 +24,7 @@ uint64_t catalog_stream_count(struct catalog *catalog);
 uint64_t catalog_name_number(const struct catalog *catalog, struct slice name);
 
 /* Loop thread. What they return is borrowed until catalog_read_end(). Not found is false. */
-bool catalog_find(struct catalog *catalog, struct slice path, uint64_t *id);
+bool catalog_find(struct catalog *catalog, struct slice path, uint64_t *id, struct slice *record);
 bool catalog_stream(struct catalog *catalog, uint64_t id, struct slice *record);
 
 /* Some messages of a stream that lie behind each other. */

@@ -77,7 +77,7 @@ static void add_dirty(struct checkpoint_job *job, const struct store *store, boo
 {
     for (size_t i = 0; i < store->dirty_count; i++) {
         if (i + FETCHED_AHEAD < store->dirty_count)
-            __builtin_prefetch(&store->dirty[i + FETCHED_AHEAD]->is_gone);
+            __builtin_prefetch(&store->dirty[i + FETCHED_AHEAD]->cut_place);
         if (store->dirty[i]->is_gone == is_gone)
             add_stream(job, store->dirty[i]);
     }

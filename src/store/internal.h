@@ -76,6 +76,17 @@ struct store {
 /* From memory or the catalog; NULL: there is none, or it is deleted for good. */
 struct stream *store_stream(struct store *store, uint64_t id);
 void store_add_stream(struct store *store, struct stream *stream);
+
+/* store_find() for a caller that has the path's hash, by which streams are found in memory. */
+uint64_t store_path_hash(struct slice path);
+enum find_result store_find_hashed(struct store *store, struct slice path, uint64_t hash,
+                                   struct stream **stream);
+
+/* For who goes through many streams: begins to fetch the stream with this hash, by_path or by_id, into
+ * the processor's cache. Once for its slot, FETCH_SLOT streams ahead, and once for the stream itself. */
+enum { FETCH_SLOT = 16, FETCH_STREAM = 8 };
+void store_fetch_stream(const struct table *table, uint64_t hash);
+
 bool store_may_add(const struct store *store, uint64_t count); /* by streams_max */
 void store_mark_dirty(struct store *store, struct stream *stream);
 

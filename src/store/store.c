@@ -39,6 +39,8 @@ static void make_durable(struct store *store, const struct frame *frame)
     for (size_t i = 0; i < frame->touched_count; i++) {
         const struct touched *touched = &frame->touched[i];
         struct stream *stream = touched->stream;
+        if (i + FETCH_STREAM < frame->touched_count)
+            stream_fetch(touched[FETCH_STREAM].stream);
         uint64_t previous_tail = stream->durable_tail;
         stream->durable_tail = touched->tail;
         stream->is_durably_closed = touched->is_closed;

@@ -65,6 +65,14 @@ void stream_check(const struct stream *stream)
     check(stream->magic == STREAM_MAGIC);
 }
 
+void stream_fetch(const struct stream *stream)
+{
+    enum { LINE = 64 };
+    for (size_t at = 0; at < offsetof(struct stream, content_type); at += LINE)
+        __builtin_prefetch((const char *)stream + at);
+    __builtin_prefetch(stream + 1); /* the path */
+}
+
 void stream_free(struct stream *stream)
 {
     stream_check(stream);

@@ -39,6 +39,8 @@ struct fork_origin {
     uint64_t sub_offset;
 };
 
+/* What an append looks at comes first, so that little memory has to be fetched for one: where there are
+ * many streams, it is another's each time. */
 struct stream {
     uint32_t magic;
     uint32_t references;
@@ -46,53 +48,54 @@ struct stream {
     uint64_t path_hash;
     const char *path; /* behind the struct, as is the content type */
     size_t path_len;
-    const char *content_type;
-    size_t content_type_len;
-
     bool is_json;
     bool has_ttl, has_expires_at;
     bool is_closed;
     bool is_soft_deleted;
     bool is_gone; /* deleted for good; kept while a checkpoint or a frame refers to it */
     bool is_dirty; /* changed since the last checkpoint was cut */
+    bool is_listed; /* unused, and in the list of those */
+    bool is_durably_closed, is_durably_gone;
     size_t cut_place; /* in the checkpoint that is being copied, from 1; 0: not in it, or copied */
-    uint64_t ttl_s;
-    int64_t expires_at_ms;
-    int64_t created_ms;
+
+    uint64_t tail;
+    uint64_t durable_tail;
+    uint64_t ticket; /* of the last change */
+    uint64_t touched_sequence; /* of the last frame that touched the stream, and where */
+    size_t touched_index;
+    uint64_t writer; /* who wrote all of its messages: store_writer(), or WRITER_... */
     int64_t logged_use_ms; /* last use as of the log */
     int64_t used_ms;       /* last use */
-
-    uint64_t writer; /* who wrote all of its messages: store_writer(), or WRITER_... */
-    struct fork_origin fork;
-    uint32_t fork_count; /* streams that read from this one */
-    uint64_t tail;
-    char *seq; /* last Stream-Seq, or NULL */
-    size_t seq_len;
-    struct producer *producers;
-    size_t producer_count;
-
-    uint64_t ticket; /* of the last change */
-    uint64_t created_ticket;
-    uint64_t durable_tail;
-    bool is_durably_closed, is_durably_gone;
 
     /* Messages in memory, oldest first: entries[first .. first + count). Older ones are in the
      * catalog, up to stored_tail. */
     struct entry *entries;
     size_t first, count, capacity;
     uint64_t stored_tail;
-
-    uint64_t touched_sequence; /* of the last frame that touched the stream, and where */
-    size_t touched_index;
-    bool is_listed; /* unused, and in the list of those */
     struct stream *older, *newer;
     void *watchers;
+
+    const char *content_type;
+    size_t content_type_len;
+    uint64_t ttl_s;
+    int64_t expires_at_ms;
+    int64_t created_ms;
+    struct fork_origin fork;
+    uint32_t fork_count; /* streams that read from this one */
+    char *seq; /* last Stream-Seq, or NULL */
+    size_t seq_len;
+    struct producer *producers;
+    size_t producer_count;
+    uint64_t created_ticket;
 };
 
 struct stream *stream_new(uint64_t id, struct slice path, uint64_t path_hash,
                           struct slice content_type);
 void stream_free(struct stream *stream);
 void stream_check(const struct stream *stream);
+
+/* Begins to fetch what an append looks at into the processor's cache. */
+void stream_fetch(const struct stream *stream);
 
 void stream_add_entry(struct stream *stream, struct entry entry);
 

@@ -26,6 +26,19 @@ static struct stream *in_memory_by_path(const struct store *store, struct slice 
     return NULL;
 }
 
+uint64_t store_path_hash(struct slice path)
+{
+    return hash64(hash_process_key(), path);
+}
+
+void store_fetch_stream(const struct table *table, uint64_t hash)
+{
+    size_t cursor = 0;
+    const struct stream *stream = table_next(table, hash, &cursor);
+    if (stream)
+        stream_fetch(stream);
+}
+
 static void unlist(struct store *store, struct stream *stream)
 {
     if (!stream->is_listed)
@@ -100,11 +113,8 @@ bool store_may_add(const struct store *store, uint64_t count)
     return !most || (count <= most && store->stream_count <= most - count);
 }
 
-static struct stream *load(struct store *store, uint64_t id)
+static struct stream *load(struct store *store, uint64_t id, struct slice record)
 {
-    struct slice record;
-    if (!catalog_stream(store->catalog, id, &record))
-        return NULL;
     struct stream *stream = stream_decode(id, record);
     check(stream != NULL);
     store_add_stream(store, stream);
@@ -116,8 +126,9 @@ static struct stream *load(struct store *store, uint64_t id)
 struct stream *store_stream(struct store *store, uint64_t id)
 {
     struct stream *stream = in_memory(store, id);
-    if (!stream)
-        stream = load(store, id);
+    struct slice record;
+    if (!stream && catalog_stream(store->catalog, id, &record))
+        stream = load(store, id, record);
     return stream && !stream->is_gone ? stream : NULL;
 }
 
@@ -254,26 +265,32 @@ uint64_t store_streams_of(struct store *store, struct slice producer, uint64_t a
     return walk_streams(store, after, limit, visit_written, &walk);
 }
 
-static struct stream *find_any(struct store *store, struct slice path)
+static struct stream *find_any(struct store *store, struct slice path, uint64_t hash)
 {
     uint64_t id;
-    struct stream *stream = in_memory_by_path(store, path, hash64(hash_process_key(), path));
+    struct slice record;
+    struct stream *stream = in_memory_by_path(store, path, hash);
     /* What was deleted since the checkpoint is in memory, so the catalog does not bring it back. */
-    if (!stream && catalog_find(store->catalog, path, &id))
-        stream = load(store, id);
+    if (!stream && catalog_find(store->catalog, path, &id, &record))
+        stream = load(store, id, record);
     return stream && !stream->is_gone ? stream : NULL;
 }
 
 uint64_t store_path_ticket(const struct store *store, struct slice path)
 {
-    const struct stream *stream =
-        in_memory_by_path(store, path, hash64(hash_process_key(), path));
+    const struct stream *stream = in_memory_by_path(store, path, store_path_hash(path));
     return stream ? stream->ticket : 0;
 }
 
 enum find_result store_find(struct store *store, struct slice path, struct stream **found)
 {
-    struct stream *stream = find_any(store, path);
+    return store_find_hashed(store, path, store_path_hash(path), found);
+}
+
+enum find_result store_find_hashed(struct store *store, struct slice path, uint64_t hash,
+                                   struct stream **found)
+{
+    struct stream *stream = find_any(store, path, hash);
     if (!stream)
         return FIND_MISSING;
     if (stream->is_listed)
@@ -282,7 +299,8 @@ enum find_result store_find(struct store *store, struct slice path, struct strea
     if (stream->is_soft_deleted)
         return FIND_SOFT_DELETED;
     /* Without room for the deletion the stream is gone all the same, for whoever asks. */
-    if (store_is_expired(store, stream, clock_wall_ms())) {
+    if (stream_deadline(stream) != INT64_MAX &&
+        store_is_expired(store, stream, clock_wall_ms())) {
         bool is_kept = store_delete(store, stream) && stream->is_soft_deleted;
         return is_kept ? FIND_SOFT_DELETED : FIND_MISSING;
     }

@@ -1,11 +1,19 @@
 #include "table.h"
 
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 
 /* The low bits choose the slot; a multiplication spreads ids, which count up. */
 static size_t home_slot(const struct table *table, uint64_t hash)
 {
     return (size_t)((hash * 0x9e3779b97f4a7c15ULL) >> 32) & (table->capacity - 1);
+}
+
+void table_fetch(const struct table *table, uint64_t hash)
+{
+    if (table->count)
+        __builtin_prefetch(&table->slots[home_slot(table, hash)]);
 }
 
 struct stream *table_next(const struct table *table, uint64_t hash, size_t *cursor)
@@ -30,11 +38,27 @@ static void place(struct table *table, uint64_t hash, struct stream *stream)
     table->slots[at] = (struct table_slot){hash, stream};
 }
 
+/* Slots are all over a large table, so it is asked for in large pages, which take fewer entries of the
+ * processor's own list of where pages are. */
+static struct table_slot *new_slots(size_t count)
+{
+    enum { LARGE_PAGE = 2 << 20 };
+    size_t bytes = count * sizeof(struct table_slot);
+    if (bytes < LARGE_PAGE)
+        return calloc(count, sizeof(struct table_slot));
+    struct table_slot *slots = aligned_alloc(LARGE_PAGE, bytes);
+    if (slots) {
+        (void)madvise(slots, bytes, MADV_HUGEPAGE);
+        memset(slots, 0, bytes);
+    }
+    return slots;
+}
+
 static void grow(struct table *table)
 {
     struct table old = *table;
     table->capacity = old.capacity ? old.capacity * 2 : 64;
-    table->slots = calloc(table->capacity, sizeof *table->slots);
+    table->slots = new_slots(table->capacity);
     check(table->slots != NULL);
     for (size_t i = 0; i < old.capacity; i++) {
         if (old.slots[i].stream)

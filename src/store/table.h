@@ -22,6 +22,9 @@ struct table {
     size_t count;
 };
 
+/* Begins to fetch what table_next() looks at first into the processor's cache. */
+void table_fetch(const struct table *table, uint64_t hash);
+
 /* Walks the streams with this hash: set *cursor to 0 first. NULL at the end. */
 struct stream *table_next(const struct table *table, uint64_t hash, size_t *cursor);
 void table_add(struct table *table, uint64_t hash, struct stream *stream);
