@@ -289,7 +289,7 @@ static void close_bridge(struct bridge *bridge)
     if (bridge->transaction.catalog)
         transaction_release(&bridge->transaction);
     casts_release(&bridge->casts);
-    names_release(&bridge->names);
+    watch_release(&bridge->watch);
     ruleset_free(bridge->rules);
     rule_table_release(&bridge->rule_table);
     catalog_free(bridge->catalog);

@@ -21,12 +21,12 @@ enum bridge_end {
 #include "casts.h"
 #include "catalog.h"
 #include "figures.h"
-#include "names.h"
 #include "outbox.h"
 #include "reporter.h"
 #include "rule_table.h"
 #include "table_reader.h"
 #include "transaction.h"
+#include "watch.h"
 
 #include "weir/bridge/bridge.h"
 #include "weir/postgres/origin.h"
@@ -46,7 +46,7 @@ struct bridge {
     struct catalog *catalog;
     struct rule_table rule_table;
     struct casts casts;
-    struct names names;
+    struct watch watch;
     struct ruleset *rules;
     struct transaction transaction;
     struct change_decoder *decoder;
@@ -110,9 +110,22 @@ enum bridge_end bridge_publish_first(struct bridge *bridge, struct err *err) WEI
 /* follow.c: the slot, until something ends it. */
 enum bridge_end bridge_follow(struct bridge *bridge, struct err *err) WEIR_MUST_CHECK;
 
-/* whose_rows.c: whether the rows of the transaction at hand are of the tables that they are called by. Asks
- * Postgres, as long as it does not show the transaction. BRIDGE_RESYNC where one is not. */
-enum bridge_end bridge_check_names(struct bridge *bridge, struct err *err) WEIR_MUST_CHECK;
+/* whose_rows.c: whether the rows of the transaction at hand are what they are taken for, and may be shown
+ * to whom the rules say. Asks Postgres, as long as it does not show the transaction. BRIDGE_RESYNC where
+ * the catalog is another one. */
+enum bridge_end bridge_check_catalog(struct bridge *bridge, struct err *err) WEIR_MUST_CHECK;
+
+/* look.c */
+
+#define BRIDGE_CATALOG_CHANGED \
+    "the published tables, their columns or what their names mean have changed"
+
+/* Sets watch: whether tables have been added, dropped or altered. False, and said once, where it cannot
+ * be looked at. */
+bool bridge_look(struct bridge *bridge, struct err *err) WEIR_MUST_CHECK;
+
+/* Every catalog_interval. BRIDGE_RESYNC where it is another one. */
+enum bridge_end bridge_look_if_due(struct bridge *bridge, struct err *err) WEIR_MUST_CHECK;
 
 /* checks.c: whether Postgres, the replica and the streams go together, and so what is to be done. */
 enum bridge_way {

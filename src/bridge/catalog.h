@@ -52,6 +52,13 @@ struct catalog *catalog_restore(struct slice bytes, struct err *err) WEIR_MUST_C
  * that were compiled with one of them. */
 bool catalog_equals(const struct catalog *a, const struct catalog *b);
 
+/* Whether the catalog has a table of the same shape. */
+bool catalog_has_shape(const struct catalog *catalog, const struct relation *relation);
+
+/* Whether by now others may be shown of the tables of before: a table is not published, or in another way;
+ * rules may be refused. */
+bool catalog_shows_other_rows(const struct catalog *before, const struct catalog *now);
+
 /* Whether hiding has the name, which is qualified and quoted. */
 bool catalog_hides(const struct catalog *catalog, struct slice name);
 

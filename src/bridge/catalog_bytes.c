@@ -276,16 +276,40 @@ static struct relation *find_same(const struct catalog *catalog, const struct re
     return NULL;
 }
 
+bool catalog_has_shape(const struct catalog *catalog, const struct relation *relation)
+{
+    return find_same(catalog, relation) != NULL;
+}
+
+static bool rules_mean_the_same(const struct catalog *a, const struct catalog *b)
+{
+    return slice_eq(a->hiding, b->hiding) && slice_eq(a->own_meanings, b->own_meanings) &&
+           !a->is_doubtful && !b->is_doubtful;
+}
+
 bool catalog_equals(const struct catalog *a, const struct catalog *b)
 {
-    if (a->relations.count != b->relations.count || !slice_eq(a->hiding, b->hiding) ||
-        !slice_eq(a->own_meanings, b->own_meanings) || a->is_doubtful || b->is_doubtful)
+    if (a->relations.count != b->relations.count || !rules_mean_the_same(a, b))
         return false;
     for (size_t i = 0; i < a->relations.count; i++) {
         if (!find_same(b, a->relations.relations[i]))
             return false;
     }
     return true;
+}
+
+bool catalog_shows_other_rows(const struct catalog *before, const struct catalog *now)
+{
+    if (!rules_mean_the_same(before, now))
+        return true;
+    for (size_t i = 0; i < before->relations.count; i++) {
+        const struct relation *old = before->relations.relations[i];
+        const struct relation *new = find_table(now, old->oid);
+        if (!new || !slice_eq(old->row_filter, new->row_filter) ||
+            old->has_column_list != new->has_column_list || old->published != new->published)
+            return true;
+    }
+    return false;
 }
 
 void catalog_succeed(struct catalog *catalog, struct catalog *older)

@@ -5,7 +5,6 @@
 #include "weir/base/check.h"
 #include "weir/base/clock.h"
 #include "weir/base/fault.h"
-#include "weir/base/hash.h"
 #include "weir/base/json.h"
 #include "weir/base/log.h"
 #include "weir/bridge/examine.h"
@@ -17,7 +16,6 @@ enum {
     IDLE_CHECKPOINT_MS = 1000,    /* nothing came for so long: a good moment for a checkpoint */
     FLUSH_AHEAD_PERCENT = 80, /* of the way to a checkpoint */
     FLUSH_AHEAD_MS = 1000,    /* and then so often */
-    CATALOG_SHARE = 5, /* looking at the catalog takes no more than a fifth of the time */
 };
 
 static const uint64_t checkpoint_wal_bytes = 512u << 20;
@@ -114,7 +112,7 @@ static enum bridge_end carry_out(struct bridge *bridge, uint64_t end_lsn, struct
 static enum bridge_end finish_changes(struct bridge *bridge, uint64_t end_lsn, struct err *err)
 {
     struct ruleset *rules;
-    enum bridge_end end = has_replayed(bridge) ? bridge_check_names(bridge, err) : BRIDGE_DONE;
+    enum bridge_end end = has_replayed(bridge) ? bridge_check_catalog(bridge, err) : BRIDGE_DONE;
     if (end != BRIDGE_DONE)
         return end;
     if (!rules_after(bridge, &rules, err))
@@ -242,63 +240,6 @@ static enum bridge_end checkpoint_if_due(struct bridge *bridge, struct err *err)
     return BRIDGE_DONE;
 }
 
-/* Each once, and again when there are others. */
-static void say_complaints(struct bridge *bridge, const struct catalog *catalog)
-{
-    uint64_t complaints = 0;
-    for (size_t i = 0; i < catalog->complaint_count; i++)
-        complaints = complaints * 31 + hash64(hash_process_key(),
-                                              slice_from_str(catalog->complaints[i].message));
-    for (size_t i = 0; complaints != bridge->said_complaints && i < catalog->complaint_count; i++) {
-        struct err err;
-        err_set(&err, "%s", catalog->complaints[i].message);
-        err_hint(&err, "%s", catalog->complaints[i].hint);
-        log_err(LOG_WARN, "a published table cannot be followed: it shows no rows to anybody", &err);
-    }
-    bridge->said_complaints = complaints;
-}
-
-/* Looks whether tables have been added, dropped or altered. What cannot be followed is said once
- * and left as it was: a new table that has no key shows nothing, and the others go on. */
-static enum bridge_end check_catalog(struct bridge *bridge, struct err *err)
-{
-    struct pg_connection *connection = rule_table_connection(&bridge->rule_table, err);
-    struct catalog *catalog =
-        connection ? catalog_load(connection, bridge->settings->publication, CATALOG_LENIENT, err)
-                   : NULL;
-    if (catalog) {
-        err_set(err, "%s", "");
-        say_complaints(bridge, catalog);
-    } else if (strcmp(bridge->catalog_complaint, err->message) != 0) {
-        log_err(LOG_WARN, "cannot look whether the published tables have changed", err);
-    }
-    memcpy(bridge->catalog_complaint, err->message, sizeof bridge->catalog_complaint);
-    if (!catalog)
-        return BRIDGE_DONE;
-    bool is_same = catalog_equals(catalog, bridge->catalog);
-    catalog_free(catalog);
-    if (is_same)
-        return BRIDGE_DONE;
-    err_set(err, "the published tables, their columns or what their names mean have changed");
-    return BRIDGE_RESYNC;
-}
-
-/* Nothing is read from the slot meanwhile, so with a Postgres that answers slowly the looks must
- * not follow one upon the other: the bridge would do nothing else. */
-static enum bridge_end check_catalog_if_due(struct bridge *bridge, struct err *err)
-{
-    uint64_t started = clock_monotonic_ms();
-    if (bridge->in_transaction || !has_replayed(bridge) || started < bridge->next_catalog_ms ||
-        started < bridge->catalog_pause_ms)
-        return BRIDGE_DONE;
-    rule_table_report_owed(&bridge->rule_table, bridge->rules);
-    enum bridge_end end = check_catalog(bridge, err);
-    uint64_t now = clock_monotonic_ms(), pause = (now - started) * (CATALOG_SHARE - 1);
-    uint64_t interval = bridge->settings->catalog_interval;
-    bridge->next_catalog_ms = now + (pause > interval ? pause : interval);
-    return end;
-}
-
 static enum bridge_end step(struct bridge *bridge, struct err *err)
 {
     struct replication_input input;
@@ -399,7 +340,7 @@ enum bridge_end bridge_start_replication(struct bridge *bridge, struct err *err)
 {
     bool is_slot_busy = false;
     struct pg_origin origin;
-    names_forget(&bridge->names); /* it may be another history, where transactions have the same numbers */
+    watch_forget(&bridge->watch); /* transactions of another history may have the same numbers */
     enum pg_reach reach =
         replication_try_connect(bridge->settings->db, &bridge->replication, err);
     if (reach != PG_CONNECTED)
@@ -426,8 +367,8 @@ static enum bridge_end follow(struct bridge *bridge, struct err *err)
         end = step(bridge, err);
         if (end == BRIDGE_DONE)
             end = checkpoint_if_due(bridge, err);
-        if (end == BRIDGE_DONE)
-            end = check_catalog_if_due(bridge, err);
+        if (end == BRIDGE_DONE && !bridge->in_transaction && has_replayed(bridge))
+            end = bridge_look_if_due(bridge, err);
         bridge_show_if_due(bridge);
     }
     if (end != BRIDGE_DONE)

@@ -232,7 +232,7 @@ static void adopt(struct resync *resync)
     bridge_drop_changes(bridge);
     catalog_settle(resync->catalog);
     bridge->catalog = resync->catalog;
-    names_forget(&bridge->names);
+    watch_forget(&bridge->watch);
     bridge->transaction.catalog = resync->catalog;
     resync->catalog = NULL;
     ruleset_free(bridge->rules);
@@ -283,7 +283,15 @@ static enum bridge_end bring_up(struct resync *resync, struct err *err)
 }
 
 /* A table that was added or altered can wait until transactions that are in its way have ended; the
- * others go on meanwhile. One whose changes do not fit can not, and a slot that is gone can not. */
+ * others go on meanwhile. One whose changes do not fit can not, one that is not to be shown as it was
+ * can not, and a slot that is gone can not. */
+static bool can_wait(const struct resync *resync)
+{
+    const struct bridge *bridge = resync->bridge;
+    return resync->is_blocked && !bridge->misfit && !bridge->needs_slot &&
+           !bridge->watch.shows_other_rows;
+}
+
 static enum bridge_end put_off(struct bridge *bridge, struct err *err)
 {
     log_err(LOG_WARN, "a change of the published tables waits, and the others go on", err);
@@ -316,7 +324,7 @@ static enum bridge_end run(struct resync *resync, struct err *err)
         end = check_is_ours(bridge, err);
     if (end == BRIDGE_DONE)
         end = take_snapshot(resync, err);
-    if (end == BRIDGE_RETRY && resync->is_blocked && !bridge->misfit && !bridge->needs_slot)
+    if (end == BRIDGE_RETRY && can_wait(resync))
         return put_off(bridge, err);
     if (end != BRIDGE_DONE)
         return end;
