@@ -39,7 +39,8 @@ static void complain(struct bridge *bridge, const struct catalog *catalog, const
              catalog ? "" : err->message);
 }
 
-/* In one snapshot, so that what it says has been written by is not newer than what was read of it. */
+/* In one snapshot, so that what it says has been written by is not newer than what was read of
+ * it. */
 static struct catalog *load(struct bridge *bridge, struct pg_connection *connection,
                             struct err *err)
 {

@@ -3,13 +3,16 @@
 
 #include "catalog_loading.h"
 
-/* What the question is about, of the tables $1. Types of Postgres's own do not change, and neither do
- * its operators; in an application's own schema, a table that comes may hide one that rules name. */
+/* What the question is about: the tables $1, and those that the publication $2 names and that
+ * cannot be followed as they are. Types of Postgres's own do not change, and neither do its
+ * operators; in an application's own schema, a table that comes may hide one that rules name. */
 static const char lists_sql[] =
     "WITH RECURSIVE named AS (SELECT c.oid, c.relname, c.relnamespace, n.nspname FROM pg_class c"
     "   JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = ANY ($1::oid[])),"
-    " tables AS (SELECT oid FROM named UNION"
-    "   SELECT t.relid FROM named, pg_partition_tree(named.oid) t),"
+    " roots AS (SELECT oid FROM named UNION SELECT r.prrelid FROM pg_publication_rel r"
+    "   JOIN pg_publication p ON p.oid = r.prpubid WHERE p.pubname = $2),"
+    " tables AS (SELECT oid FROM roots UNION"
+    "   SELECT t.relid FROM roots, pg_partition_tree(roots.oid) t),"
     " types(oid) AS (SELECT a.atttypid FROM pg_attribute a"
     "    WHERE a.attrelid IN (SELECT oid FROM named) AND a.attnum > 0"
     "   UNION SELECT part.oid FROM types JOIN pg_type t ON t.oid = types.oid,"
@@ -27,9 +30,21 @@ static const char lists_sql[] =
     "      UNION SELECT oprnamespace FROM pg_operator WHERE oid >= 16384) n),"
     "   (SELECT array_agg(DISTINCT relnamespace ORDER BY relnamespace) FROM named"
     "     WHERE nspname NOT IN ('public', 'weir')),"
-    "   (SELECT array_agg(relname ORDER BY relname) FROM named WHERE nspname = 'public')";
+    "   (SELECT array_agg(relname ORDER BY relname) FROM named WHERE nspname = 'public'),"
+    "   (SELECT array_agg(c.oid ORDER BY c.oid) FROM pg_class c JOIN tables t ON t.oid = c.oid"
+    "     WHERE c.relkind = 'p'),"
+    "   (SELECT oid FROM pg_publication WHERE pubname = $2)";
 
-enum list { TABLES, COLUMNS_OF, TYPES, SCHEMAS, HIDING_SCHEMAS, HIDDEN_NAMES };
+enum list {
+    TABLES,
+    COLUMNS_OF,
+    TYPES,
+    SCHEMAS,
+    HIDING_SCHEMAS,
+    HIDDEN_NAMES,
+    PARENTS,
+    PUBLICATION, /* one */
+};
 
 /* Which transactions wrote these rows, in whatever order they are found. */
 static void add_part(struct buffer *out, const char *from, const char *seed, const char *where)
@@ -54,11 +69,11 @@ static void add_listed(struct buffer *out, const struct pg_rows *lists, enum lis
     arena_release(&arena);
 }
 
-static void add_published(struct buffer *out, struct arena *arena, const char *publication)
+/* A publication that was made anew has another oid. */
+static void add_published(struct buffer *out, struct arena *arena, const struct pg_rows *lists)
 {
-    const char *name = pg_quote_literal(arena, publication);
-    const char *oid = arena_printf(arena, "(SELECT oid FROM pg_publication WHERE pubname = %s)", name);
-    add_part(out, "pg_publication", "oid::bigint", arena_printf(arena, "pubname = %s", name));
+    const char *oid = pg_rows_str(lists, 0, PUBLICATION);
+    add_part(out, "pg_publication", "oid::bigint", arena_printf(arena, "oid = %s", oid));
     add_part(out, "pg_publication_rel", "oid::bigint", arena_printf(arena, "prpubid = %s", oid));
     add_part(out, "pg_publication_namespace", "oid::bigint",
              arena_printf(arena, "pnpubid = %s", oid));
@@ -73,14 +88,14 @@ static void add_hiding(struct buffer *out, struct arena *arena, const struct pg_
                arena_printf(arena, " AND relnamespace = ANY (%s::oid[])", schemas));
 }
 
-static void add_parts(struct buffer *out, struct arena *arena, const struct pg_rows *lists,
-                      const char *publication)
+static void add_parts(struct buffer *out, struct arena *arena, const struct pg_rows *lists)
 {
-    add_published(out, arena, publication);
+    add_published(out, arena, lists);
     add_listed(out, lists, SCHEMAS, "pg_namespace", "oid::bigint", "oid", "");
     add_listed(out, lists, TABLES, "pg_class", "oid::bigint", "oid", "");
     add_listed(out, lists, TABLES, "pg_index", "indexrelid::bigint", "indrelid",
                " AND (indisprimary OR indisreplident)");
+    add_listed(out, lists, PARENTS, "pg_inherits", "inhrelid::bigint", "inhparent", "");
     add_listed(out, lists, COLUMNS_OF, "pg_attribute", "attrelid::bigint * 2048 + attnum",
                "attrelid", " AND attnum > 0");
     add_listed(out, lists, TYPES, "pg_type", "oid::bigint", "oid", "");
@@ -98,11 +113,11 @@ bool watch_write_question(struct buffer *out, const struct catalog *catalog, con
     uint32_t *oids = arena_calloc(&arena, relations->count + 1, sizeof *oids);
     for (size_t i = 0; i < relations->count; i++)
         oids[i] = relations->relations[i]->oid;
-    const char *parameter = oid_array(&arena, oids, relations->count);
-    struct pg_rows *lists = pg_query(connection, err, lists_sql, 1, &parameter);
+    const char *parameters[] = {oid_array(&arena, oids, relations->count), publication};
+    struct pg_rows *lists = pg_query(connection, err, lists_sql, 2, parameters);
     if (lists) {
         struct buffer parts = BUFFER_INIT;
-        add_parts(&parts, &arena, lists, publication);
+        add_parts(&parts, &arena, lists);
         buffer_clear(out);
         buffer_printf(out, "SELECT pg_current_snapshot()::text, concat_ws(' ', %s)",
                       buffer_str(&parts));

@@ -21,8 +21,8 @@ static bool ask(struct bridge *bridge, struct err *err)
     return false;
 }
 
-/* Postgres shows a transaction a moment after it is in the WAL; one that waits for a standby to have it,
- * that much later. */
+/* Postgres shows a transaction a moment after it is in the WAL; one that waits for a standby to
+ * have it, that much later. */
 static enum bridge_end wait_until_shown(struct bridge *bridge, struct err *err)
 {
     uint64_t give_up_ms = clock_monotonic_ms() + VISIBLE_MS;
@@ -54,7 +54,8 @@ static const struct relation *find_other(const struct bridge *bridge)
     return NULL;
 }
 
-/* A transaction that other tables' changes do not concern need not wait for them, if these have to. */
+/* A transaction that other tables' changes do not concern need not wait for them, if these have
+ * to. */
 enum bridge_end bridge_check_catalog(struct bridge *bridge, struct err *err)
 {
     const struct watch *watch = &bridge->watch;

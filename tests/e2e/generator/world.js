@@ -56,6 +56,7 @@ export class World {
     world.tell = tell
     const random = (world.random = new Random(seed))
     world.kills = new Random(~kills)
+    world.looks = new Random(seed ^ 0x5eed)
     world.kind = KINDS[random.weighted([[3, 'exact'], [4, 'busy'], [2, 'filtered'], [1, 'partial'], [1, 'restless']])]
     world.batch = Math.min(world.kind.batch, Math.ceil(transactions / 20))
     // The oracle puts what is left of a table in its place by its bare name.
@@ -66,7 +67,7 @@ export class World {
     world.schema = world.maker.sql()
     world.stack = await Stack.create('generator', {
       schema: world.schema, tables: [], rules: [], cluster, database: `generator_${seed >>> 0}_${kills >>> 0}`,
-      bridgeArgs: ['--catalog-interval', '100ms', '--checkpoint-interval', random.pick(world.kind.checkpoints ?? ['100ms', '1s', '10s']), '--batch-size', random.pick(['4M', '4M', '64K'])],
+      bridgeArgs: ['--checkpoint-interval', random.pick(world.kind.checkpoints ?? ['100ms', '1s', '10s']), '--batch-size', random.pick(['4M', '4M', '64K'])],
       serverArgs: ['--page-size', random.pick(['1M', '4K'])],
     })
     try {
@@ -99,6 +100,10 @@ export class World {
     for (let i = 0; i < 60; i++) await this.session.run(this.session.plan(this.model))
     if (this.kind.isPartial) await followOperations(db, this.model)
     this.model = await loadModel(db)
+    // What the next transaction does not bring to light, as a new table of a schema that is published, takes a look.
+    const { isAllTables, isBySchema } = this.model.publication
+    const interval = !isAllTables && !isBySchema && this.looks.chance(0.6) ? '1h' : '100ms'
+    stack.bridge.args.push('--catalog-interval', interval)
     stack.markByInsert = !this.model.publication.publish.includes('update')
     stack.bridge.start()
     await this.#loosely(async () => {})
