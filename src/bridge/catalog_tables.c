@@ -24,15 +24,20 @@ static const char tables_sql[] =
     "       c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits h WHERE h.inhparent = c.oid),"
     "       silent.schema, silent.name,"
     /* A new name, or schema, is one of the row type as well, and of that there is little else to
-     * change. To a schema rights are granted too, often the same ones again: one that has some says
-     * nothing of its name. */
+     * change. Rights on a schema are granted again and again: one that has some says nothing of its
+     * name. */
     "       (SELECT string_agg(y.xmin::text, ' ' ORDER BY y.oid) FROM pg_type y"
     "         WHERE y.oid = c.reltype OR y.oid IN (SELECT l.reltype FROM pg_class l"
     "          WHERE c.relkind = 'p' AND l.oid IN (SELECT relid FROM pg_partition_tree(c.oid))))"
     "       || coalesce((SELECT string_agg(' ' || s.xmin, '' ORDER BY s.oid) FROM pg_namespace s"
     "         WHERE s.nspacl IS NULL AND (s.oid = n.oid OR s.oid IN (SELECT l.relnamespace"
     "           FROM pg_class l WHERE c.relkind = 'p'"
-    "            AND l.oid IN (SELECT relid FROM pg_partition_tree(c.oid))))), '')"
+    "            AND l.oid IN (SELECT relid FROM pg_partition_tree(c.oid))))), ''),"
+    /* As the bridge reads it: rows that policies would hide from it are missing, without a word. */
+    "       CASE WHEN NOT has_schema_privilege(n.oid, 'USAGE') THEN 'schema'"
+    "            WHEN NOT has_table_privilege(c.oid, 'SELECT') THEN 'table'"
+    "            WHEN row_security_active(c.oid) THEN 'policies' END,"
+    "       quote_ident(current_user)"
     "  FROM pg_publication_tables pt"
     "  JOIN pg_publication p ON p.pubname = pt.pubname"
     "  JOIN pg_namespace n ON n.nspname = pt.schemaname"
