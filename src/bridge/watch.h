@@ -21,7 +21,7 @@
 #include <stdint.h>
 
 struct watch {
-    uint64_t first_to_come; /* no transaction from this one on is in the snapshot; 0: not asked yet */
+    uint64_t first_to_come; /* no transaction from it on is in the snapshot; 0: not asked yet */
     uint64_t *running;      /* of those before it, which are not in it either */
     size_t running_count;
     struct buffer question; /* about what the last look found; empty: not looked yet */
@@ -40,8 +40,8 @@ struct watch {
 void watch_forget(struct watch *watch);
 void watch_release(struct watch *watch);
 
-/* Begins with what a look has found, in the transaction that now was loaded in: its snapshot, so that
- * nothing that was loaded is older than what the hash tells of. Blocks for two round trips. */
+/* Begins with what a look has found, in the transaction that now was loaded in: of its snapshot, so
+ * that nothing that was loaded is older than what the hash tells of. Blocks for two round trips. */
 bool watch_begin(struct watch *watch, const struct catalog *known, const struct catalog *now,
                  const char *publication, struct pg_connection *connection,
                  struct err *err) WEIR_MUST_CHECK;
@@ -60,5 +60,6 @@ bool watch_ask(struct watch *watch, struct pg_connection *connection,
 
 /* watch_sql.c: the question about the tables of the catalog, whose columns are a snapshot and a
  * hash. Blocks for a round trip. */
-bool watch_write_question(struct buffer *out, const struct catalog *catalog, const char *publication,
-                          struct pg_connection *connection, struct err *err) WEIR_MUST_CHECK;
+bool watch_write_question(struct buffer *out, const struct catalog *catalog,
+                          const char *publication, struct pg_connection *connection,
+                          struct err *err) WEIR_MUST_CHECK;

@@ -105,8 +105,9 @@ static void add_parts(struct buffer *out, struct arena *arena, const struct pg_r
     add_hiding(out, arena, lists);
 }
 
-bool watch_write_question(struct buffer *out, const struct catalog *catalog, const char *publication,
-                          struct pg_connection *connection, struct err *err)
+bool watch_write_question(struct buffer *out, const struct catalog *catalog,
+                          const char *publication, struct pg_connection *connection,
+                          struct err *err)
 {
     struct arena arena = ARENA_INIT;
     const struct relation_set *relations = &catalog->relations;

@@ -80,7 +80,7 @@ test('rows of a table that others inherit from are not shown', () =>
     await becomes()
   }, 'CREATE TABLE app.old_notes (PRIMARY KEY (id)) INHERITS (app.notes)'))
 
-// What was so at the last look is so at the next one, and the rule was written in between.
+// What was so when the bridge began is so at the end, and the rule was written in between.
 const HIDING = 'CREATE TABLE app.blocks (user_id text)'
 const THERE_AND_BACK = [
   { name: 'dropped and made again', before: HIDING, there: 'DROP TABLE app.blocks', back: HIDING },
@@ -106,7 +106,6 @@ for (const { name, before, there, back } of THERE_AND_BACK)
         await stack.db.query(`UPDATE weir.rules SET audience = audience || ' AND true' WHERE name = 'the rule'`)
         await becomes(before ? undefined : refused)
         await stack.db.query(back)
-        assert.ok(!stack.bridge.log().includes('resyncing'), 'a look came too early')
         await look(stack)
         await becomes(before ? refused : undefined)
       }, before, '1h'))
