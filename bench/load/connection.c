@@ -33,9 +33,8 @@ _Noreturn void load_fail(const char *fmt, ...)
 
 void load_open(struct load *load, uint64_t port, uint64_t server_pid)
 {
-    *load = (struct load){.epoll_fd = epoll_create1(EPOLL_CLOEXEC),
-                          .port = (uint16_t)port,
-                          .server_pid = server_pid};
+    *load = (struct load){
+        .epoll_fd = epoll_create1(EPOLL_CLOEXEC), .port = (uint16_t)port, .server_pid = server_pid};
     if (load->epoll_fd < 0)
         load_fail("epoll: %s", strerror(errno));
 }
@@ -251,7 +250,8 @@ static void take_bytes(struct connection *connection, struct slice *bytes)
         finish(connection);
 }
 
-/* All that there is. A short read has emptied the socket, unless its end is behind what was read. */
+/* All that there is. A short read has emptied the socket, unless its end is behind what was read.
+ */
 static void receive(struct connection *connection, bool is_ending)
 {
     ssize_t count;

@@ -117,8 +117,8 @@ static void begin(struct live *live, const struct load_settings *settings)
     load_open(&live->load, settings->port, settings->server_pid);
     live->readers = calloc(settings->count, sizeof *live->readers);
     check(live->readers != NULL);
-    buffer_printf(&live->request,
-                  "GET %s?offset=now&live=sse HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", settings->path);
+    buffer_printf(&live->request, "GET %s?offset=now&live=sse HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+                  settings->path);
     open_more(live);
     load_run(&live->load);
 }

@@ -31,13 +31,21 @@ struct handlers {
 
 enum { HEAD_MAX = 4096, CHUNK_LINE_MAX = 64 };
 
-enum stage { STAGE_IDLE, STAGE_HEAD, STAGE_CONTENT, STAGE_CHUNK_LINE, STAGE_CHUNK, STAGE_CHUNK_END, STAGE_TRAILER };
+enum stage {
+    STAGE_IDLE,
+    STAGE_HEAD,
+    STAGE_CONTENT,
+    STAGE_CHUNK_LINE,
+    STAGE_CHUNK,
+    STAGE_CHUNK_END,
+    STAGE_TRAILER
+};
 
 struct connection {
     struct load *load;
     const struct handlers *handlers;
     void *owner;
-    int fd; /* -1: closed */
+    int fd;            /* -1: closed */
     struct slice rest; /* of the request; borrowed until the answer */
     bool is_waiting_to_send;
 

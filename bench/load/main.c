@@ -4,37 +4,47 @@
 #include <stdio.h>
 
 #define FIELD(name) offsetof(struct load_settings, name)
-#define WHERE                                                                                      \
-    {"port", OPTION_UINT, FIELD(port), "4437", "N", "of the server on 127.0.0.1", false},             \
-        {"server-pid", OPTION_UINT, FIELD(server_pid), "0", "PID",                                 \
-         "process whose processor time is told", false}
-#define STREAMS                                                                                    \
+#define WHERE \
+    {"port", OPTION_UINT, FIELD(port), "4437", "N", "of the server on 127.0.0.1", false}, \
+    { \
+        "server-pid", OPTION_UINT, FIELD(server_pid), "0", "PID", \
+            "process whose processor time is told", false \
+    }
+#define STREAMS \
     {"streams", OPTION_UINT, FIELD(streams), "1", "N", "streams load/0 to load/N-1", false}
-#define CONNECTIONS                                                                                \
+#define CONNECTIONS \
     {"connections", OPTION_UINT, FIELD(connections), "64", "N", "connections", false}
 #define EVENT_SIZE {"bytes", OPTION_SIZE, FIELD(bytes), "200", "SIZE", "size of an event", false}
-#define TIME {"time", OPTION_DURATION, FIELD(ms), "2s", "TIME", "how long", false}
-#define PATH {"path", OPTION_STRING, FIELD(path), NULL, "PATH", "of the stream", true}
-#define LAST {0}
+#define TIME       {"time", OPTION_DURATION, FIELD(ms), "2s", "TIME", "how long", false}
+#define PATH       {"path", OPTION_STRING, FIELD(path), NULL, "PATH", "of the stream", true}
+#define LAST       {0}
 
 static const struct option_spec create_options[] = {WHERE, STREAMS, CONNECTIONS, LAST};
-static const struct option_spec append_options[] = {WHERE, STREAMS, CONNECTIONS, EVENT_SIZE, TIME,
-                                                    LAST};
+static const struct option_spec append_options[] = {WHERE,      STREAMS, CONNECTIONS,
+                                                    EVENT_SIZE, TIME,    LAST};
 static const struct option_spec batch_options[] = {
-    WHERE, STREAMS, EVENT_SIZE, TIME,
+    WHERE,
+    STREAMS,
+    EVENT_SIZE,
+    TIME,
     {"events", OPTION_UINT, FIELD(count), "1000", "N", "events in a batch", false},
     LAST};
 static const struct option_spec read_options[] = {
-    WHERE, CONNECTIONS, PATH,
+    WHERE,
+    CONNECTIONS,
+    PATH,
     {"count", OPTION_UINT, FIELD(count), "1", "N", "how often, in all", false},
     LAST};
 static const struct option_spec fanout_options[] = {
-    WHERE, PATH, EVENT_SIZE,
+    WHERE,
+    PATH,
+    EVENT_SIZE,
     {"readers", OPTION_UINT, FIELD(count), "1000", "N", "readers by SSE", false},
     {"rounds", OPTION_UINT, FIELD(rounds), "20", "N", "appends one by one, then in a row", false},
     LAST};
 static const struct option_spec idle_options[] = {
-    WHERE, PATH,
+    WHERE,
+    PATH,
     {"readers", OPTION_UINT, FIELD(count), "1000", "N", "readers by SSE", false},
     LAST};
 

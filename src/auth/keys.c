@@ -9,9 +9,9 @@
 enum { KEYS_MAX = 64, KEY_FILE_MAX = 256 * 1024, RSA_BITS_MIN = 2048, SECRET_BYTES_MIN = 32 };
 
 static const struct algorithm algorithms[] = {
-    {"HS256", KEY_SECRET}, {"HS384", KEY_SECRET}, {"HS512", KEY_SECRET}, {"RS256", KEY_RSA},
-    {"RS384", KEY_RSA},    {"RS512", KEY_RSA},    {"PS256", KEY_RSA},    {"PS384", KEY_RSA},
-    {"PS512", KEY_RSA},    {"ES256", KEY_P256},   {"ES384", KEY_P384},   {"ES512", KEY_P521},
+    {"HS256", KEY_SECRET},  {"HS384", KEY_SECRET}, {"HS512", KEY_SECRET}, {"RS256", KEY_RSA},
+    {"RS384", KEY_RSA},     {"RS512", KEY_RSA},    {"PS256", KEY_RSA},    {"PS384", KEY_RSA},
+    {"PS512", KEY_RSA},     {"ES256", KEY_P256},   {"ES384", KEY_P384},   {"ES512", KEY_P521},
     {"EdDSA", KEY_ED25519},
 };
 
@@ -68,9 +68,9 @@ static bool kind_of(const json_t *jwk, enum key_kind *kind)
     static const struct {
         const char *kty, *crv;
         enum key_kind kind;
-    } kinds[] = {{"oct", NULL, KEY_SECRET},   {"RSA", NULL, KEY_RSA},
-                 {"EC", "P-256", KEY_P256},   {"EC", "P-384", KEY_P384},
-                 {"EC", "P-521", KEY_P521},   {"OKP", "Ed25519", KEY_ED25519}};
+    } kinds[] = {{"oct", NULL, KEY_SECRET}, {"RSA", NULL, KEY_RSA},
+                 {"EC", "P-256", KEY_P256}, {"EC", "P-384", KEY_P384},
+                 {"EC", "P-521", KEY_P521}, {"OKP", "Ed25519", KEY_ED25519}};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         *kind = kinds[i].kind;
         if (text_is(jwk, "kty", kinds[i].kty) &&
@@ -141,9 +141,9 @@ bool ed25519_sign(const struct token_key *key, struct slice text, unsigned char 
     EVP_MD_CTX *context = EVP_MD_CTX_new();
     size_t len = 64;
     check(context != NULL);
-    bool ok = EVP_DigestSignInit(context, NULL, NULL, NULL, key->ed25519) == 1 &&
-              EVP_DigestSign(context, signature, &len, (const unsigned char *)text.data,
-                             text.len) == 1;
+    bool ok =
+        EVP_DigestSignInit(context, NULL, NULL, NULL, key->ed25519) == 1 &&
+        EVP_DigestSign(context, signature, &len, (const unsigned char *)text.data, text.len) == 1;
     EVP_MD_CTX_free(context);
     return ok;
 }
@@ -274,8 +274,8 @@ struct token_keys *token_keys_load_private(const char *secret_file, const char *
     struct token_keys *keys = keys_new();
     if (add_file(keys, secret_file, add_secret, true, err) &&
         add_file(keys, private_key_file, add_pem, true, err) &&
-        (keys->count == 1 || err_set(err, "there is not one key to sign with, but %zu",
-                                     keys->count)))
+        (keys->count == 1 ||
+         err_set(err, "there is not one key to sign with, but %zu", keys->count)))
         return keys;
     token_keys_free(keys);
     return NULL;

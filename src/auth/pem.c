@@ -55,8 +55,8 @@ static bool set_ec(json_t *jwk, const EVP_PKEY *key, bool wants_private)
     static const struct {
         const char *group, *name;
         int width;
-    } curves[] = {{"prime256v1", "P-256", 32}, {"secp384r1", "P-384", 48},
-                  {"secp521r1", "P-521", 66}};
+    } curves[] = {
+        {"prime256v1", "P-256", 32}, {"secp384r1", "P-384", 48}, {"secp521r1", "P-521", 66}};
     char group[64];
     if (EVP_PKEY_get_utf8_string_param(key, OSSL_PKEY_PARAM_GROUP_NAME, group, sizeof group,
                                        NULL) != 1)
@@ -120,8 +120,7 @@ static bool add_block(json_t *jwks, const char *name, const unsigned char *der, 
         return err_hint(err, wants_private ? "openssl genpkey -algorithm ed25519"
                                            : "of a certificate: openssl x509 -pubkey -noout");
     }
-    EVP_PKEY *key =
-        is_private ? d2i_AutoPrivateKey(NULL, &der, len) : d2i_PUBKEY(NULL, &der, len);
+    EVP_PKEY *key = is_private ? d2i_AutoPrivateKey(NULL, &der, len) : d2i_PUBKEY(NULL, &der, len);
     bool ok = add_key(jwks, key, wants_private, err);
     EVP_PKEY_free(key);
     return ok;

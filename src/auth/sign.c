@@ -56,9 +56,9 @@ static bool sign_jws(const struct token_key *key, struct slice payload, struct b
     check(header != NULL);
     bool ok = cjose_header_set(header, "alg", algorithm_of(key->kind), &ignored) &&
               cjose_header_set(header, "typ", "JWT", &ignored);
-    cjose_jws_t *jws = ok ? cjose_jws_sign(key->jwk, header, (const uint8_t *)payload.data,
-                                           payload.len, &ignored)
-                          : NULL;
+    cjose_jws_t *jws =
+        ok ? cjose_jws_sign(key->jwk, header, (const uint8_t *)payload.data, payload.len, &ignored)
+           : NULL;
     ok = jws && cjose_jws_export(jws, &text, &ignored);
     if (ok)
         buffer_add_str(out, text);

@@ -174,8 +174,7 @@ static bool read_claims(const json_t *payload, int64_t *not_before_ms, struct to
     claims->issued_ms = INT64_MIN;
     if (len == 0 || len > SUBJECT_BYTES_MAX || (id && !json_is_string(id)) ||
         !json_object_get(payload, "exp") || !read_time(payload, "exp", &claims->expires_ms) ||
-        !read_time(payload, "nbf", not_before_ms) ||
-        !read_time(payload, "iat", &claims->issued_ms))
+        !read_time(payload, "nbf", not_before_ms) || !read_time(payload, "iat", &claims->issued_ms))
         return false;
     claims->subject = copy_text(subject);
     claims->id = id ? copy_text(id) : NULL;

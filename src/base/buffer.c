@@ -8,8 +8,8 @@
 
 enum { DOUBLED_MAX = 4 << 20, KEPT_MAX = 16 << 20 };
 
-/* Large ones grow by an eighth: the system moves their pages instead of copying them, and what a value
- * of many megabytes does not need stays free. */
+/* Large ones grow by an eighth: the system moves their pages instead of copying them, and what a
+ * value of many megabytes does not need stays free. */
 static size_t grown(size_t capacity)
 {
     if (!capacity)

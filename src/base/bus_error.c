@@ -9,7 +9,8 @@ static const char text[] =
     "hint=\"the disk of the data or state folder is failing or full; what was acknowledged is safe, "
     "start again when the disk is well\"\n";
 
-/* Only the first time; when it returns, the same instruction meets SIGBUS again and ends the process. */
+/* Only the first time; when it returns, the same instruction meets SIGBUS again and ends the
+ * process. */
 static void explain(int number)
 {
     (void)number;

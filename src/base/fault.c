@@ -35,9 +35,8 @@ static const struct {
     enum action action;
     int errno_value;
 } actions[] = {
-    {"kill", ACTION_KILL, 0},        {"pause", ACTION_PAUSE, 0},
-    {"EIO", ACTION_FAIL, EIO},       {"ENOSPC", ACTION_FAIL, ENOSPC},
-    {"EROFS", ACTION_FAIL, EROFS},   {"ENOMEM", ACTION_FAIL, ENOMEM},
+    {"kill", ACTION_KILL, 0},        {"pause", ACTION_PAUSE, 0},    {"EIO", ACTION_FAIL, EIO},
+    {"ENOSPC", ACTION_FAIL, ENOSPC}, {"EROFS", ACTION_FAIL, EROFS}, {"ENOMEM", ACTION_FAIL, ENOMEM},
 };
 
 static bool set_action(struct armed *one, struct slice text)

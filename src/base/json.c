@@ -34,8 +34,8 @@ static bool is_digit(char c)
 }
 
 /* How many of the 8 bytes stand before the first quote, backslash, control or byte that is not
- * ASCII: the ways a run of plain string bytes can end. The borrow trick may flag a byte above a true
- * hit as well, never one below. */
+ * ASCII: the ways a run of plain string bytes can end. The borrow trick may flag a byte above a
+ * true hit as well, never one below. */
 static inline size_t plain_bytes(const char *at)
 {
     uint64_t w = load_u64(at);

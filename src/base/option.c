@@ -51,16 +51,16 @@ static bool parse_with_unit(const char *text, const struct unit *units, uint64_t
 
 bool option_parse_size(const char *text, uint64_t *bytes)
 {
-    static const struct unit units[] = {{"", 1},          {"K", 1u << 10},     {"k", 1u << 10},
-                                        {"M", 1u << 20},  {"G", 1u << 30},     {"KiB", 1u << 10},
+    static const struct unit units[] = {{"", 1},           {"K", 1u << 10},   {"k", 1u << 10},
+                                        {"M", 1u << 20},   {"G", 1u << 30},   {"KiB", 1u << 10},
                                         {"MiB", 1u << 20}, {"GiB", 1u << 30}, {NULL, 0}};
     return parse_with_unit(text, units, bytes);
 }
 
 bool option_parse_duration(const char *text, uint64_t *ms)
 {
-    static const struct unit units[] = {
-        {"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}, {NULL, 0}};
+    static const struct unit units[] = {{"ms", 1},      {"s", 1000},     {"m", 60000},
+                                        {"h", 3600000}, {"d", 86400000}, {NULL, 0}};
     return parse_with_unit(text, units, ms);
 }
 
@@ -119,8 +119,8 @@ static bool assign(const struct option_spec *spec, const char *text, void *setti
     return true;
 }
 
-static bool assign_or_explain(const struct option_spec *spec, const char *source,
-                              const char *text, void *settings, struct err *err)
+static bool assign_or_explain(const struct option_spec *spec, const char *source, const char *text,
+                              void *settings, struct err *err)
 {
     if (assign(spec, text, settings))
         return true;
@@ -145,9 +145,8 @@ static bool assign_defaults(const struct command *command, void *settings, struc
         const char *from_environment = getenv(name);
         if (spec->default_value)
             check(assign(spec, spec->default_value, settings));
-        if (from_environment &&
-            !assign_or_explain(spec, "the environment's value of --", from_environment, settings,
-                               err))
+        if (from_environment && !assign_or_explain(spec, "the environment's value of --",
+                                                   from_environment, settings, err))
             return false;
     }
     return true;
@@ -230,7 +229,8 @@ void option_help(const struct command *command, FILE *out)
             fprintf(out, " (required)");
         fputc('\n', out);
     }
-    fprintf(out, "\nEvery option is also an environment variable: --some-name is WEIR_SOME_NAME.\n");
+    fprintf(out,
+            "\nEvery option is also an environment variable: --some-name is WEIR_SOME_NAME.\n");
 }
 
 /* A bar would end the table's cell, in code spans too. */
@@ -264,7 +264,8 @@ void option_markdown(const struct command *command, FILE *out)
     fputc('\n', out);
 }
 
-/* A backslash begins an escape, a leading dot or quote a request, and a bare - may become a dash. */
+/* A backslash begins an escape, a leading dot or quote a request, and a bare - may become a dash.
+ */
 void option_manual_text(const char *text, FILE *out)
 {
     for (const char *c = text; *c; c++) {
@@ -310,9 +311,10 @@ void option_manual(const struct command *command, FILE *out)
     option_manual_text(command->summary, out);
     fprintf(out, "\n.SH SYNOPSIS\n\\fBweir %s\\fR ", command->name);
     option_manual_text(command->usage, out);
-    fputs("\n.SH OPTIONS\nWhat is given on the command line wins over the environment, and that over "
-          "the default.\n",
-          out);
+    fputs(
+        "\n.SH OPTIONS\nWhat is given on the command line wins over the environment, and that over "
+        "the default.\n",
+        out);
     for (const struct option_spec *spec = command->options; spec->name; spec++)
         print_manual_option(spec, out);
 }

@@ -66,8 +66,8 @@ static bool is_plain(struct slice path)
     bool was_slash = true;
     for (size_t i = 0; i < path.len; i++) {
         char c = path.data[i];
-        bool is_word = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                       (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '~';
+        bool is_word = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       c == '-' || c == '_' || c == '~';
         if (!is_word && (c != '/' || was_slash))
             return false;
         was_slash = c == '/';

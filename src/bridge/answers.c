@@ -8,7 +8,8 @@
 
 enum { FIRST_BUCKETS = 64, QUESTION_SIZE = 16 };
 
-/* Saved: 16 of the question, 1 whether Postgres took it, 4 length of text, text, 4 length of hint, hint. */
+/* Saved: 16 of the question, 1 whether Postgres took it, 4 length of text, text, 4 length of hint,
+ * hint. */
 struct answer {
     struct hash128 question; /* with the rule that asks */
     bool ok;
@@ -128,8 +129,10 @@ void answers_begin_rule(struct answers *answers, uint32_t relation_oid, struct s
 
 void answers_settle(struct answers *answers)
 {
-    struct answers kept = {.hash = answers->hash, .compilation = answers->compilation,
-                           .rule = answers->rule, .question = answers->question};
+    struct answers kept = {.hash = answers->hash,
+                           .compilation = answers->compilation,
+                           .rule = answers->rule,
+                           .question = answers->question};
     grow(&kept);
     for (size_t i = 0; i < answers->bucket_count; i++) {
         for (const struct answer *each = answers->buckets[i]; each; each = each->next) {

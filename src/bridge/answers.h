@@ -1,11 +1,12 @@
-/* What Postgres has answered about the rules that are compiled: what a literal is as a value of a type,
- * whether a name means another table than the published one.
+/* What Postgres has answered about the rules that are compiled: what a literal is as a value of a
+ * type, whether a name means another table than the published one.
  *
- * The streams hold what the compiled rules said. A bridge that starts again compiles the same rules, and
- * when Postgres answers otherwise by then (a type renamed, a table made that hides another), it would
- * take the difference from what nobody was ever shown: rows would stay in streams for ever. So answers
- * are kept with the rows, durable before anything is sent that follows from them, and asked again only
- * for a rule that is written anew, or when the published tables change. */
+ * The streams hold what the compiled rules said. A bridge that starts again compiles the same
+ * rules, and when Postgres answers otherwise by then (a type renamed, a table made that hides
+ * another), it would take the difference from what nobody was ever shown: rows would stay in
+ * streams for ever. So answers are kept with the rows, durable before anything is sent that follows
+ * from them, and asked again only for a rule that is written anew, or when the published tables
+ * change. */
 #pragma once
 
 #include "weir/replica/replica.h"

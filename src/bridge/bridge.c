@@ -34,8 +34,8 @@ enum bridge_end bridge_end_of(enum publisher_claim result)
 
 static void init_outbox(struct bridge *bridge)
 {
-    outbox_init(&bridge->outbox, bridge->publisher, bridge->settings->batch_size,
-                bridge->published, &bridge->parking);
+    outbox_init(&bridge->outbox, bridge->publisher, bridge->settings->batch_size, bridge->published,
+                &bridge->parking);
     bridge_allow_spool(bridge);
 }
 
@@ -50,15 +50,15 @@ static enum bridge_end name_source(struct bridge *bridge, struct err *err)
         (!bridge_begin_history(bridge, false, err) || !replica_commit(bridge->replica, err)))
         return BRIDGE_FAILED;
     buffer_add_slice(&source, replica_meta(bridge->replica, "source"));
-    enum bridge_end end = bridge_end_of(publisher_set_source(
-        bridge->publisher, buffer_str(&source), false, &bridge->published, err));
+    enum bridge_end end = bridge_end_of(publisher_set_source(bridge->publisher, buffer_str(&source),
+                                                             false, &bridge->published, err));
     buffer_release(&source);
     return end;
 }
 
-/* Where this bridge begins to send, for a server that keeps no progress: behind what its replica has
- * (of what is outgoing, nothing). What Postgres has written by now is all that an earlier one can have
- * sent. */
+/* Where this bridge begins to send, for a server that keeps no progress: behind what its replica
+ * has (of what is outgoing, nothing). What Postgres has written by now is all that an earlier one
+ * can have sent. */
 static enum bridge_end find_start(struct bridge *bridge, struct publisher_start *start,
                                   struct err *err)
 {
@@ -88,8 +88,7 @@ enum bridge_end bridge_claim(struct bridge *bridge, struct err *err)
     if (end == BRIDGE_DONE)
         end = find_start(bridge, &start, err);
     if (end == BRIDGE_DONE)
-        end = bridge_end_of(
-            publisher_claim(bridge->publisher, &start, &bridge->published, err));
+        end = bridge_end_of(publisher_claim(bridge->publisher, &start, &bridge->published, err));
     if (end == BRIDGE_DONE)
         end = name_source(bridge, err);
     if (end != BRIDGE_DONE)
@@ -137,12 +136,12 @@ static enum bridge_end prepare(struct bridge *bridge, struct err *err)
     if (!bridge->catalog)
         return BRIDGE_FAILED;
     rule_table_release(&bridge->rule_table);
-    bridge->rule_table = (struct rule_table){.catalog = bridge->catalog,
-                                             .replica = bridge->replica,
-                                             .conninfo = bridge->settings->db,
-                                             .answers = answers_new(
-                                                 replica_hash_key(bridge->replica),
-                                                 replica_meta(bridge->replica, "answers"))};
+    bridge->rule_table =
+        (struct rule_table){.catalog = bridge->catalog,
+                            .replica = bridge->replica,
+                            .conninfo = bridge->settings->db,
+                            .answers = answers_new(replica_hash_key(bridge->replica),
+                                                   replica_meta(bridge->replica, "answers"))};
     struct state state = {.replica = bridge->replica};
     if (!rule_table_compile(&bridge->rule_table, &state, &bridge->rules, err))
         return bridge->rule_table.lost_connection ? BRIDGE_RETRY : BRIDGE_FAILED;
@@ -274,8 +273,8 @@ static bool open_bridge(struct bridge *bridge, uint64_t size_least, struct err *
     if (!bridge_open_publisher(bridge, true, err))
         return false;
     bridge->sink = outbox_sink(&bridge->outbox);
-    bridge->difference = difference_new(&bridge->sink, settings->transaction_memory,
-                                        settings->event_max);
+    bridge->difference =
+        difference_new(&bridge->sink, settings->transaction_memory, settings->event_max);
     bridge->decoder = change_decoder_new();
     return true;
 }
@@ -307,18 +306,16 @@ static void wait_for_disk(struct bridge *bridge, const struct err *err)
 }
 
 /* A replica that turned out too small for what came between two checkpoints is opened again with
- * more room: the same way as after a crash. So is everything where this process's idea of the streams
- * or the replica turned out to be wrong. */
+ * more room: the same way as after a crash. So is everything where this process's idea of the
+ * streams or the replica turned out to be wrong. */
 bool bridge_run(const struct bridge_settings *settings, int stop_fd,
                 const volatile sig_atomic_t *stop, struct err *err)
 {
     uint64_t size_least = 0;
     bool wants_compare = settings->resync;
     for (unsigned lost_tracks = 0;;) {
-        struct bridge bridge = {.settings = settings,
-                                .stop = stop,
-                                .wake_fd = stop_fd,
-                                .wants_compare = wants_compare};
+        struct bridge bridge = {
+            .settings = settings, .stop = stop, .wake_fd = stop_fd, .wants_compare = wants_compare};
         bool is_open = open_bridge(&bridge, size_least, err);
         enum bridge_end end = is_open ? run(&bridge, err) : BRIDGE_FAILED;
         bool has_failed = is_open && end == BRIDGE_FAILED;

@@ -57,8 +57,8 @@ struct bridge {
     uint64_t applied_lsn; /* in the replica, perhaps not durable yet */
     bool is_claimed;
     struct progress published; /* the server had this when this process claimed the producer */
-    uint64_t replayed_to; /* an earlier process may have published up to this, if the server keeps no
-                             progress; else 0 */
+    uint64_t replayed_to; /* an earlier process may have published up to this, if the server keeps
+                             no progress; else 0 */
     uint64_t server_lsn;  /* Postgres has sent everything before it */
 
     bool in_transaction;
@@ -66,20 +66,20 @@ struct bridge {
     uint32_t xid;
     struct event_headers headers;
 
-    struct pg_origin origin; /* of the connection that was last asked */
+    struct pg_origin origin;         /* of the connection that was last asked */
     char walsender[PG_BACKEND_SIZE]; /* who holds the slot for us */
-    bool wants_compare;      /* the operator wants everything compared with the streams */
-    bool needs_slot;               /* it is gone or lost: everything is read again */
-    char resync_reason[120];       /* said already */
-    bool wants_resync;             /* that, or the catalog has changed, or: */
-    const struct relation *misfit; /* a change did not fit this table */
-    unsigned resyncs;              /* for misfits, since a transaction was last applied */
+    bool wants_compare;              /* the operator wants everything compared with the streams */
+    bool needs_slot;                 /* it is gone or lost: everything is read again */
+    char resync_reason[120];         /* said already */
+    bool wants_resync;               /* that, or the catalog has changed, or: */
+    const struct relation *misfit;   /* a change did not fit this table */
+    unsigned resyncs;                /* for misfits, since a transaction was last applied */
     uint64_t next_catalog_ms;
     uint64_t catalog_pause_ms; /* until then a changed catalog waits for transactions to end */
     char catalog_complaint[ERR_MESSAGE_SIZE]; /* why it could not be looked at; said already */
-    uint64_t said_complaints; /* a hash of those about tables; 0: none */
+    uint64_t said_complaints;                 /* a hash of those about tables; 0: none */
 
-    uint64_t dirty_since_ms;      /* 0: nothing applied since the last checkpoint */
+    uint64_t dirty_since_ms; /* 0: nothing applied since the last checkpoint */
     uint64_t last_checkpoint_ms;
     uint64_t last_feedback_ms;
     uint64_t last_message_ms;
@@ -110,9 +110,9 @@ enum bridge_end bridge_publish_first(struct bridge *bridge, struct err *err) WEI
 /* follow.c: the slot, until something ends it. */
 enum bridge_end bridge_follow(struct bridge *bridge, struct err *err) WEIR_MUST_CHECK;
 
-/* whose_rows.c: whether the rows of the transaction at hand are what they are taken for, and may be shown
- * to whom the rules say. Asks Postgres, as long as it does not show the transaction. BRIDGE_RESYNC where
- * the catalog is another one. */
+/* whose_rows.c: whether the rows of the transaction at hand are what they are taken for, and may be
+ * shown to whom the rules say. Asks Postgres, as long as it does not show the transaction.
+ * BRIDGE_RESYNC where the catalog is another one. */
 enum bridge_end bridge_check_catalog(struct bridge *bridge, struct err *err) WEIR_MUST_CHECK;
 
 /* look.c */
@@ -120,19 +120,20 @@ enum bridge_end bridge_check_catalog(struct bridge *bridge, struct err *err) WEI
 #define BRIDGE_CATALOG_CHANGED \
     "the published tables, their columns or what their names mean have changed"
 
-/* Sets watch: whether tables have been added, dropped or altered. False, and said once, where it cannot
- * be looked at. */
+/* Sets watch: whether tables have been added, dropped or altered. False, and said once, where it
+ * cannot be looked at. */
 bool bridge_look(struct bridge *bridge, struct err *err) WEIR_MUST_CHECK;
 
 /* Every catalog_interval. BRIDGE_RESYNC where it is another one. */
 enum bridge_end bridge_look_if_due(struct bridge *bridge, struct err *err) WEIR_MUST_CHECK;
 
-/* checks.c: whether Postgres, the replica and the streams go together, and so what is to be done. */
+/* checks.c: whether Postgres, the replica and the streams go together, and so what is to be done.
+ */
 enum bridge_way {
     WAY_LOAD,    /* the replica is of no use: everything from a new snapshot */
     WAY_PUBLISH, /* the first publication */
     WAY_COMPARE, /* the replica is good, and what the streams hold is not known */
-    WAY_RESYNC,  /* the replica says what the streams hold, and is to be brought to a new snapshot */
+    WAY_RESYNC, /* the replica says what the streams hold, and is to be brought to a new snapshot */
     WAY_FOLLOW,
 };
 
@@ -141,8 +142,8 @@ enum bridge_way {
 enum bridge_end bridge_decide(struct bridge *bridge, enum bridge_way *way,
                               struct err *err) WEIR_MUST_CHECK;
 
-/* The same of what is known already: published and the publisher's source (no publisher: nothing). A
- * state folder that is not there yet has no replica. why: what calls for a resync, or NULL. */
+/* The same of what is known already: published and the publisher's source (no publisher: nothing).
+ * A state folder that is not there yet has no replica. why: what calls for a resync, or NULL. */
 enum bridge_end bridge_weigh(struct bridge *bridge, struct pg_connection *connection,
                              enum bridge_way *way, const char **why,
                              struct err *err) WEIR_MUST_CHECK;
@@ -158,8 +159,8 @@ bool bridge_begin_history(struct bridge *bridge, bool restarts, struct err *err)
 
 /* slot.c: our own slot */
 
-/* Not while somebody else holds it: BRIDGE_RETRY, and err says who. A walsender that this bridge has
- * left behind is ended. */
+/* Not while somebody else holds it: BRIDGE_RETRY, and err says who. A walsender that this bridge
+ * has left behind is ended. */
 enum bridge_end bridge_wait_for_slot(struct bridge *bridge, struct err *err) WEIR_MUST_CHECK;
 
 /* Drops it where it is there; a walsender that this bridge has left behind is ended first. Refuses
@@ -167,7 +168,8 @@ enum bridge_end bridge_wait_for_slot(struct bridge *bridge, struct err *err) WEI
 enum bridge_end bridge_drop_slot(struct bridge *bridge, struct pg_connection *connection,
                                  struct err *err) WEIR_MUST_CHECK;
 
-/* Notes who holds the slot, so that it can be ended when the connection is lost without its knowing. */
+/* Notes who holds the slot, so that it can be ended when the connection is lost without its
+ * knowing. */
 bool bridge_note_walsender(struct bridge *bridge, struct err *err) WEIR_MUST_CHECK;
 void bridge_end_walsender(struct bridge *bridge);
 
@@ -189,7 +191,8 @@ enum bridge_end bridge_resync(struct bridge *bridge, struct err *err) WEIR_MUST_
 /* What is in the spool and everything up to lsn into the replica, in one commit. */
 bool bridge_commit_outgoing(struct bridge *bridge, uint64_t lsn, struct err *err) WEIR_MUST_CHECK;
 
-/* Sends what has been committed so and may not have been published, and waits until it is stored. */
+/* Sends what has been committed so and may not have been published, and waits until it is stored.
+ */
 enum bridge_end bridge_send_outgoing(struct bridge *bridge, struct err *err) WEIR_MUST_CHECK;
 
 /* bridge.c: takes the producer's name over, once, when it is sure that this bridge is the one to
@@ -216,30 +219,25 @@ enum bridge_end bridge_submit(struct bridge *bridge, struct err *err) WEIR_MUST_
 enum bridge_end bridge_wait_until_stored(struct bridge *bridge, struct err *err) WEIR_MUST_CHECK;
 
 /* Everything up to lsn stored by the server, then in the replica, then confirmed to Postgres. */
-enum bridge_end bridge_checkpoint(struct bridge *bridge, uint64_t lsn, struct err *err)
-    WEIR_MUST_CHECK;
+enum bridge_end bridge_checkpoint(struct bridge *bridge, uint64_t lsn,
+                                  struct err *err) WEIR_MUST_CHECK;
 
 /* Forgets the transaction at hand and what was worked out about it, unless that is to be sent. */
 void bridge_drop_changes(struct bridge *bridge);
 
-/* Tells Postgres what is durable, if that was not done within the last second. False: no connection. */
+/* Tells Postgres what is durable, if that was not done within the last second. False: no
+ * connection. */
 bool bridge_feedback(struct bridge *bridge, bool at_once, struct err *err) WEIR_MUST_CHECK;
 
 /* Waits for wake_fd, at most timeout_ms. */
 void bridge_wait(struct bridge *bridge, uint64_t timeout_ms);
 
 /* meta.c: the replica's notes about itself */
-enum replica_phase {
-    PHASE_NEW,
-    PHASE_LOADING,
-    PHASE_PUBLISHING,
-    PHASE_COMPARING,
-    PHASE_FOLLOWING
-};
+enum replica_phase { PHASE_NEW, PHASE_LOADING, PHASE_PUBLISHING, PHASE_COMPARING, PHASE_FOLLOWING };
 
 enum replica_phase meta_phase(struct replica *replica);
-bool meta_set_phase(struct replica *replica, enum replica_phase phase, struct err *err)
-    WEIR_MUST_CHECK;
+bool meta_set_phase(struct replica *replica, enum replica_phase phase,
+                    struct err *err) WEIR_MUST_CHECK;
 uint64_t meta_lsn(struct replica *replica);
 bool meta_set_lsn(struct replica *replica, uint64_t lsn, struct err *err) WEIR_MUST_CHECK;
 
@@ -247,7 +245,7 @@ bool meta_set_lsn(struct replica *replica, uint64_t lsn, struct err *err) WEIR_M
 uint32_t meta_timeline(struct replica *replica);
 bool meta_set_timeline(struct replica *replica, uint32_t timeline, struct err *err) WEIR_MUST_CHECK;
 
-/* Whether the rules that the streams are brought up to were understood as this program does. Noted in
- * the commit that calls for bringing them there, and else never. */
+/* Whether the rules that the streams are brought up to were understood as this program does. Noted
+ * in the commit that calls for bringing them there, and else never. */
 bool meta_has_rule_language(struct replica *replica);
 bool meta_set_rule_language(struct replica *replica, struct err *err) WEIR_MUST_CHECK;

@@ -26,15 +26,14 @@ static struct pg_rows *query(struct rule_table *table, const char *sql, size_t c
                              const char *const *parameters, struct err *err)
 {
     struct pg_connection *connection = rule_table_connection(table, err);
-    struct pg_rows *rows =
-        connection ? pg_query(connection, err, sql, count, parameters) : NULL;
+    struct pg_rows *rows = connection ? pg_query(connection, err, sql, count, parameters) : NULL;
     if (!rows)
         table->lost_connection = !connection || pg_may_retry(connection);
     return rows;
 }
 
-static bool ask_postgres(struct rule_table *table, const struct value_type *type,
-                         const char *text, struct buffer *json, struct err *err)
+static bool ask_postgres(struct rule_table *table, const struct value_type *type, const char *text,
+                         struct buffer *json, struct err *err)
 {
     struct buffer sql = BUFFER_INIT;
     buffer_printf(&sql, "SELECT to_json($1::%s)::text", type->name);
@@ -87,8 +86,8 @@ static const char *number_sql(struct arena *arena, const struct relation *relati
     buffer_add_str(&sql, pg_quote_identifier(arena, relation->name.data));
     for (size_t i = 0; i < relation->key_count; i++) {
         const char *name = relation->columns[relation->key[i]].name.data;
-        buffer_printf(&sql, " %s %s = $%zu", i ? "AND" : "WHERE",
-                      pg_quote_identifier(arena, name), i + 1);
+        buffer_printf(&sql, " %s %s = $%zu", i ? "AND" : "WHERE", pg_quote_identifier(arena, name),
+                      i + 1);
     }
     const char *copy = arena_copy(arena, buffer_slice(&sql)).data;
     buffer_release(&sql);

@@ -1,6 +1,6 @@
-/* What only Postgres can say about values: those whose types have functions of their own to make them
- * json, such as hstore; remembered, as the same ones come again. And numbers that wal2json 2.5 cannot
- * write. Inside src/bridge only. */
+/* What only Postgres can say about values: those whose types have functions of their own to make
+ * them json, such as hstore; remembered, as the same ones come again. And numbers that wal2json 2.5
+ * cannot write. Inside src/bridge only. */
 #pragma once
 
 #include "rule_table.h"
@@ -17,9 +17,8 @@ struct casts {
 void casts_init(struct casts *casts, struct rule_table *table);
 void casts_release(struct casts *casts);
 
-/* A number that cannot be NULL and has come as null is NaN or infinite: which, as JSON, by the row as
- * it is now. NaN where the row is gone or has another value by now, as then another change comes that
- * says so; null where it is NULL after all. key: the key's columns in JSON. */
+/* A number that cannot be NULL and has come as null is NaN or infinite: which, as JSON, by the row
+ * as it is now. NaN where the row is gone or has another value by now, as then another change comes
+ * that says so; null where it is NULL after all. key: the key's columns in JSON. */
 bool casts_ask_number(struct casts *casts, const struct relation *relation, size_t column,
-                      const struct slice *key, struct slice *json,
-                      struct err *err) WEIR_MUST_CHECK;
+                      const struct slice *key, struct slice *json, struct err *err) WEIR_MUST_CHECK;

@@ -159,8 +159,8 @@ static bool load_leaves(struct loading *loading, struct err *err)
     return true;
 }
 
-/* Where the bridge may not look into a schema, a question about a rule has no answer, which has to be
- * asked again as soon as it may. */
+/* Where the bridge may not look into a schema, a question about a rule has no answer, which has to
+ * be asked again as soon as it may. */
 static bool load_hiding(struct loading *loading, struct err *err)
 {
     static const char sql[] =
@@ -217,8 +217,9 @@ static bool load_publication(struct loading *loading, struct err *err)
     if (exists)
         return true;
     err_set(err, "publication %s does not exist", loading->publication);
-    return err_hint(err, "CREATE PUBLICATION %s FOR TABLE weir.rules, weir.revoked; "
-                         "-- after weir install",
+    return err_hint(err,
+                    "CREATE PUBLICATION %s FOR TABLE weir.rules, weir.revoked; "
+                    "-- after weir install",
                     pg_quote_identifier(loading->arena, loading->publication));
 }
 

@@ -20,18 +20,19 @@ struct catalog {
     struct relation_set relations;
     const struct relation *rules; /* weir.rules */
     /* Tables that are not published and have the name of a published one in public: where a rule's
-     * own schema has them, its names mean them. Each qualified and quoted, with a space between. And
-     * the schemas that the bridge may not look into. */
+     * own schema has them, its names mean them. Each qualified and quoted, with a space between.
+     * And the schemas that the bridge may not look into. */
     struct slice hiding;
-    struct slice own_meanings; /* the application's operators and casts that concern rules, as text */
-    /* A rule goes by an answer of Postgres about such a table that was given at another time, and is
-     * not what hiding says: though the next look finds hiding as it is here, the rule is to be
+    struct slice
+        own_meanings; /* the application's operators and casts that concern rules, as text */
+    /* A rule goes by an answer of Postgres about such a table that was given at another time, and
+     * is not what hiding says: though the next look finds hiding as it is here, the rule is to be
      * compiled anew. */
     bool is_doubtful;
-    double *row_estimates;        /* for each relation, for progress; none when restored */
+    double *row_estimates;                /* for each relation, for progress; none when restored */
     struct catalog_complaint *complaints; /* none when restored */
     size_t complaint_count;
-    struct catalog *older;        /* whose relations this one may still point to */
+    struct catalog *older; /* whose relations this one may still point to */
 };
 
 /* What to do about a table that cannot be followed: fail, or leave it out and complain. */
@@ -39,8 +40,7 @@ enum catalog_strictness { CATALOG_STRICT, CATALOG_LENIENT };
 
 /* NULL on failure. */
 struct catalog *catalog_load(struct pg_connection *connection, const char *publication,
-                             enum catalog_strictness strictness,
-                             struct err *err) WEIR_MUST_CHECK;
+                             enum catalog_strictness strictness, struct err *err) WEIR_MUST_CHECK;
 void catalog_free(struct catalog *catalog); /* NULL is allowed */
 
 /* The catalog as bytes, for the replica, and back: the replica's rows can be read only with the
@@ -55,8 +55,8 @@ bool catalog_equals(const struct catalog *a, const struct catalog *b);
 /* Whether the catalog has a table of the same shape. */
 bool catalog_has_shape(const struct catalog *catalog, const struct relation *relation);
 
-/* Whether by now others may be shown of the tables of before: a table is not published, or in another way;
- * rules may be refused. */
+/* Whether by now others may be shown of the tables of before: a table is not published, or in
+ * another way; rules may be refused. */
 bool catalog_shows_other_rows(const struct catalog *before, const struct catalog *now);
 
 /* Whether hiding has the name, which is qualified and quoted. */

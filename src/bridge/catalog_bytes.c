@@ -1,9 +1,8 @@
 /* The catalog as bytes and back, and which of its relations are the same.
  *
- *   catalog   1 bytewise, 4 count, relations, and up to the last that is not empty: text hiding tables,
- *             text own operators and casts
- *   relation  8 storage id, 4 oid, text schema, text name, 4 count, columns,
- *             4 count, 2 column of the primary key each, 1 has a column list, 1 published
+ *   catalog   1 bytewise, 4 count, relations, and up to the last that is not empty: text hiding
+ * tables, text own operators and casts relation  8 storage id, 4 oid, text schema, text name, 4
+ * count, columns, 4 count, 2 column of the primary key each, 1 has a column list, 1 published
  *             operations, text row filter, 1 partitioned (1) or inherited from (2), 4 count,
  *             (text schema, text name) of each leaf
  *   column    text name, 1 not null, collation, type
@@ -94,11 +93,11 @@ void relation_identify(struct relation *relation)
     static const struct hash_key key = {0x7765697220736861ULL, 0x7065206f66207461ULL};
     struct buffer bytes = BUFFER_INIT;
     relation_save(&bytes, relation);
-    /* Rows come by their table's name: under another name, or as another's, even if it has its own again
-     * when it is looked at. */
+    /* Rows come by their table's name: under another name, or as another's, even if it has its own
+     * again when it is looked at. */
     buffer_add_slice(&bytes, relation->named_by);
-    /* ALTER TABLE may give a column other values and the type that it has, or put another one in its
-     * place; of the rows that this changes there is nothing in the slot. */
+    /* ALTER TABLE may give a column other values and the type that it has, or put another one in
+     * its place; of the rows that this changes there is nothing in the slot. */
     buffer_add_slice(&bytes, relation->shaped_by);
     relation->storage_id = hash64(&key, buffer_slice(&bytes));
     buffer_release(&bytes);
@@ -152,8 +151,7 @@ static const struct value_type *restore_type(struct restoring *from)
     if (read_u8(&from->reader) && !from->reader.failed)
         type->element = restore_type(from);
     type->field_count = restore_count(from, 5);
-    struct value_field *fields =
-        arena_calloc(from->arena, type->field_count + 1, sizeof *fields);
+    struct value_field *fields = arena_calloc(from->arena, type->field_count + 1, sizeof *fields);
     for (size_t i = 0; i < type->field_count && !from->reader.failed; i++) {
         fields[i].json_name = restore_text(from);
         fields[i].type = restore_type(from);
@@ -200,8 +198,7 @@ static struct relation *restore_relation(struct restoring *from)
     relation->schema = restore_text(from);
     relation->name = restore_text(from);
     relation->column_count = restore_count(from, 20);
-    struct column *columns =
-        arena_calloc(from->arena, relation->column_count + 1, sizeof *columns);
+    struct column *columns = arena_calloc(from->arena, relation->column_count + 1, sizeof *columns);
     for (size_t i = 0; i < relation->column_count && !from->reader.failed; i++) {
         columns[i].name = restore_text(from);
         columns[i].json_name = json_name_of(from->arena, columns[i].name);
@@ -220,8 +217,7 @@ static struct relation *restore_relation(struct restoring *from)
     relation->is_partitioned = kind == PARTITIONED;
     relation->has_heirs = kind == HAS_HEIRS;
     relation->leaf_count = restore_count(from, 8);
-    struct table_name *leaves =
-        arena_calloc(from->arena, relation->leaf_count + 1, sizeof *leaves);
+    struct table_name *leaves = arena_calloc(from->arena, relation->leaf_count + 1, sizeof *leaves);
     for (size_t i = 0; i < relation->leaf_count; i++) {
         leaves[i].schema = restore_text(from);
         leaves[i].name = restore_text(from);
@@ -334,8 +330,8 @@ void catalog_succeed(struct catalog *catalog, struct catalog *older)
 void catalog_settle(struct catalog *catalog)
 {
     for (size_t i = 0; i < catalog->relations.count; i++)
-        catalog->relations.relations[i]->predecessor =
-            catalog->relations.relations[i]->successor = NULL;
+        catalog->relations.relations[i]->predecessor = catalog->relations.relations[i]->successor =
+            NULL;
 }
 
 bool catalog_holds(const struct catalog *catalog, const struct relation *relation)

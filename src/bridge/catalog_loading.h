@@ -28,7 +28,7 @@ static inline bool bool_at(const struct pg_rows *rows, size_t row, size_t column
 }
 
 static inline struct slice copy_at(struct arena *arena, const struct pg_rows *rows, size_t row,
-                            size_t column)
+                                   size_t column)
 {
     return arena_copy(arena, pg_rows_slice(rows, row, column));
 }

@@ -88,7 +88,7 @@ enum table_column {
     TABLE_NAMELESS_NAME,
     TABLE_NAMELESS_IDENTITY, /* pg_class.relreplident */
     TABLE_WHOLE_KEY_LIST,    /* the column list with the key, where it leaves out a part of it */
-    TABLE_IS_IMPLICIT, /* by FOR ALL TABLES or FOR TABLES IN SCHEMA */
+    TABLE_IS_IMPLICIT,       /* by FOR ALL TABLES or FOR TABLES IN SCHEMA */
     TABLE_AMBIGUOUS_KEY, /* the key's constraint, where it has an array or a composite type in it */
     TABLE_HAS_HEIRS,
     TABLE_SILENT_SCHEMA, /* of a partition that is not logged */
@@ -119,13 +119,15 @@ static bool check_identity(struct loading *loading, const struct pg_rows *rows, 
                 name);
         return err_hint(err, "ALTER TABLE %s REPLICA IDENTITY FULL;", name);
     case 'i':
-        err_set(err, "the index of table %s's REPLICA IDENTITY is gone, or unique in this partition "
-                     "only, so updates do not say which row they are of",
+        err_set(err,
+                "the index of table %s's REPLICA IDENTITY is gone, or unique in this partition "
+                "only, so updates do not say which row they are of",
                 name);
         break;
     default:
-        err_set(err, "table %s has REPLICA IDENTITY NOTHING, so updates do not say which row they "
-                     "are of",
+        err_set(err,
+                "table %s has REPLICA IDENTITY NOTHING, so updates do not say which row they "
+                "are of",
                 name);
     }
     return err_hint(err, "ALTER TABLE %s REPLICA IDENTITY DEFAULT;", name);
@@ -163,7 +165,8 @@ static bool check_rights(struct loading *loading, const struct pg_rows *rows, si
         err_set(err, "role %s may not read table %s", role, name);
         return err_hint(err, "GRANT SELECT ON %s TO %s;", name, role);
     default:
-        err_set(err, "role %s sees of table %s only the rows that its policies show it", role, name);
+        err_set(err, "role %s sees of table %s only the rows that its policies show it", role,
+                name);
         return err_hint(err, "ALTER ROLE %s BYPASSRLS;", role);
     }
 }
@@ -190,27 +193,31 @@ static bool check_table(struct loading *loading, const struct pg_rows *rows, siz
     /* As JSON, in which they are kept, different ones may look alike: with other bounds, or with a
      * JSON null where there is a NULL. One row would be taken for another. */
     if (!pg_rows_is_null(rows, row, TABLE_AMBIGUOUS_KEY)) {
-        err_set(err, "the primary key of table %s has an array or a composite type in it, so its rows "
-                     "cannot be told apart", name);
-        return err_hint(err,
-                        "ALTER TABLE %s DROP CONSTRAINT %s, ADD COLUMN weir_id bigint GENERATED ALWAYS "
-                        "AS IDENTITY PRIMARY KEY; -- or a key of columns of other types",
-                        name, pg_rows_str(rows, row, TABLE_AMBIGUOUS_KEY));
+        err_set(err,
+                "the primary key of table %s has an array or a composite type in it, so its rows "
+                "cannot be told apart",
+                name);
+        return err_hint(
+            err,
+            "ALTER TABLE %s DROP CONSTRAINT %s, ADD COLUMN weir_id bigint GENERATED ALWAYS "
+            "AS IDENTITY PRIMARY KEY; -- or a key of columns of other types",
+            name, pg_rows_str(rows, row, TABLE_AMBIGUOUS_KEY));
     }
     if (!check_identity(loading, rows, row, err) || !check_partitions(loading, rows, row, err) ||
         !check_rights(loading, rows, row, err))
         return false;
     if (!pg_rows_is_null(rows, row, TABLE_WHOLE_KEY_LIST)) {
-        err_set(err, "the column list of table %s in publication %s leaves out a primary key column",
+        err_set(err,
+                "the column list of table %s in publication %s leaves out a primary key column",
                 name, publication);
-        return err_hint(err,
-                        "ALTER PUBLICATION %s DROP TABLE %s; ALTER PUBLICATION %s ADD TABLE %s (%s);",
-                        publication, name, publication, name,
-                        pg_rows_str(rows, row, TABLE_WHOLE_KEY_LIST));
+        return err_hint(
+            err, "ALTER PUBLICATION %s DROP TABLE %s; ALTER PUBLICATION %s ADD TABLE %s (%s);",
+            publication, name, publication, name, pg_rows_str(rows, row, TABLE_WHOLE_KEY_LIST));
     }
     if (is_own_table(rows, row) && !pg_rows_is_null(rows, row, TABLE_ROW_FILTER)) {
         err_set(err, "table %s has a row filter in publication %s", name, publication);
-        return err_hint(err, "ALTER PUBLICATION %s DROP TABLE %s; ALTER PUBLICATION %s ADD TABLE %s;",
+        return err_hint(err,
+                        "ALTER PUBLICATION %s DROP TABLE %s; ALTER PUBLICATION %s ADD TABLE %s;",
                         publication, name, publication, name);
     }
     return true;

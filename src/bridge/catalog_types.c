@@ -115,11 +115,9 @@ static bool load_fields(struct loading *loading, const char *oids, struct err *e
         size_t start = i;
         while (i < pg_rows_count(rows) && oid_at(rows, i, 0) == type->oid)
             i++;
-        struct value_field *fields =
-            arena_calloc(loading->arena, i - start, sizeof *fields);
+        struct value_field *fields = arena_calloc(loading->arena, i - start, sizeof *fields);
         for (size_t j = start; j < i; j++) {
-            fields[j - start].json_name =
-                json_name_of(loading->arena, pg_rows_slice(rows, j, 1));
+            fields[j - start].json_name = json_name_of(loading->arena, pg_rows_slice(rows, j, 1));
             fields[j - start].type = find_type(loading, oid_at(rows, j, 2));
             check(fields[j - start].type != NULL);
         }
@@ -135,8 +133,7 @@ static bool load_labels(struct loading *loading, const char *oids, struct err *e
     struct pg_rows *rows = pg_query(loading->connection, err, labels_sql, 1, &oids);
     if (!rows)
         return false;
-    struct slice *labels =
-        arena_calloc(loading->arena, pg_rows_count(rows) + 1, sizeof *labels);
+    struct slice *labels = arena_calloc(loading->arena, pg_rows_count(rows) + 1, sizeof *labels);
     for (size_t i = 0; i < pg_rows_count(rows); i++) {
         struct value_type *type = find_type(loading, oid_at(rows, i, 0));
         labels[i] = copy_at(loading->arena, rows, i, 1);

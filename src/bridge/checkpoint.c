@@ -1,4 +1,5 @@
-/* confirmed LSN <= replica LSN <= published LSN: the one order in which progress is made durable. */
+/* confirmed LSN <= replica LSN <= published LSN: the one order in which progress is made durable.
+ */
 #include "bridge_internal.h"
 
 #include "weir/base/clock.h"
@@ -15,16 +16,14 @@ void bridge_wait(struct bridge *bridge, uint64_t timeout_ms)
 {
     struct pollfd wake = {.fd = bridge->wake_fd, .events = POLLIN};
     uint64_t ignored;
-    if (poll(&wake, 1, (int)timeout_ms) == 1 &&
-        read(bridge->wake_fd, &ignored, sizeof ignored) < 0)
+    if (poll(&wake, 1, (int)timeout_ms) == 1 && read(bridge->wake_fd, &ignored, sizeof ignored) < 0)
         return; /* somebody else has read it: then what it announced is there to be seen */
 }
 
 bool bridge_feedback(struct bridge *bridge, bool at_once, struct err *err)
 {
     uint64_t now = clock_monotonic_ms();
-    if (!bridge->replication ||
-        (!at_once && now - bridge->last_feedback_ms < FEEDBACK_INTERVAL_MS))
+    if (!bridge->replication || (!at_once && now - bridge->last_feedback_ms < FEEDBACK_INTERVAL_MS))
         return true;
     bridge->last_feedback_ms = now;
     if (fault_fails(FAULT_SLOT_CONFIRM))
@@ -34,9 +33,9 @@ bool bridge_feedback(struct bridge *bridge, bool at_once, struct err *err)
     return ok;
 }
 
-/* A Postgres that is shut down closes the connections of queries at once, and waits for its walsenders,
- * and these for what they sent to be confirmed. That takes until the stream server is back, so it would
- * wait as long; nothing is lost by going. */
+/* A Postgres that is shut down closes the connections of queries at once, and waits for its
+ * walsenders, and these for what they sent to be confirmed. That takes until the stream server is
+ * back, so it would wait as long; nothing is lost by going. */
 static bool is_postgres_leaving(struct bridge *bridge, struct err *err)
 {
     struct pg_connection *connection = bridge->rule_table.connection;
@@ -76,7 +75,8 @@ enum bridge_end bridge_write_parked(struct bridge *bridge, struct err *err)
             return BRIDGE_DONE;
         if (*bridge->stop)
             return BRIDGE_STOPPED;
-        /* The slot sends it again; who stayed would keep a Postgres that is shut down from ending. */
+        /* The slot sends it again; who stayed would keep a Postgres that is shut down from ending.
+         */
         if (bridge->replication)
             return BRIDGE_RETRY;
         if (!has_failed)
@@ -111,8 +111,7 @@ void bridge_drop_changes(struct bridge *bridge)
     outbox_drop(&bridge->outbox);
     parking_drop(&bridge->parking);
     /* Where a commit has failed, nobody knows whether it is on the disk: the next start looks. */
-    if (!replica_has_failed(bridge->replica) &&
-        replica_meta(bridge->replica, "outgoing").len == 0)
+    if (!replica_has_failed(bridge->replica) && replica_meta(bridge->replica, "outgoing").len == 0)
         scratch_clear(replica_scratch(bridge->replica));
 }
 
@@ -126,8 +125,7 @@ enum bridge_end bridge_checkpoint(struct bridge *bridge, uint64_t lsn, struct er
     bool has_outgoing = replica_meta(bridge->replica, "outgoing").len > 0;
     if ((has_outgoing && (!replica_set_meta(bridge->replica, "outgoing", SLICE(""), err) ||
                           !replica_set_meta(bridge->replica, "source before", SLICE(""), err))) ||
-        !rule_table_save(&bridge->rule_table, err) ||
-        !meta_set_lsn(bridge->replica, lsn, err) ||
+        !rule_table_save(&bridge->rule_table, err) || !meta_set_lsn(bridge->replica, lsn, err) ||
         !replica_commit(bridge->replica, err))
         return BRIDGE_FAILED;
     if (has_outgoing)

@@ -5,16 +5,18 @@
  * brought together by their difference, so the only question is which states are known:
  *
  *   slot goes on from the replica, the streams are where it says     follow
- *   no slot that goes on, the streams are where the replica says     a new snapshot, compared with it
- *   slot goes on from the replica, the streams are not there         the replica, compared with them
- *   neither                                                          both: a new snapshot, and that
+ *   no slot that goes on, the streams are where the replica says     a new snapshot, compared with
+ * it slot goes on from the replica, the streams are not there         the replica, compared with
+ * them neither                                                          both: a new snapshot, and
+ * that
  *
- * Where the streams are is known by the rules that brought them there. With a program that understands
- * these otherwise it is not, however well the positions agree.
+ * Where the streams are is known by the rules that brought them there. With a program that
+ * understands these otherwise it is not, however well the positions agree.
  *
  * What that would destroy, when somebody has only named the wrong database or the wrong server, is
  * the streams of others. So each side has a name of the database that it was made from, and with
- * another one nothing is touched unless --resync says so. docs/recovery.md has the table of cases. */
+ * another one nothing is touched unless --resync says so. docs/recovery.md has the table of cases.
+ */
 #include "bridge_internal.h"
 
 #include "weir/base/clock.h"
@@ -97,7 +99,8 @@ static bool is_replica_ours(const struct look *look, struct slice made_from)
 static bool refuse_replica(const struct look *look, struct slice made_from, struct err *err)
 {
     struct bridge *bridge = look->bridge;
-    err_set(err, "the state folder %s was made from %.*s (system/database), and this is slot %s of %s",
+    err_set(err,
+            "the state folder %s was made from %.*s (system/database), and this is slot %s of %s",
             bridge->settings->state, SLICE_ARG(made_from), bridge->settings->slot,
             bridge->origin.database);
     return err_hint(err, "give each slot of each database a --state folder of its own; where this "
@@ -108,25 +111,30 @@ static bool refuse_streams(const struct look *look, struct err *err)
 {
     struct bridge *bridge = look->bridge;
     err_set(err, "the stream server holds streams of the producer %s that %s%s, and this is %s",
-            bridge->settings->slot, look->source[0] ? "were made from " : "come from nobody knows where",
-            look->source, bridge->origin.database);
+            bridge->settings->slot,
+            look->source[0] ? "were made from " : "come from nobody knows where", look->source,
+            bridge->origin.database);
     if (!publisher_keeps_progress(bridge->publisher))
-        return err_hint(err, "use the --state folder that they were made with, or another --slot and "
-                             "new streams: a server of the standard dialect cannot be compared with");
-    return err_hint(err, "give each database a --slot name of its own; where this database has taken "
-                         "the other one's place, or the --state folder is lost, start once with "
-                         "--resync: it compares everything and deletes what is not in this database");
+        return err_hint(err,
+                        "use the --state folder that they were made with, or another --slot and "
+                        "new streams: a server of the standard dialect cannot be compared with");
+    return err_hint(err,
+                    "give each database a --slot name of its own; where this database has taken "
+                    "the other one's place, or the --state folder is lost, start once with "
+                    "--resync: it compares everything and deletes what is not in this database");
 }
 
 static bool refuse_slot(const struct look *look, struct err *err)
 {
     struct bridge *bridge = look->bridge;
-    err_set(err, "replication slot %s exists, but neither the state folder %s nor the stream server "
-                 "knows it",
+    err_set(err,
+            "replication slot %s exists, but neither the state folder %s nor the stream server "
+            "knows it",
             bridge->settings->slot, bridge->settings->state);
-    return err_hint(err, "SELECT pg_drop_replication_slot('%s'); -- where nobody else uses it, or "
-                         "start once with --resync; or use the --state folder that this slot was "
-                         "made with, or another --slot",
+    return err_hint(err,
+                    "SELECT pg_drop_replication_slot('%s'); -- where nobody else uses it, or "
+                    "start once with --resync; or use the --state folder that this slot was "
+                    "made with, or another --slot",
                     bridge->settings->slot);
 }
 
@@ -298,8 +306,8 @@ static bool can_read_streams(const struct bridge *bridge, const char *why, struc
                          "weir; or start with an empty --state, another --slot and new streams");
 }
 
-/* Postgres would count it among the standbys that a commit waits for, and the bridge delivers what is
- * committed: each would wait for the other, and everybody who commits with them. */
+/* Postgres would count it among the standbys that a commit waits for, and the bridge delivers what
+ * is committed: each would wait for the other, and everybody who commits with them. */
 static enum bridge_end check_not_awaited(struct pg_connection *connection, struct err *err)
 {
     struct pg_rows *rows = pg_query(connection, err, REPLICATION_AWAITED_SQL, 0, NULL);
@@ -322,9 +330,8 @@ enum bridge_end bridge_decide(struct bridge *bridge, enum bridge_way *way, struc
         return reach == PG_UNREACHABLE ? BRIDGE_RETRY : BRIDGE_FAILED;
     enum bridge_end end = check_not_awaited(connection, err);
     if (end == BRIDGE_DONE && !bridge->is_claimed)
-        end = bridge_end_of(publisher_look(bridge->publisher,
-                                           (struct progress){bridge->replica_lsn, 0},
-                                           &bridge->published, err));
+        end = bridge_end_of(publisher_look(
+            bridge->publisher, (struct progress){bridge->replica_lsn, 0}, &bridge->published, err));
     if (end == BRIDGE_DONE)
         end = bridge_weigh(bridge, connection, way, &why, err);
     pg_close(connection);
@@ -346,8 +353,7 @@ bool bridge_begin_history(struct bridge *bridge, bool restarts, struct err *err)
 {
     struct replica *replica = bridge->replica;
     struct buffer source = BUFFER_INIT, before = BUFFER_INIT, identity = BUFFER_INIT;
-    buffer_printf(&source, "%s/%llu", bridge->origin.database,
-                  (unsigned long long)clock_wall_ms());
+    buffer_printf(&source, "%s/%llu", bridge->origin.database, (unsigned long long)clock_wall_ms());
     if (restarts)
         buffer_printf(&before, "from %s", publisher_source(bridge->publisher));
     buffer_printf(&identity, "slot %s of %s", bridge->settings->slot, bridge->origin.database);

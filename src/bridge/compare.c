@@ -1,15 +1,15 @@
 /* The streams brought to what the replica says, by difference: after the replica, or what tied it
  * to the streams, was lost.
  *
- * Every other difference takes state A from the replica. Here A is what the streams themselves hold,
- * read back and folded; B is the replica. What B calls for is the difference from nothing to it, as
- * in the first publication, but each event is held against what its stream has of that row: the same
- * value is passed over, another becomes an update. What is left of A afterwards is shown to nobody in
- * B, and deleted.
+ * Every other difference takes state A from the replica. Here A is what the streams themselves
+ * hold, read back and folded; B is the replica. What B calls for is the difference from nothing to
+ * it, as in the first publication, but each event is held against what its stream has of that row:
+ * the same value is passed over, another becomes an update. What is left of A afterwards is shown
+ * to nobody in B, and deleted.
  *
  * Nothing is sent before the whole of it is durable in the spool, with the note that the replica
- * follows (src/bridge/outgoing.c): a crash before that compares again, one behind it sends the rest.
- * With the note goes a new source, under which the producer's progress begins anew, so that
+ * follows (src/bridge/outgoing.c): a crash before that compares again, one behind it sends the
+ * rest. With the note goes a new source, under which the producer's progress begins anew, so that
  * positions of the history that was left and of this one never meet. */
 #include "bridge_internal.h"
 
@@ -45,8 +45,8 @@ static uint32_t add_form(void *context, struct slice event)
     struct held_event read;
     if (comparison->form_count == comparison->form_capacity) {
         comparison->form_capacity = comparison->form_capacity ? 2 * comparison->form_capacity : 8;
-        comparison->forms = realloc(comparison->forms,
-                                    comparison->form_capacity * sizeof *comparison->forms);
+        comparison->forms =
+            realloc(comparison->forms, comparison->form_capacity * sizeof *comparison->forms);
         check(comparison->forms != NULL);
         memset(comparison->forms + comparison->form_count, 0,
                (comparison->form_capacity - comparison->form_count) * sizeof *comparison->forms);
@@ -75,8 +75,8 @@ static uint32_t payload_of(struct comparison *comparison, struct form *form, boo
     uint32_t *payload = is_update ? &form->update : &form->insert;
     if (!*payload) {
         set_operation(comparison, form, is_update);
-        *payload = 1 + comparison->sink.add_payload(comparison->sink.context,
-                                                    buffer_slice(&form->event));
+        *payload =
+            1 + comparison->sink.add_payload(comparison->sink.context, buffer_slice(&form->event));
     }
     return *payload - 1;
 }
@@ -94,8 +94,7 @@ static void deliver_unless_held(void *context, struct slice path, uint32_t index
         return;
     comparison->inserts += !is_held;
     comparison->updates += is_held;
-    comparison->sink.deliver(comparison->sink.context, path,
-                             payload_of(comparison, form, is_held));
+    comparison->sink.deliver(comparison->sink.context, path, payload_of(comparison, form, is_held));
 }
 
 static void next_row(void *context)
@@ -228,8 +227,8 @@ enum bridge_end bridge_compare(struct bridge *bridge, struct err *err)
                                     .scratch = replica_scratch(bridge->replica),
                                     .sink = outbox_sink(&bridge->outbox)};
     struct event_sink sieve = {&comparison, add_form, deliver_unless_held, next_row, park};
-    comparison.difference = difference_new(&sieve, bridge->settings->transaction_memory,
-                                           bridge->settings->event_max);
+    comparison.difference =
+        difference_new(&sieve, bridge->settings->transaction_memory, bridge->settings->event_max);
     enum bridge_end end = run(&comparison, err);
     difference_free(comparison.difference);
     for (uint32_t i = 0; i < comparison.form_capacity; i++)

@@ -1,8 +1,8 @@
-/* The bridge's own checks, for weir doctor: everything up to where a start would change something that
- * stays.
+/* The bridge's own checks, for weir doctor: everything up to where a start would change something
+ * that stays.
  *
- * Rules are compiled as the bridge compiles them, in a replica of nothing but the rule table, so that
- * what is refused is known before anything is started. */
+ * Rules are compiled as the bridge compiles them, in a replica of nothing but the rule table, so
+ * that what is refused is known before anything is started. */
 #include "bridge_internal.h"
 
 #include "weir/base/check.h"
@@ -116,9 +116,8 @@ static void examine_filter(struct examination *examination, const struct relatio
     struct rule_literals literals = rule_table_literals(&bridge->rule_table);
     struct ruleset *rules;
     struct err err;
-    if (!relation->row_filter.len ||
-        !ruleset_compile(&everybody, 1, &bridge->catalog->relations, bridge->replica, &literals,
-                         &rules, &err))
+    if (!relation->row_filter.len || !ruleset_compile(&everybody, 1, &bridge->catalog->relations,
+                                                      bridge->replica, &literals, &rules, &err))
         return;
     struct rule_status status = ruleset_rule_status(rules, 0);
     if (!status.is_active && !bridge->rule_table.lost_connection) {
@@ -128,10 +127,11 @@ static void examine_filter(struct examination *examination, const struct relatio
             arena_printf(&arena, "%s.%s", pg_quote_identifier(&arena, relation->schema.data),
                          pg_quote_identifier(&arena, relation->name.data));
         err_set(&err, "%s", status.reason);
-        err_hint(&err,
-                 "ALTER PUBLICATION %s DROP TABLE %s; ALTER PUBLICATION %s ADD TABLE %s; -- and put "
-                 "the condition into its rules",
-                 publication, table, publication, table);
+        err_hint(
+            &err,
+            "ALTER PUBLICATION %s DROP TABLE %s; ALTER PUBLICATION %s ADD TABLE %s; -- and put "
+            "the condition into its rules",
+            publication, table, publication, table);
         found(examination, "row_filters", FINDING_ERROR, &err);
         arena_release(&arena);
     }
@@ -146,9 +146,8 @@ static bool compile(struct examination *examination, const char *scratch, struct
     bridge->replica = replica_open(&replica, err);
     if (!bridge->replica || !read_rules(examination, err))
         return false;
-    bridge->rule_table = (struct rule_table){.catalog = bridge->catalog,
-                                             .replica = bridge->replica,
-                                             .conninfo = bridge->settings->db};
+    bridge->rule_table = (struct rule_table){
+        .catalog = bridge->catalog, .replica = bridge->replica, .conninfo = bridge->settings->db};
     struct state state = {.replica = bridge->replica};
     if (!rule_table_compile(&bridge->rule_table, &state, &rules, err))
         return false;
@@ -217,11 +216,13 @@ static bool check_not_followed(const struct examination *examination, struct err
                  1, &slot);
     bool is_followed = rows && pg_rows_count(rows) > 0;
     if (is_followed) {
-        err_set(err, "slot %s is in use by the process with pid %s, and no bridge is running on the "
-                     "state folder %s",
+        err_set(err,
+                "slot %s is in use by the process with pid %s, and no bridge is running on the "
+                "state folder %s",
                 slot, pg_rows_str(rows, 0, 0), examination->bridge.settings->state);
-        err_hint(err, "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE "
-                      "slot_name = %s; -- once the bridge that has it is stopped",
+        err_hint(err,
+                 "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE "
+                 "slot_name = %s; -- once the bridge that has it is stopped",
                  pg_rows_str(rows, 0, 1));
     }
     pg_rows_free(rows);
@@ -243,8 +244,9 @@ static bool examine_replica(struct examination *examination, struct err *err)
         bridge_weigh(bridge, connection, &way, &why, err) != BRIDGE_DONE)
         return false;
     if (why) {
-        err_set(&warning, "the bridge will read everything again when it starts, and append to the "
-                          "streams what differs: %s",
+        err_set(&warning,
+                "the bridge will read everything again when it starts, and append to the "
+                "streams what differs: %s",
                 why);
         err_hint(&warning, "nothing, if that is what has happened: docs/recovery.md");
         found(examination, "state", FINDING_WARNING, &warning);
@@ -296,19 +298,22 @@ static bool look_at_streams(struct examination *examination, struct err *err)
     struct progress own = {bridge->replica_lsn, 0};
     if (!bridge_open_publisher(bridge, false, err)) {
         if (!err->hint[0])
-            err_hint(err, "put the server's --writer-token-file there, readable by the bridge, or give "
-                          "another --streams-token-file");
+            err_hint(err,
+                     "put the server's --writer-token-file there, readable by the bridge, or give "
+                     "another --streams-token-file");
         return false;
     }
-    bool ok = publisher_look(bridge->publisher, own, &bridge->published, err) == PUBLISHER_CLAIMED &&
-              publisher_try_writing(bridge->publisher, err) == PUBLISHER_CLAIMED;
+    bool ok =
+        publisher_look(bridge->publisher, own, &bridge->published, err) == PUBLISHER_CLAIMED &&
+        publisher_try_writing(bridge->publisher, err) == PUBLISHER_CLAIMED;
     if (ok)
         fine(examination, "streams", "the stream server at %s lets the bridge write%s",
              bridge->settings->streams,
              publisher_keeps_progress(bridge->publisher) ? "" : " (standard dialect)");
     else if (!err->hint[0])
-        err_hint(err, "weir serve --data DIR --auth jwt ... # start it there, or give its address as "
-                      "--streams");
+        err_hint(err,
+                 "weir serve --data DIR --auth jwt ... # start it there, or give its address as "
+                 "--streams");
     return ok;
 }
 

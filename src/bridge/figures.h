@@ -10,7 +10,7 @@
 
 struct bridge_figures {
     const char *phase; /* static text: "starting", "loading", "publishing", "following", … */
-    char waiting[ERR_MESSAGE_SIZE]; /* what keeps it from going on; "" */
+    char waiting[ERR_MESSAGE_SIZE];     /* what keeps it from going on; "" */
     uint64_t transactions, row_changes; /* of followed tables */
     uint64_t events, deliveries;        /* an event may be delivered to many streams */
     uint64_t checkpoints, checkpoint_us, difference_us, resyncs;

@@ -11,8 +11,8 @@
 #include "weir/base/fault.h"
 #include "weir/base/log.h"
 
-/* Steps between two rows, for the parts of one batch; and how large a batch is, which must not change
- * between the bridge that begins and the one that goes on. */
+/* Steps between two rows, for the parts of one batch; and how large a batch is, which must not
+ * change between the bridge that begins and the one that goes on. */
 enum { STEPS_PER_ROW = 1 << 20, BATCH_BYTES = 4 * 1024 * 1024 };
 
 struct walk {
@@ -71,7 +71,8 @@ enum bridge_end bridge_publish_first(struct bridge *bridge, struct err *err)
         return claimed;
     struct walk walk = {.bridge = bridge, .lsn = bridge->replica_lsn};
     bridge->parking.lsn = walk.lsn;
-    outbox_spool_past(&bridge->outbox, NULL, SIZE_MAX); /* a batch for each few rows is sent at once */
+    outbox_spool_past(&bridge->outbox, NULL,
+                      SIZE_MAX); /* a batch for each few rows is sent at once */
     const struct relation_set *relations = &bridge->catalog->relations;
     if (bridge->published.lsn == walk.lsn)
         walk.published = bridge->published.step / STEPS_PER_ROW;

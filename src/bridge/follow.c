@@ -13,24 +13,25 @@
 
 enum {
     TICK_MS = 250,
-    IDLE_CHECKPOINT_MS = 1000,    /* nothing came for so long: a good moment for a checkpoint */
-    FLUSH_AHEAD_PERCENT = 80, /* of the way to a checkpoint */
-    FLUSH_AHEAD_MS = 1000,    /* and then so often */
+    IDLE_CHECKPOINT_MS = 1000, /* nothing came for so long: a good moment for a checkpoint */
+    FLUSH_AHEAD_PERCENT = 80,  /* of the way to a checkpoint */
+    FLUSH_AHEAD_MS = 1000,     /* and then so often */
 };
 
 static const uint64_t checkpoint_wal_bytes = 512u << 20;
 
 /* Whether the replica is where the streams are. After a crash it is behind, and what leads from the
- * one to the other has been delivered already: no difference may be taken before that is applied. */
+ * one to the other has been delivered already: no difference may be taken before that is applied.
+ */
 static bool has_caught_up(const struct bridge *bridge)
 {
     return bridge->applied_lsn >= bridge->published.lsn ||
            bridge->server_lsn >= bridge->published.lsn;
 }
 
-/* Where the streams' server keeps no progress, that is known only once everything has been sent again
- * that an earlier bridge may have sent. A change that does not fit needs not wait for that: no bridge
- * got beyond it. */
+/* Where the streams' server keeps no progress, that is known only once everything has been sent
+ * again that an earlier bridge may have sent. A change that does not fit needs not wait for that:
+ * no bridge got beyond it. */
 static bool has_replayed(const struct bridge *bridge)
 {
     return has_caught_up(bridge) && (bridge->applied_lsn >= bridge->replayed_to ||
@@ -143,8 +144,8 @@ static enum bridge_end finish_transaction(struct bridge *bridge, const struct ch
     return outbox_is_full(&bridge->outbox) ? bridge_submit(bridge, err) : BRIDGE_DONE;
 }
 
-/* What is too much for memory goes into the replica at once, and what was there stays to be read. For
- * that it must have been committed, and so published. */
+/* What is too much for memory goes into the replica at once, and what was there stays to be read.
+ * For that it must have been committed, and so published. */
 static enum bridge_end spill_changes(struct bridge *bridge, struct err *err)
 {
     enum bridge_end end = bridge_checkpoint(bridge, bridge->applied_lsn, err);
@@ -175,8 +176,7 @@ static enum bridge_end add_change(struct bridge *bridge, const struct change *ch
     return end == BRIDGE_DONE && transaction->is_cut_short ? add_change(bridge, change, err) : end;
 }
 
-static enum bridge_end handle_message(struct bridge *bridge, struct slice message,
-                                      struct err *err)
+static enum bridge_end handle_message(struct bridge *bridge, struct slice message, struct err *err)
 {
     struct change change;
     if (bridge_take_message(bridge, message))
@@ -233,8 +233,8 @@ static enum bridge_end checkpoint_if_due(struct bridge *bridge, struct err *err)
     }
     uint64_t interval = bridge->settings->checkpoint_interval;
     uint64_t since_last = now - bridge->last_checkpoint_ms;
-    uint64_t seen = bridge->server_lsn > bridge->applied_lsn ? bridge->server_lsn
-                                                             : bridge->applied_lsn;
+    uint64_t seen =
+        bridge->server_lsn > bridge->applied_lsn ? bridge->server_lsn : bridge->applied_lsn;
     if (seen > bridge->replica_lsn && since_last >= interval)
         return bridge_checkpoint(bridge, seen, err);
     return BRIDGE_DONE;
@@ -243,8 +243,7 @@ static enum bridge_end checkpoint_if_due(struct bridge *bridge, struct err *err)
 static enum bridge_end step(struct bridge *bridge, struct err *err)
 {
     struct replication_input input;
-    bool can_submit =
-        outbox_has_batch(&bridge->outbox) && publisher_has_room(bridge->publisher);
+    bool can_submit = outbox_has_batch(&bridge->outbox) && publisher_has_room(bridge->publisher);
     switch (replication_receive(bridge->replication, bridge->wake_fd, can_submit ? 0 : TICK_MS,
                                 &input, err)) {
     case REPLICATION_MESSAGE:
@@ -341,8 +340,7 @@ enum bridge_end bridge_start_replication(struct bridge *bridge, struct err *err)
     bool is_slot_busy = false;
     struct pg_origin origin;
     watch_forget(&bridge->watch); /* transactions of another history may have the same numbers */
-    enum pg_reach reach =
-        replication_try_connect(bridge->settings->db, &bridge->replication, err);
+    enum pg_reach reach = replication_try_connect(bridge->settings->db, &bridge->replication, err);
     if (reach != PG_CONNECTED)
         return reach == PG_UNREACHABLE ? BRIDGE_RETRY : BRIDGE_FAILED;
     if (!replication_find_origin(bridge->replication, &origin, err) ||

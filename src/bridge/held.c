@@ -51,7 +51,8 @@ struct hash128 held_row(const struct held_event *event)
     return hash;
 }
 
-/* Whatever the order of its members, as columns may come to stand in another one: a sum of theirs. */
+/* Whatever the order of its members, as columns may come to stand in another one: a sum of theirs.
+ */
 struct hash128 held_value(struct slice json)
 {
     struct json_scan scan = json_scan_of(json);
@@ -103,8 +104,7 @@ static void put(struct scratch *scratch, const struct held_id *id, const struct 
 }
 
 void held_each(struct scratch *scratch,
-               void (*visit)(void *context, struct slice path, struct slice type,
-                             struct slice key),
+               void (*visit)(void *context, struct slice path, struct slice type, struct slice key),
                void *context)
 {
     enum { TYPE_AT = sizeof(struct hash128) + 4 };
@@ -116,8 +116,7 @@ void held_each(struct scratch *scratch,
         const char *type = value.data + TYPE_AT;
         visit(context,
               scratch_get(scratch, SCRATCH_PATHS, slice_of(key.data, sizeof(struct hash128))),
-              slice_of(type, type_len),
-              slice_of(type + type_len, value.len - TYPE_AT - type_len));
+              slice_of(type, type_len), slice_of(type + type_len, value.len - TYPE_AT - type_len));
     }
     scratch_walk_end(&walk);
 }
@@ -135,8 +134,7 @@ static enum bridge_end end_of(enum reading reading)
     return reading == READING_UNREACHABLE ? BRIDGE_RETRY : BRIDGE_FAILED;
 }
 
-static void fold(struct held_reading *reading, struct slice path, bool is_own,
-                 struct slice message)
+static void fold(struct held_reading *reading, struct slice path, bool is_own, struct slice message)
 {
     struct held_event event;
     if (!held_event_read(message, &event) ||
@@ -157,8 +155,8 @@ static bool fold_page(struct held_reading *reading, struct slice path, bool is_o
     struct json_value message;
     enum json_step step = JSON_STEP_INVALID;
     if (json_array_begin(&scan)) {
-        for (bool first = true;
-             (step = json_array_next(&scan, first, &message)) == JSON_STEP_ITEM; first = false)
+        for (bool first = true; (step = json_array_next(&scan, first, &message)) == JSON_STEP_ITEM;
+             first = false)
             fold(reading, path, is_own, message.raw);
     }
     return step == JSON_STEP_END;

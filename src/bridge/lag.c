@@ -25,8 +25,8 @@ uint64_t lag_us(const struct lag *lag, uint64_t now_us)
 {
     if (lag->sent == lag->stored)
         return lag->last_us;
-    uint64_t oldest = lag->sent - lag->stored < LAG_PROBES ? lag->stored + 1
-                                                            : lag->sent + 1 - LAG_PROBES;
+    uint64_t oldest =
+        lag->sent - lag->stored < LAG_PROBES ? lag->stored + 1 : lag->sent + 1 - LAG_PROBES;
     uint64_t under_way = now_us - lag->sent_us[oldest % LAG_PROBES];
     return under_way > lag->last_us ? under_way : lag->last_us;
 }

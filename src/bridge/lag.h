@@ -6,9 +6,9 @@
 enum { LAG_PROBES = 64 };
 
 struct lag {
-    uint64_t sent, stored;              /* numbers of the last probes; 0: none yet */
-    uint64_t sent_us[LAG_PROBES];       /* by number modulo LAG_PROBES */
-    uint64_t last_us;                   /* how long the last one took */
+    uint64_t sent, stored;        /* numbers of the last probes; 0: none yet */
+    uint64_t sent_us[LAG_PROBES]; /* by number modulo LAG_PROBES */
+    uint64_t last_us;             /* how long the last one took */
 };
 
 /* Returns the number of the probe that is sent now. */

@@ -114,8 +114,7 @@ static bool finish(struct load *load, uint64_t lsn, struct err *err)
 {
     struct bridge *bridge = load->bridge;
     struct buffer saved = BUFFER_INIT;
-    bool are_streams_empty =
-        !publisher_source(bridge->publisher)[0] && bridge->published.lsn == 0;
+    bool are_streams_empty = !publisher_source(bridge->publisher)[0] && bridge->published.lsn == 0;
     struct pg_rows *now = pg_query(load->connection, err, "SELECT now()::text", 0, NULL);
     catalog_save(load->catalog, &saved);
     fault_step(FAULT_LOAD_COMMIT);
@@ -127,8 +126,7 @@ static bool finish(struct load *load, uint64_t lsn, struct err *err)
                                slice_from_str(publisher_source(bridge->publisher)), err) &&
               meta_set_phase(bridge->replica,
                              are_streams_empty ? PHASE_PUBLISHING : PHASE_COMPARING, err) &&
-              meta_set_rule_language(bridge->replica, err) &&
-              replica_commit(bridge->replica, err);
+              meta_set_rule_language(bridge->replica, err) && replica_commit(bridge->replica, err);
     fault_step(FAULT_LOAD_COMMITTED);
     pg_rows_free(now);
     buffer_release(&saved);

@@ -15,8 +15,8 @@ static void say_complaints(struct bridge *bridge, const struct catalog *catalog)
 {
     uint64_t complaints = 0;
     for (size_t i = 0; i < catalog->complaint_count; i++)
-        complaints = complaints * 31 + hash64(hash_process_key(),
-                                              slice_from_str(catalog->complaints[i].message));
+        complaints = complaints * 31 +
+                     hash64(hash_process_key(), slice_from_str(catalog->complaints[i].message));
     for (size_t i = 0; complaints != bridge->said_complaints && i < catalog->complaint_count; i++) {
         struct err err;
         err_set(&err, "%s", catalog->complaints[i].message);

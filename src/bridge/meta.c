@@ -2,8 +2,7 @@
 
 #include "weir/base/check.h"
 
-static const char *const phase_names[] = {"", "loading", "publishing", "comparing",
-                                          "following"};
+static const char *const phase_names[] = {"", "loading", "publishing", "comparing", "following"};
 
 enum replica_phase meta_phase(struct replica *replica)
 {
@@ -39,8 +38,8 @@ uint32_t meta_timeline(struct replica *replica)
 
 bool meta_set_timeline(struct replica *replica, uint32_t timeline, struct err *err)
 {
-    return replica_set_meta(replica, "timeline",
-                            slice_of((const char *)&timeline, sizeof timeline), err);
+    return replica_set_meta(replica, "timeline", slice_of((const char *)&timeline, sizeof timeline),
+                            err);
 }
 
 bool meta_has_rule_language(struct replica *replica)

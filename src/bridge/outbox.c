@@ -61,8 +61,8 @@ static void put_reference(struct outbox *outbox, struct slice path, uint32_t eve
     put_delivery(outbox, path, number_of(&event), key);
 }
 
-/* An event that goes to one stream only is kept with that, where it will be read. Another one of its row
- * may come before it goes to a second one, so these are remembered while there is room. */
+/* An event that goes to one stream only is kept with that, where it will be read. Another one of
+ * its row may come before it goes to a second one, so these are remembered while there is room. */
 static void settle_latest(struct outbox *outbox)
 {
     struct latest_event *latest = &outbox->latest;

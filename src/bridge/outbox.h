@@ -17,20 +17,20 @@
  *
  *   SCRATCH_EVENTS      number 4, big-endian -> event
  *   SCRATCH_PATHS       16 of the path -> path
- *   SCRATCH_DELIVERIES  16 of the path, number 8, big-endian -> event's number 4; or the event itself,
- *                       which is longer, where it goes to this stream only */
+ *   SCRATCH_DELIVERIES  16 of the path, number 8, big-endian -> event's number 4; or the event
+ * itself, which is longer, where it goes to this stream only */
 enum { SPOOL_PATH_SIZE = 16, SPOOL_KEY_SIZE = SPOOL_PATH_SIZE + 8, INLINED_MAX = 8 };
 
 struct outbox {
     struct publisher *publisher;
     struct batch *batch;
     size_t batch_size;
-    struct progress gathered;  /* the last transaction in the batch */
-    struct progress submitted; /* the last that the publisher has taken over */
+    struct progress gathered;    /* the last transaction in the batch */
+    struct progress submitted;   /* the last that the publisher has taken over */
     uint64_t events, deliveries; /* since the beginning; an event may go to many streams */
     struct parking *parking;
-    struct scratch *scratch;   /* of the spool */
-    size_t memory;             /* what a batch may take before it is spooled */
+    struct scratch *scratch; /* of the spool */
+    size_t memory;           /* what a batch may take before it is spooled */
     bool is_spooling;
     uint32_t spooled_events;
     uint64_t spooled_deliveries;
@@ -60,8 +60,8 @@ void outbox_end(struct outbox *outbox, struct progress progress);
  * does. */
 void outbox_spool_past(struct outbox *outbox, struct scratch *scratch, size_t memory);
 
-/* From here on everything goes to the spool, with what the open transaction has in the batch already.
- * What is of earlier ones stays, to be submitted. */
+/* From here on everything goes to the spool, with what the open transaction has in the batch
+ * already. What is of earlier ones stays, to be submitted. */
 void outbox_spool(struct outbox *outbox);
 bool outbox_is_spooling(const struct outbox *outbox);
 

@@ -1,10 +1,10 @@
 /* What a large transaction or a resync says to the streams, from the spool.
  *
- * It is worked out once: sent while it is, it would have to be worked out a second time, and exactly
- * alike, after a crash. So the spool is made durable, then the rows that it leads to are committed
- * with a note that it is to be sent ("outgoing"), and only then it is sent: in parts, in the order of
- * the streams, so that a stream has all of it in one append unless that alone is too large. The parts
- * of a spool are always the same, and the server knows how many of them it has. */
+ * It is worked out once: sent while it is, it would have to be worked out a second time, and
+ * exactly alike, after a crash. So the spool is made durable, then the rows that it leads to are
+ * committed with a note that it is to be sent ("outgoing"), and only then it is sent: in parts, in
+ * the order of the streams, so that a stream has all of it in one append unless that alone is too
+ * large. The parts of a spool are always the same, and the server knows how many of them it has. */
 #include "bridge_internal.h"
 
 #include "weir/base/check.h"
@@ -14,8 +14,8 @@
 #include <stdlib.h>
 
 /* A part ends behind the stream in which it comes to be larger than the first, and within a stream
- * where an event would make it larger than the second. Spools are sent after an upgrade, too: do not
- * change these. */
+ * where an event would make it larger than the second. Spools are sent after an upgrade, too: do
+ * not change these. */
 enum {
     PART_ENOUGH = 4 * 1024 * 1024,
     PART_LARGEST = 24 * 1024 * 1024,
@@ -106,8 +106,8 @@ static uint32_t payload_of(struct sending *sending, struct slice value)
     uint32_t event = load_u32(value.data);
     struct placement *slot = slot_of(sending, event);
     if (!slot->payload) {
-        *slot = (struct placement){
-            event, batch_add_payload(batch, shared_event(sending, event)) + 1};
+        *slot =
+            (struct placement){event, batch_add_payload(batch, shared_event(sending, event)) + 1};
         sending->placed++;
     }
     return slot->payload - 1;
@@ -129,12 +129,10 @@ static bool ends_part(const struct sending *sending, bool is_next, struct slice 
     /* One event that is too large by itself goes to many streams at once all the same. */
     if (batch_reference_count(batch) == 0 || (added == 0 && size >= PART_LARGEST))
         return batch_reference_count(batch) >= PART_REFERENCES;
-    return size >= (is_next ? PART_ENOUGH : PART_LARGEST) ||
-           size + added > PART_LARGEST;
+    return size >= (is_next ? PART_ENOUGH : PART_LARGEST) || size + added > PART_LARGEST;
 }
 
-static enum bridge_end end_part(struct sending *sending, struct progress progress,
-                                struct err *err)
+static enum bridge_end end_part(struct sending *sending, struct progress progress, struct err *err)
 {
     struct bridge *bridge = sending->bridge;
     struct outbox *outbox = &bridge->outbox;
@@ -170,8 +168,8 @@ static enum bridge_end send_delivery(struct sending *sending, struct slice key, 
     struct batch *batch = sending->bridge->outbox.batch;
     if (is_next || !sending->has_stream) {
         memcpy(sending->path_hash, key.data, SPOOL_PATH_SIZE);
-        struct slice path = scratch_get(sending->scratch, SCRATCH_PATHS,
-                                        slice_of(key.data, SPOOL_PATH_SIZE));
+        struct slice path =
+            scratch_get(sending->scratch, SCRATCH_PATHS, slice_of(key.data, SPOOL_PATH_SIZE));
         check(path.data != NULL);
         sending->stream = batch_add_stream(batch, path);
         sending->has_stream = true;

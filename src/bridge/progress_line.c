@@ -47,7 +47,8 @@ void progress_line_show(struct progress_line *line, uint64_t rows)
     if (line->is_terminal)
         draw_bar(line, rows, percent_of(line, rows));
     else
-        log_event(LOG_INFO, line->what, LOG_U("rows", rows), LOG_U("percent", percent_of(line, rows)));
+        log_event(LOG_INFO, line->what, LOG_U("rows", rows),
+                  LOG_U("percent", percent_of(line, rows)));
 }
 
 void progress_line_end(struct progress_line *line, uint64_t rows)

@@ -29,8 +29,7 @@ static bool read_question(struct slice object, struct question *question)
         else if (slice_eq(key, SLICE("\"key\"")))
             question->key = value.raw;
     }
-    return question->id.len && question->subject.len && question->relation.len &&
-           question->key.len;
+    return question->id.len && question->subject.len && question->relation.len && question->key.len;
 }
 
 static void add_error(struct buffer *out, const char *message)
@@ -105,8 +104,7 @@ bool questions_answer(struct slice server_answer, struct slot_watch *watch, stru
     size_t count = 0;
     if (!json_array_begin(&scan))
         return false;
-    while (count < QUESTIONS_MAX &&
-           json_array_next(&scan, count == 0, &value) == JSON_STEP_ITEM) {
+    while (count < QUESTIONS_MAX && json_array_next(&scan, count == 0, &value) == JSON_STEP_ITEM) {
         struct question question;
         if (read_question(value.raw, &question))
             answer(&question, watch, out);

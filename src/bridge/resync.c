@@ -161,9 +161,8 @@ static bool put_row(void *context, const struct relation *relation, struct slice
     struct resync *resync = context;
     struct change_set *changes = &resync->bridge->transaction.changes;
     resync->rows++;
-    return change_set_put(changes,
-                          change_set_touch(changes, resync->bridge->replica, relation, key), row,
-                          err);
+    return change_set_put(
+        changes, change_set_touch(changes, resync->bridge->replica, relation, key), row, err);
 }
 
 /* Whether the table is brought up from the snapshot and not by the slot. */
@@ -269,8 +268,8 @@ static enum bridge_end bring_up(struct resync *resync, struct err *err)
         return bridge->rule_table.lost_connection ? BRIDGE_RETRY : BRIDGE_FAILED;
     bridge->parking.lsn = resync->lsn;
     outbox_spool(&bridge->outbox); /* however little it is, as it could not be taken again */
-    difference_run(bridge->difference, bridge->replica, &bridge->transaction.changes,
-                   bridge->rules, resync->rules, &bridge->headers);
+    difference_run(bridge->difference, bridge->replica, &bridge->transaction.changes, bridge->rules,
+                   resync->rules, &bridge->headers);
     fault_step(FAULT_RESYNC_DIFFERENCE);
     enum bridge_end end = bridge_write_parked(bridge, err);
     if (end != BRIDGE_DONE)
@@ -283,8 +282,8 @@ static enum bridge_end bring_up(struct resync *resync, struct err *err)
 }
 
 /* A table that was added or altered can wait until transactions that are in its way have ended; the
- * others go on meanwhile. One whose changes do not fit can not, one that is not to be shown as it was
- * can not, and a slot that is gone can not. */
+ * others go on meanwhile. One whose changes do not fit can not, one that is not to be shown as it
+ * was can not, and a slot that is gone can not. */
 static bool can_wait(const struct resync *resync)
 {
     const struct bridge *bridge = resync->bridge;
@@ -301,15 +300,15 @@ static enum bridge_end put_off(struct bridge *bridge, struct err *err)
     return BRIDGE_DONE;
 }
 
-/* A bridge that was paused may have lost its place to another, and what looks like a slot that was lost
- * is that one's. */
+/* A bridge that was paused may have lost its place to another, and what looks like a slot that was
+ * lost is that one's. */
 static enum bridge_end check_is_ours(struct bridge *bridge, struct err *err)
 {
     struct progress ignored;
     if (!bridge->needs_slot)
         return BRIDGE_DONE;
-    return bridge_end_of(publisher_look(bridge->publisher, (struct progress){bridge->replica_lsn, 0},
-                                        &ignored, err));
+    return bridge_end_of(publisher_look(bridge->publisher,
+                                        (struct progress){bridge->replica_lsn, 0}, &ignored, err));
 }
 
 static enum bridge_end run(struct resync *resync, struct err *err)

@@ -29,8 +29,9 @@ struct pg_connection *rule_table_connection(struct rule_table *table, struct err
         return table->connection;
     table->connection = pg_connect(table->conninfo, err);
     /* What is written here can be worked out again, so that nothing waits for standbys. */
-    if (table->connection && !pg_execute(table->connection, err,
-                                         "SET lock_timeout = '500ms'; SET synchronous_commit = local"))
+    if (table->connection &&
+        !pg_execute(table->connection, err,
+                    "SET lock_timeout = '500ms'; SET synchronous_commit = local"))
         rule_table_disconnect(table);
     return table->connection;
 }
@@ -75,15 +76,15 @@ static bool ask_literal(struct rule_table *table, const char *sql, struct slice 
     return ok;
 }
 
-/* The literal as a value of the type, in the text form that rows have: by its input and output function,
- * which a cast of the application's has no say in. */
+/* The literal as a value of the type, in the text form that rows have: by its input and output
+ * function, which a cast of the application's has no say in. */
 static bool canonical_literal(void *context, const struct value_type *type, struct slice literal,
                               struct buffer *out, struct err *err)
 {
     struct arena arena = ARENA_INIT;
-    const char *sql = arena_printf(&arena,
-                                   type->kind == VALUE_BOOL ? "SELECT ($1::%s)::text" : "SELECT concat($1::%s)",
-                                   type->name);
+    const char *sql = arena_printf(
+        &arena, type->kind == VALUE_BOOL ? "SELECT ($1::%s)::text" : "SELECT concat($1::%s)",
+        type->name);
     bool ok = ask_literal(context, sql, literal, out, err);
     arena_release(&arena);
     return ok;
@@ -112,14 +113,14 @@ static bool has_table(void *context, struct slice name, bool *has, struct err *e
     return ok;
 }
 
-/* Whether there is anything of the kind: one question for all rules of a compilation, and yet an answer
- * that each of them keeps. */
+/* Whether there is anything of the kind: one question for all rules of a compilation, and yet an
+ * answer that each of them keeps. */
 static bool has_own(struct rule_table *table, bool *has, struct err *err)
 {
     struct buffer found = BUFFER_INIT;
     bool ok = true;
-    bool is_kept = table->answers && answers_find(table->answers, own_meaning_list_sql, SLICE(""),
-                                                  &ok, &found, err);
+    bool is_kept = table->answers &&
+                   answers_find(table->answers, own_meaning_list_sql, SLICE(""), &ok, &found, err);
     if (!is_kept && table->own_meanings == OWN_UNKNOWN) {
         ok = ask_postgres(table, own_meaning_list_sql, SLICE_NONE, &found, err);
         if (ok)
@@ -179,8 +180,8 @@ static struct slice json_column(const struct rule_table *table, struct row row, 
 }
 
 /* The revocations go to the stream server the way that rows go to people: by a rule, which nobody
- * could write, as its name is empty and its stream reserved. Everything that keeps the streams exact
- * keeps them exact. */
+ * could write, as its name is empty and its stream reserved. Everything that keeps the streams
+ * exact keeps them exact. */
 static struct rule_definition revocation_rule(const struct relation *revoked)
 {
     return (struct rule_definition){
@@ -209,7 +210,7 @@ static void begin_rule(void *context, const struct rule_definition *rule)
 struct rule_literals rule_table_literals(struct rule_table *table)
 {
     return (struct rule_literals){canonical_literal, literal_elements, has_table,
-                                  own_meaning, begin_rule, table};
+                                  own_meaning,       begin_rule,       table};
 }
 
 bool rule_table_has_news(const struct rule_table *table)
@@ -230,8 +231,8 @@ bool rule_table_save(struct rule_table *table, struct err *err)
     return ok;
 }
 
-bool rule_table_compile(struct rule_table *table, const struct state *state,
-                        struct ruleset **rules, struct err *err)
+bool rule_table_compile(struct rule_table *table, const struct state *state, struct ruleset **rules,
+                        struct err *err)
 {
     struct arena arena = ARENA_INIT;
     struct rule_definition *definitions = NULL;
@@ -239,8 +240,8 @@ bool rule_table_compile(struct rule_table *table, const struct state *state,
     struct access all = {.kind = ACCESS_ALL, .relation = table->catalog->rules};
     struct state_read read;
     struct row row;
-    const struct relation *revoked = relation_set_find(&table->catalog->relations, SLICE("weir"),
-                                                       SLICE("revoked"));
+    const struct relation *revoked =
+        relation_set_find(&table->catalog->relations, SLICE("weir"), SLICE("revoked"));
     state_read_begin(&read, state, &all, SLICE_NONE);
     while (state_read_next(&read, &row)) {
         definitions = realloc(definitions, (count + 1) * sizeof *definitions);
@@ -297,7 +298,8 @@ static void log_refusals(const struct ruleset *rules)
                   LOG_SLICE("rule", status.name), LOG_STR("reason", status.reason),
                   LOG_STR("hint", status.hint ? status.hint : ""));
     }
-    log_event(LOG_INFO, "rules compiled", LOG_U("active", ruleset_rule_count(rules) - rules_first(rules) - refused),
+    log_event(LOG_INFO, "rules compiled",
+              LOG_U("active", ruleset_rule_count(rules) - rules_first(rules) - refused),
               LOG_U("refused", refused));
 }
 
@@ -309,7 +311,8 @@ static void add_statuses(struct buffer *out, const struct ruleset *rules)
         struct rule_status status = ruleset_rule_status(rules, i);
         buffer_add_str(out, out->len > 1 ? ",{\"name\":" : "{\"name\":");
         json_add_string(out, status.name);
-        buffer_printf(out, ",\"state\":\"%s\",\"reason\":", status.is_active ? "active" : "refused");
+        buffer_printf(out,
+                      ",\"state\":\"%s\",\"reason\":", status.is_active ? "active" : "refused");
         if (status.is_active) {
             buffer_add_str(out, "null}");
             continue;

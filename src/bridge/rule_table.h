@@ -13,8 +13,8 @@ struct rule_table {
     struct pg_connection *connection; /* for literals and reports; opened when needed */
     struct answers *answers;          /* NULL: asks anew each time */
     enum { OWN_UNKNOWN, OWN_NONE, OWN_SOME } own_meanings; /* during this compilation */
-    bool lost_connection;             /* of the last compile: it says nothing about the rules */
-    bool owes_report;                 /* it failed, and is tried again with the next look */
+    bool lost_connection; /* of the last compile: it says nothing about the rules */
+    bool owes_report;     /* it failed, and is tried again with the next look */
 };
 
 void rule_table_release(struct rule_table *table);
@@ -29,11 +29,11 @@ struct pg_connection *rule_table_connection(struct rule_table *table, struct err
 struct rule_literals rule_table_literals(struct rule_table *table);
 
 /* Compiles the rules as they are in the state. False when the replica or Postgres fails. */
-bool rule_table_compile(struct rule_table *table, const struct state *state,
-                        struct ruleset **rules, struct err *err) WEIR_MUST_CHECK;
+bool rule_table_compile(struct rule_table *table, const struct state *state, struct ruleset **rules,
+                        struct err *err) WEIR_MUST_CHECK;
 
-/* Whether a compilation has asked Postgres what the replica does not hold yet: then nothing may be sent
- * before rule_table_save() and a commit. */
+/* Whether a compilation has asked Postgres what the replica does not hold yet: then nothing may be
+ * sent before rule_table_save() and a commit. */
 bool rule_table_has_news(const struct rule_table *table);
 bool rule_table_save(struct rule_table *table, struct err *err) WEIR_MUST_CHECK;
 

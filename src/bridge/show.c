@@ -25,8 +25,8 @@ static void show(struct bridge *bridge)
     figures->events = bridge->outbox.events;
     figures->deliveries = bridge->outbox.deliveries;
     figures->applied_lsn = bridge->applied_lsn;
-    figures->received_lsn = bridge->server_lsn > bridge->applied_lsn ? bridge->server_lsn
-                                                                     : bridge->applied_lsn;
+    figures->received_lsn =
+        bridge->server_lsn > bridge->applied_lsn ? bridge->server_lsn : bridge->applied_lsn;
     figures->stored_lsn = publisher_stored(bridge->publisher).lsn;
     figures->confirmed_lsn = bridge->replica_lsn;
     figures->replica_bytes = replica_size(bridge->replica);
@@ -74,7 +74,8 @@ bool bridge_take_message(struct bridge *bridge, struct slice message)
     uint64_t number;
     if (!slice_starts_with(message, SLICE("{\"action\":\"M\"")))
         return false;
-    /* Anybody may write messages of this prefix: what is no probe, or not even JSON, is passed over. */
+    /* Anybody may write messages of this prefix: what is no probe, or not even JSON, is passed
+     * over. */
     if (change_decode(bridge->decoder, message, &change, &ignored) &&
         reporter_is_probe(bridge->reporter, json_text(change.content, &scratch), &number)) {
         bridge->probe = number;

@@ -6,8 +6,7 @@
 bool bridge_note_walsender(struct bridge *bridge, struct err *err)
 {
     bool is_dirty = replica_is_dirty(bridge->replica);
-    if (!replica_set_meta(bridge->replica, "walsender", slice_from_str(bridge->walsender),
-                          err))
+    if (!replica_set_meta(bridge->replica, "walsender", slice_from_str(bridge->walsender), err))
         return false;
     /* With rows that are not durable yet it waits for their checkpoint. */
     return is_dirty || replica_commit(bridge->replica, err);
@@ -23,8 +22,7 @@ void bridge_end_walsender(struct bridge *bridge)
     struct pg_connection *connection =
         noted.len ? pg_connect(bridge->settings->db, &ignored) : NULL;
     buffer_add_slice(&backend, noted);
-    if (connection &&
-        pg_end_backend(connection, bridge->settings->slot, buffer_str(&backend)))
+    if (connection && pg_end_backend(connection, bridge->settings->slot, buffer_str(&backend)))
         log_event(LOG_INFO, "ended a walsender that this bridge had left behind",
                   LOG_STR("slot", bridge->settings->slot));
     pg_close(connection);
@@ -33,7 +31,7 @@ void bridge_end_walsender(struct bridge *bridge)
 
 /* Nobody holds it, but perhaps this bridge. Set: it is there. */
 static enum bridge_end look_at_holder(struct bridge *bridge, struct pg_connection *connection,
-                                bool *exists, struct err *err)
+                                      bool *exists, struct err *err)
 {
     const char *slot = bridge->settings->slot;
     struct pg_rows *rows = pg_query(connection, err,
@@ -52,8 +50,9 @@ static enum bridge_end look_at_holder(struct bridge *bridge, struct pg_connectio
     } else if (*exists && pg_rows_str(rows, 0, 1)[0]) {
         err_set(err, "replication slot %s is in use by the process with pid %s", slot,
                 pg_rows_str(rows, 0, 1));
-        err_hint(err, "stop the other bridge; if it is gone already, its walsender ends by itself "
-                      "or by SELECT pg_terminate_backend(%s);",
+        err_hint(err,
+                 "stop the other bridge; if it is gone already, its walsender ends by itself "
+                 "or by SELECT pg_terminate_backend(%s);",
                  pg_rows_str(rows, 0, 1));
         end = BRIDGE_RETRY;
     }

@@ -57,11 +57,13 @@ static void warn(struct slot_watch *watch, const struct slot_state *state)
 {
     struct err err;
     if (state->is_at_risk && !watch->was_at_risk) {
-        err_set(&err, "replication slot %s holds %llu MB of WAL (wal_status %s), and Postgres gives it "
-                      "up soon",
+        err_set(&err,
+                "replication slot %s holds %llu MB of WAL (wal_status %s), and Postgres gives it "
+                "up soon",
                 watch->slot, (unsigned long long)(state->retained_bytes >> 20), state->wal_status);
-        err_hint(&err, "find out what holds up the bridge or the stream server, or raise "
-                       "max_slot_wal_keep_size; a slot that is lost is mended by comparing everything");
+        err_hint(&err,
+                 "find out what holds up the bridge or the stream server, or raise "
+                 "max_slot_wal_keep_size; a slot that is lost is mended by comparing everything");
         log_err(LOG_WARN, "the slot is in danger", &err);
     }
     if (!state->is_at_risk && watch->was_at_risk)

@@ -12,13 +12,13 @@ struct slot_watch {
 
 struct slot_state {
     bool is_known, is_active;
-    char wal_status[16];      /* "reserved", "extended", "unreserved", "lost"; "" when it is gone */
-    uint64_t written_lsn;     /* the end of Postgres's WAL */
-    uint64_t retained_bytes;  /* of WAL, for this slot */
+    char wal_status[16];     /* "reserved", "extended", "unreserved", "lost"; "" when it is gone */
+    uint64_t written_lsn;    /* the end of Postgres's WAL */
+    uint64_t retained_bytes; /* of WAL, for this slot */
     uint64_t unconfirmed_bytes;
-    bool has_limit;           /* Postgres gives the slot up when it needs more than so much WAL */
-    uint64_t safe_bytes;      /* which may still be written until then */
-    bool is_at_risk;          /* less than a fifth of the limit is left, or it has been given up */
+    bool has_limit;      /* Postgres gives the slot up when it needs more than so much WAL */
+    uint64_t safe_bytes; /* which may still be written until then */
+    bool is_at_risk;     /* less than a fifth of the limit is left, or it has been given up */
 };
 
 void slot_watch_release(struct slot_watch *watch);

@@ -48,9 +48,8 @@ static bool build_record(struct table_reader *reader, const struct relation *rel
         if (convert_asks(type) && fields[i].data)
             convert_to_json(&reader->values, fields[i]);
         else if (!convert_text(&reader->values, type, fields[i], NULL, err))
-            return err_prefix(err, "column %.*s of %.*s.%.*s",
-                              SLICE_ARG(relation->columns[i].name), SLICE_ARG(relation->schema),
-                              SLICE_ARG(relation->name));
+            return err_prefix(err, "column %.*s of %.*s.%.*s", SLICE_ARG(relation->columns[i].name),
+                              SLICE_ARG(relation->schema), SLICE_ARG(relation->name));
     }
     for (size_t i = 0; i < relation->column_count; i++) {
         size_t end = i + 1 < relation->column_count ? reader->offsets[i + 1] : reader->values.len;
@@ -63,8 +62,7 @@ static bool build_record(struct table_reader *reader, const struct relation *rel
 }
 
 static bool hand_over(struct table_reader *reader, const struct relation *relation,
-                      const struct slice *fields, table_row_fn *fn, void *context,
-                      struct err *err)
+                      const struct slice *fields, table_row_fn *fn, void *context, struct err *err)
 {
     if (!build_record(reader, relation, fields, err))
         return false;
@@ -116,13 +114,15 @@ enum bridge_end table_read(struct table_reader *reader, struct pg_connection *co
     if (pg_is_broken(connection))
         return BRIDGE_RETRY;
     if (strcmp(pg_sqlstate(connection), "42501") == 0)
-        err_hint(err, "the bridge's role needs SELECT on %.*s.%.*s, and BYPASSRLS where the table has "
-                      "row level security",
+        err_hint(err,
+                 "the bridge's role needs SELECT on %.*s.%.*s, and BYPASSRLS where the table has "
+                 "row level security",
                  SLICE_ARG(relation->schema), SLICE_ARG(relation->name));
     return BRIDGE_FAILED;
 }
 
-/* The wait is shorter than deadlock_timeout, so that in a deadlock it is never somebody else who ends. */
+/* The wait is shorter than deadlock_timeout, so that in a deadlock it is never somebody else who
+ * ends. */
 #define LOCK_TIMEOUT "lock_timeout = '500ms'"
 
 /* As the names are the snapshot's, and the locks are on what has them now: who calls compares. */
@@ -171,8 +171,8 @@ static bool check_files(struct pg_connection *connection, const struct relation_
 }
 
 /* Whether the catalog outside of the snapshot is the same. A row filter is read under a lock on its
- * table, and an ALTER TABLE that waits for the snapshot's lock is in front of that: each would wait for
- * the other, and Postgres, which sees two sessions of ours, finds no deadlock in it. */
+ * table, and an ALTER TABLE that waits for the snapshot's lock is in front of that: each would wait
+ * for the other, and Postgres, which sees two sessions of ours, finds no deadlock in it. */
 static bool check_catalog(const char *db, const char *publication, const struct catalog *catalog,
                           struct err *err)
 {

@@ -21,10 +21,10 @@ enum bridge_end table_read(struct table_reader *reader, struct pg_connection *co
                            const struct relation *relation, table_row_fn *fn, void *context,
                            struct err *err) WEIR_MUST_CHECK;
 
-/* Enters an exported snapshot in which tables are to be read; *catalog is the catalog in it. DDL does
- * not obey snapshots: a table that is rewritten or truncated meanwhile would be empty to it. So all
- * published tables are locked against that, and then have to be what the snapshot knows of; otherwise
- * it fails, and another snapshot may do. db: for a look from outside of the snapshot.
+/* Enters an exported snapshot in which tables are to be read; *catalog is the catalog in it. DDL
+ * does not obey snapshots: a table that is rewritten or truncated meanwhile would be empty to it.
+ * So all published tables are locked against that, and then have to be what the snapshot knows of;
+ * otherwise it fails, and another snapshot may do. db: for a look from outside of the snapshot.
  *
  * Nothing may be locked before the slot is made: making it waits for running transactions, among
  * which may be one that waits for the lock, and Postgres does not see that these two wait for each

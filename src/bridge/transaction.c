@@ -9,15 +9,13 @@
 void transaction_init(struct transaction *transaction, const struct catalog *catalog,
                       struct replica *replica, size_t memory)
 {
-    *transaction =
-        (struct transaction){.catalog = catalog, .replica = replica, .memory = memory};
+    *transaction = (struct transaction){.catalog = catalog, .replica = replica, .memory = memory};
     transaction->columns = calloc(RELATION_COLUMNS_MAX, sizeof *transaction->columns);
     transaction->columns_in_values =
         calloc(RELATION_COLUMNS_MAX, sizeof *transaction->columns_in_values);
     transaction->identity_columns =
         calloc(RELATION_COLUMNS_MAX, sizeof *transaction->identity_columns);
-    check(transaction->columns && transaction->columns_in_values &&
-          transaction->identity_columns);
+    check(transaction->columns && transaction->columns_in_values && transaction->identity_columns);
     change_set_init(&transaction->changes);
 }
 
@@ -99,8 +97,7 @@ static bool columns_changed(const struct relation *relation, struct err *err)
 static int find_column(struct transaction *transaction, const struct relation *relation,
                        struct slice token, size_t expected)
 {
-    if (expected < relation->column_count &&
-        slice_eq(relation->columns[expected].json_name, token))
+    if (expected < relation->column_count && slice_eq(relation->columns[expected].json_name, token))
         return (int)expected;
     return relation_find_column(relation, json_text(token, &transaction->scratch));
 }
@@ -114,9 +111,9 @@ static bool knows_label(struct transaction *transaction, const struct value_type
            value_enum_place(type, json_text(token->raw, &transaction->scratch)) < type->label_count;
 }
 
-static bool convert(struct transaction *transaction, const struct relation *relation,
-                    size_t column, const struct json_value *token, struct slice *value,
-                    size_t *in_values, struct err *err)
+static bool convert(struct transaction *transaction, const struct relation *relation, size_t column,
+                    const struct json_value *token, struct slice *value, size_t *in_values,
+                    struct err *err)
 {
     size_t start = transaction->values.len;
     if (!knows_label(transaction, relation->columns[column].type, token))
@@ -175,8 +172,8 @@ static bool is_number(const struct column *column)
     return column->type->kind == VALUE_NUMERIC || column->type->kind == VALUE_FLOAT;
 }
 
-/* NaN and the infinities, which wal2json 2.5 writes as null; the key is in key_values. Where a column
- * may be NULL, they cannot be told from it. */
+/* NaN and the infinities, which wal2json 2.5 writes as null; the key is in key_values. Where a
+ * column may be NULL, they cannot be told from it. */
 static bool mend_numbers(struct transaction *transaction, const struct relation *relation,
                          struct err *err)
 {
@@ -190,8 +187,8 @@ static bool mend_numbers(struct transaction *transaction, const struct relation 
     return true;
 }
 
-/* A key cannot be NULL, so this is NaN or infinite, and which row it is only its table knows; in JSON
- * it is a null as good as any other value. */
+/* A key cannot be NULL, so this is NaN or infinite, and which row it is only its table knows; in
+ * JSON it is a null as good as any other value. */
 static bool key_has_null(const struct transaction *transaction, const struct relation *relation)
 {
     for (size_t i = 0; i < relation->key_count; i++) {
@@ -222,8 +219,8 @@ static bool new_key(struct transaction *transaction, const struct relation *rela
     return true;
 }
 
-static struct change_entry *touch(struct transaction *transaction,
-                                  const struct relation *relation, struct slice key)
+static struct change_entry *touch(struct transaction *transaction, const struct relation *relation,
+                                  struct slice key)
 {
     return change_set_touch(&transaction->changes, transaction->replica, relation, key);
 }
@@ -276,7 +273,8 @@ static bool read_identity(struct transaction *transaction, const struct relation
 }
 
 /* The entry of the row that the identity names: by the primary key where that is in it, as under
- * REPLICA IDENTITY DEFAULT and FULL, else by what is in it. NULL where it is empty, or names no row. */
+ * REPLICA IDENTITY DEFAULT and FULL, else by what is in it. NULL where it is empty, or names no
+ * row. */
 static bool touch_old(struct transaction *transaction, const struct relation *relation,
                       const struct change *change, struct change_entry **entry, struct err *err)
 {
@@ -314,9 +312,9 @@ static struct row build_row(struct transaction *transaction, const struct relati
     return (struct row){buffer_slice(&transaction->record)};
 }
 
-/* Where the publication leaves out operations, a row may be there that is not there in Postgres, and
- * the other way round: as with a subscription, an insert then replaces it, and an update or delete
- * of a row that never came is none. */
+/* Where the publication leaves out operations, a row may be there that is not there in Postgres,
+ * and the other way round: as with a subscription, an insert then replaces it, and an update or
+ * delete of a row that never came is none. */
 static bool sees_everything(const struct relation *relation)
 {
     return relation->published == PUBLISH_ALL;
@@ -451,8 +449,7 @@ bool transaction_remove_all(struct transaction *transaction, const struct relati
     return ok && remove_changed(transaction, relation, err);
 }
 
-bool transaction_add(struct transaction *transaction, const struct change *change,
-                     struct err *err)
+bool transaction_add(struct transaction *transaction, const struct change *change, struct err *err)
 {
     if (change->kind == CHANGE_MESSAGE)
         return true;

@@ -14,20 +14,21 @@
 
 struct transaction {
     const struct catalog *catalog;
-    const struct catalog *only;          /* set: relations that it does not hold are passed over, */
-    const struct relation *except;       /* and so is this one */
-    const struct relation *misfit;       /* of the change that did not fit; NULL: the replica failed */
+    const struct catalog *only;    /* set: relations that it does not hold are passed over, */
+    const struct relation *except; /* and so is this one */
+    const struct relation *misfit; /* of the change that did not fit; NULL: the replica failed */
     struct replica *replica;
     struct casts *casts;
     struct change_set changes;
     size_t memory;     /* how much the changes may take */
-    bool is_cut_short; /* the change has not wholly been added: spill the changes, and add it again */
+    bool is_cut_short; /* the change has not wholly been added: spill the changes, and add it again
+                        */
     size_t last_relation; /* index; changes come in runs */
     struct buffer values, record, key, scratch;
-    struct slice *columns;       /* JSON value of each column of the row at hand */
-    size_t *columns_in_values;   /* offset + 1 in values, where the value was converted there */
+    struct slice *columns;     /* JSON value of each column of the row at hand */
+    size_t *columns_in_values; /* offset + 1 in values, where the value was converted there */
     struct slice key_values[RELATION_KEY_MAX]; /* of the primary key, or of the identity */
-    uint16_t *identity_columns;  /* of the change at hand */
+    uint16_t *identity_columns;                /* of the change at hand */
     struct arena arena;
 };
 

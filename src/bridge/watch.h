@@ -26,8 +26,8 @@ struct watch {
     size_t running_count;
     struct buffer question; /* about what the last look found; empty: not looked yet */
     struct buffer prepare;
-    unsigned version;       /* of the statement */
-    struct buffer looked;   /* the hash as of the look, and as of the last answer */
+    unsigned version;     /* of the statement */
+    struct buffer looked; /* the hash as of the look, and as of the last answer */
     struct buffer answer;
 
     /* What the last look found of the catalog that is known. */

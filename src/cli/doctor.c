@@ -113,7 +113,8 @@ static enum option_result read_options(int argc, char **argv, struct settings *s
 {
     struct err err = {.message = ""};
     enum option_result outcome = option_parse(&command_doctor, argc, argv, settings, &err);
-    if (outcome == OPTION_OK && !publisher_dialect_parse(settings->dialect, &settings->bridge.dialect)) {
+    if (outcome == OPTION_OK &&
+        !publisher_dialect_parse(settings->dialect, &settings->bridge.dialect)) {
         err_set(&err, "--dialect is not auto, weir or standard");
         outcome = OPTION_INVALID;
     }

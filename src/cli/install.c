@@ -25,7 +25,7 @@ static const struct option_spec options[] = {
 struct installed {
     int version; /* 0: not installed */
     bool has_publication;
-    bool has_rules; /* in the publication */
+    bool has_rules;            /* in the publication */
     unsigned long table_count; /* of the application, in the publication */
     unsigned long rule_count;
     bool is_logical; /* wal_level */

@@ -8,12 +8,8 @@
 #include <string.h>
 
 static const struct command *const commands[] = {
-    &command_serve,
-    &command_bridge,
-    &command_install,
-    &command_doctor,
-    &command_status,
-    &command_token,
+    &command_serve,  &command_bridge, &command_install,
+    &command_doctor, &command_status, &command_token,
 };
 
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands, EXIT_USAGE = 2 };
@@ -52,8 +48,9 @@ static void print_see_also(const char *name)
 
 static void print_own_manual(void)
 {
-    puts(".SH NAME\nweir \\- live, per\\-user copies of the rows in Postgres that each user may see\n"
-         ".SH SYNOPSIS\n\\fBweir\\fR \\fICOMMAND\\fR [\\fIOPTION\\fR ...]\n.SH COMMANDS");
+    puts(
+        ".SH NAME\nweir \\- live, per\\-user copies of the rows in Postgres that each user may see\n"
+        ".SH SYNOPSIS\n\\fBweir\\fR \\fICOMMAND\\fR [\\fIOPTION\\fR ...]\n.SH COMMANDS");
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
         printf(".TP\n.BR weir\\-%s (1)\n", commands[i]->name);
         option_manual_text(commands[i]->summary, stdout);

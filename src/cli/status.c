@@ -1,4 +1,5 @@
-/* weir status: what both daemons and Postgres say now; on a terminal again and again, until Ctrl-C. */
+/* weir status: what both daemons and Postgres say now; on a terminal again and again, until Ctrl-C.
+ */
 #include "status.h"
 
 #include "commands.h"
@@ -94,7 +95,8 @@ static int run(const struct status_settings *settings, struct err *err)
         fputs("\033[2J", stdout);
     bool is_whole = show(source, settings, is_live);
     while (is_live) {
-        struct timespec pause = {(time_t)(interval_ms / 1000), (long)(interval_ms % 1000) * 1000000};
+        struct timespec pause = {(time_t)(interval_ms / 1000),
+                                 (long)(interval_ms % 1000) * 1000000};
         nanosleep(&pause, NULL);
         is_whole = show(source, settings, is_live);
     }

@@ -1,5 +1,5 @@
-/* What weir status shows: gathered from the stream server and from Postgres, written for people. Inside
- * src/cli only. */
+/* What weir status shows: gathered from the stream server and from Postgres, written for people.
+ * Inside src/cli only. */
 #pragma once
 
 #include "weir/base/buffer.h"
@@ -22,16 +22,17 @@ struct status_source *status_source_open(const struct status_settings *settings,
                                          struct err *err) WEIR_MUST_CHECK;
 void status_source_close(struct status_source *source);
 
-/* {"streams":{"url":…,"overview":…|"error":…},"postgres":{"slot":…,"tables":…,"rules":…|"error":…}}: what
- * they say now; without "postgres" unless it is asked. Blocks for some seconds at most; connects again
- * when a connection was lost. The caller's. */
+/* {"streams":{"url":…,"overview":…|"error":…},"postgres":{"slot":…,"tables":…,"rules":…|"error":…}}:
+ * what they say now; without "postgres" unless it is asked. Blocks for some seconds at most;
+ * connects again when a connection was lost. The caller's. */
 json_t *status_look(struct status_source *source);
 
 /* Whether everybody who was asked has answered. */
 bool status_is_whole(const json_t *status);
 
-/* The text, with colours or without, in lines of at most so many characters; 0: of any length. Lists end
- * where `lines` would be exceeded; 0: never. Nothing in it moves the terminal's cursor. */
+/* The text, with colours or without, in lines of at most so many characters; 0: of any length.
+ * Lists end where `lines` would be exceeded; 0: never. Nothing in it moves the terminal's cursor.
+ */
 struct status_size {
     size_t columns, lines;
     bool has_colours;

@@ -52,9 +52,8 @@ struct status_source *status_source_open(const struct status_settings *settings,
     check(source != NULL);
     source->settings = settings;
     buffer_printf(&source->url, "%s/__weir/overview", settings->streams);
-    source->http = http_new(&(struct http_settings){.token = has_token ? text : NULL,
-                                                    .ca_file = settings->ca_file,
-                                                    .abort_at_ms = &never});
+    source->http = http_new(&(struct http_settings){
+        .token = has_token ? text : NULL, .ca_file = settings->ca_file, .abort_at_ms = &never});
     explicit_bzero(text, sizeof text);
     if (secrets.len)
         explicit_bzero(secrets.data, secrets.len);

@@ -105,7 +105,8 @@ static const char *bytes(double value, char out[QUANTITY_SIZE])
 static const char *rate(const json_t *history, const char *name, bool is_bytes,
                         char out[QUANTITY_SIZE])
 {
-    const json_t *times = json_object_get(history, "time"), *values = json_object_get(history, name);
+    const json_t *times = json_object_get(history, "time"),
+                 *values = json_object_get(history, name);
     size_t count = json_array_size(times);
     snprintf(out, QUANTITY_SIZE, "-");
     if (count < 2 || json_array_size(values) != count)
@@ -135,13 +136,17 @@ static void write_bridge(struct page *page, const json_t *bridge)
     char behind[QUANTITY_SIZE], kept[QUANTITY_SIZE], lag[QUANTITY_SIZE] = "not measured yet";
     if (json_object_get(report, "lag_seconds"))
         snprintf(lag, sizeof lag, "%.3f s", number(report, "lag_seconds"));
-    line(page, is_silent ? red : is_following ? green : yellow, "bridge",
-         "%s: %s%s; heard of %.1f s ago", text_of(bridge, "producer"), phase,
+    line(page,
+         is_silent      ? red
+         : is_following ? green
+                        : yellow,
+         "bridge", "%s: %s%s; heard of %.1f s ago", text_of(bridge, "producer"), phase,
          is_silent ? ", when last heard of" : "", age_ms / 1000);
     if (*waiting)
         line(page, yellow, "", "waits: %s", waiting);
     line(page, plain, "lag", "%s, %s of WAL not read, %s kept for the slot", lag,
-         bytes(number(report, "lag_bytes"), behind), bytes(number(report, "retained_wal_bytes"), kept));
+         bytes(number(report, "lag_bytes"), behind),
+         bytes(number(report, "retained_wal_bytes"), kept));
     line(page, number(report, "rules_refused") > 0 ? yellow : plain, "follows",
          "%.0f tables, %.0f rules, %.0f refused; %.0f resyncs", number(report, "tables"),
          number(report, "rules_active"), number(report, "rules_refused"),
@@ -151,7 +156,8 @@ static void write_bridge(struct page *page, const json_t *bridge)
 static void write_rates(struct page *page, const json_t *history)
 {
     char text[5][QUANTITY_SIZE];
-    line(page, plain, "rates", "%s row changes/s, %s deliveries/s, %s messages/s, %s requests/s, %s/s out",
+    line(page, plain, "rates",
+         "%s row changes/s, %s deliveries/s, %s messages/s, %s requests/s, %s/s out",
          rate(history, "row_changes", false, text[0]), rate(history, "deliveries", false, text[1]),
          rate(history, "messages", false, text[2]), rate(history, "requests", false, text[3]),
          rate(history, "bytes_out", true, text[4]));
@@ -193,8 +199,11 @@ static void write_slot(struct page *page, const json_t *slot)
     }
     bool is_active = json_is_true(json_object_get(slot, "active"));
     bool is_lost = strcmp(status, "lost") == 0;
-    line(page, is_lost ? red : is_active ? green : yellow, "slot",
-         "%s: %s, WAL %s, confirmed to %s, %s held back", text_of(slot, "name"),
+    line(page,
+         is_lost     ? red
+         : is_active ? green
+                     : yellow,
+         "slot", "%s: %s, WAL %s, confirmed to %s, %s held back", text_of(slot, "name"),
          is_active ? "in use" : "not in use", status, text_of(slot, "confirmed"),
          bytes(number(slot, "held_back"), held));
 }

@@ -1,5 +1,5 @@
-/* weir token: a signed token for one user, for development. Production's come from the application's
- * own backend: docs/access.md. */
+/* weir token: a signed token for one user, for development. Production's come from the
+ * application's own backend: docs/access.md. */
 #include "commands.h"
 
 #include "weir/auth/token.h"
@@ -46,10 +46,10 @@ static json_t *split_patterns(const char *text)
 static char *make_payload(const struct settings *settings)
 {
     json_int_t now_s = (json_int_t)(clock_wall_ms() / 1000);
-    json_t *payload = json_pack(
-        "{s:s, s:I, s:I, s:s*, s:s*, s:s*}", "sub", settings->subject, "iat", now_s, "exp",
-        now_s + (json_int_t)(settings->lifetime_ms / 1000), "jti", settings->id, "iss",
-        settings->issuer, "aud", settings->audience);
+    json_t *payload =
+        json_pack("{s:s, s:I, s:I, s:s*, s:s*, s:s*}", "sub", settings->subject, "iat", now_s,
+                  "exp", now_s + (json_int_t)(settings->lifetime_ms / 1000), "jti", settings->id,
+                  "iss", settings->issuer, "aud", settings->audience);
     if (payload && settings->streams)
         json_object_set_new(payload, "streams", split_patterns(settings->streams));
     char *text = payload ? json_dumps(payload, JSON_COMPACT) : NULL;

@@ -1,5 +1,5 @@
-/* The order of the checks: what a check stands on comes before it, and where that is wrong it is left
- * out, so that one fault is not said five times. */
+/* The order of the checks: what a check stands on comes before it, and where that is wrong it is
+ * left out, so that one fault is not said five times. */
 #include "weir/doctor/doctor.h"
 
 #include "question.h"
@@ -49,10 +49,11 @@ static void ask(struct doctor *doctor, const struct question *question)
     struct buffer sql = BUFFER_INIT;
     const char *given[] = {doctor->settings->publication, doctor->settings->slot,
                            buffer_str(&doctor->address)};
-    buffer_printf(&sql,
-                  "WITH given(publication, slot, address) AS (VALUES ($1::text, $2::text, $3::text)) "
-                  "%s",
-                  question->sql);
+    buffer_printf(
+        &sql,
+        "WITH given(publication, slot, address) AS (VALUES ($1::text, $2::text, $3::text)) "
+        "%s",
+        question->sql);
     struct pg_rows *rows = pg_query(doctor->connection, &err, buffer_str(&sql), 3, given);
     buffer_release(&sql);
     if (!rows) {
@@ -61,9 +62,9 @@ static void ask(struct doctor *doctor, const struct question *question)
     }
     for (size_t i = 0; i < pg_rows_count(rows); i++) {
         bool is_error = pg_rows_str(rows, i, 0)[0] == 'e';
-        pass_on(doctor, &(struct finding){question->check,
-                                          is_error ? FINDING_ERROR : FINDING_WARNING,
-                                          pg_rows_str(rows, i, 1), pg_rows_str(rows, i, 2)});
+        pass_on(doctor,
+                &(struct finding){question->check, is_error ? FINDING_ERROR : FINDING_WARNING,
+                                  pg_rows_str(rows, i, 1), pg_rows_str(rows, i, 2)});
     }
     if (pg_rows_count(rows) == 0)
         fine(doctor, question->check, question->fine);
@@ -81,8 +82,8 @@ static bool ask_all(struct doctor *doctor, const struct question *questions)
 
 /* ---- wal2json ---- */
 
-/* Whether a slot of wal2json can be made and takes the options. False with err; a connection has one
- * try, as an error ends its temporary slot. */
+/* Whether a slot of wal2json can be made and takes the options. False with err; a connection has
+ * one try, as an error ends its temporary slot. */
 static bool try_options(struct doctor *doctor, const struct replication_option *options,
                         size_t count, bool *is_blocked, struct err *err)
 {
@@ -94,8 +95,9 @@ static bool try_options(struct doctor *doctor, const struct replication_option *
     bool ok = replication_try_connect(doctor->settings->db, &replication, err) == PG_CONNECTED;
     if (!ok)
         return false;
-    ok = replication_create_temporary_slot(replication, slot, LOCK_TIMEOUT_MS, &created, err) &&
-         replication_start(replication, slot, created.consistent_lsn, options, count, &is_busy, err);
+    ok =
+        replication_create_temporary_slot(replication, slot, LOCK_TIMEOUT_MS, &created, err) &&
+        replication_start(replication, slot, created.consistent_lsn, options, count, &is_busy, err);
     *is_blocked = created.is_blocked;
     replication_close(replication);
     return ok;
@@ -114,8 +116,9 @@ static void try_wal2json(struct doctor *doctor)
     }
     bool is_newer = try_options(doctor, &of_2_6, 1, &is_blocked, &err);
     fine(doctor, "wal2json",
-         is_newer ? "wal2json decodes (2.6 or later)"
-                  : "wal2json decodes (2.5 or earlier: NaN and infinities of numbers arrive as null)");
+         is_newer
+             ? "wal2json decodes (2.6 or later)"
+             : "wal2json decodes (2.5 or earlier: NaN and infinities of numbers arrive as null)");
 }
 
 /* ---- The publication ---- */
@@ -195,24 +198,26 @@ static void examine_access(struct doctor *doctor)
     struct err err;
     long status = 0;
     buffer_printf(&url, "%s/__weir/producers/doctor", streams);
-    bool is_answered =
-        http_get(http, buffer_str(&url), SERVER_TIMEOUT_MS, &status, &answer, &err);
+    bool is_answered = http_get(http, buffer_str(&url), SERVER_TIMEOUT_MS, &status, &answer, &err);
     if (is_answered && status == 401) {
         fine(doctor, "access", "the stream server asks everybody for a token");
     } else if (is_answered && is_near(streams)) {
         fine(doctor, "access", "the stream server asks nobody for a token, on this machine only");
     } else if (is_answered) {
-        err_set(&err, "the stream server at %s lets everybody who reaches it read and write every "
-                      "stream",
+        err_set(&err,
+                "the stream server at %s lets everybody who reaches it read and write every "
+                "stream",
                 streams);
-        err_hint(&err, "weir serve --auth jwt --auth-secret-file FILE --writer-token-file FILE ... # "
-                       "see docs/access.md");
+        err_hint(&err,
+                 "weir serve --auth jwt --auth-secret-file FILE --writer-token-file FILE ... # "
+                 "see docs/access.md");
         found(doctor, "access", FINDING_WARNING, &err);
     }
     if (is_answered && !is_near(streams) && strncmp(streams, "http://", 7) == 0) {
         err_set(&err, "the bridge's token and all rows go to %s unencrypted", streams);
-        err_hint(&err, "weir serve --tls-cert FILE --tls-key FILE ... # and --streams https://..., or "
-                       "a proxy with TLS");
+        err_hint(&err,
+                 "weir serve --tls-cert FILE --tls-key FILE ... # and --streams https://..., or "
+                 "a proxy with TLS");
         found(doctor, "access", FINDING_WARNING, &err);
     }
     buffer_release(&url);

@@ -1,22 +1,22 @@
 #include "question.h"
 
 /* Tables of the application that are published, as the bridge counts them. */
-#define PUBLISHED                                                                                  \
-    "(SELECT c.*, n.nspname, format('%I.%I', n.nspname, c.relname) AS full_name, p.pubname,"       \
-    "        p.pubupdate OR p.pubdelete AS has_changes, pr.prattrs, pr.prqual"                     \
-    "   FROM given, pg_publication_tables pt, pg_publication p, pg_namespace n, pg_class c"        \
-    "   LEFT JOIN pg_publication_rel pr ON pr.prrelid = c.oid"                                     \
-    "    AND pr.prpubid = (SELECT oid FROM pg_publication, given WHERE pubname = publication)"     \
-    "  WHERE pt.pubname = given.publication AND p.pubname = pt.pubname"                            \
-    "    AND n.nspname = pt.schemaname AND c.relnamespace = n.oid AND c.relname = pt.tablename"    \
+#define PUBLISHED \
+    "(SELECT c.*, n.nspname, format('%I.%I', n.nspname, c.relname) AS full_name, p.pubname," \
+    "        p.pubupdate OR p.pubdelete AS has_changes, pr.prattrs, pr.prqual" \
+    "   FROM given, pg_publication_tables pt, pg_publication p, pg_namespace n, pg_class c" \
+    "   LEFT JOIN pg_publication_rel pr ON pr.prrelid = c.oid" \
+    "    AND pr.prpubid = (SELECT oid FROM pg_publication, given WHERE pubname = publication)" \
+    "  WHERE pt.pubname = given.publication AND p.pubname = pt.pubname" \
+    "    AND n.nspname = pt.schemaname AND c.relnamespace = n.oid AND c.relname = pt.tablename" \
     "    AND n.nspname <> 'weir')"
 
 #define PUBLICATION "(SELECT p.* FROM pg_publication p, given WHERE p.pubname = given.publication)"
-#define SLOT "(SELECT s.* FROM pg_replication_slots s, given WHERE s.slot_name = given.slot)"
+#define SLOT        "(SELECT s.* FROM pg_replication_slots s, given WHERE s.slot_name = given.slot)"
 
-#define INSTALL                                                                                    \
-    "(SELECT format('weir install --db %L', address || ' user='"                                   \
-    "        || (SELECT pg_get_userbyid(datdba) FROM pg_database"                                  \
+#define INSTALL \
+    "(SELECT format('weir install --db %L', address || ' user='" \
+    "        || (SELECT pg_get_userbyid(datdba) FROM pg_database" \
     "             WHERE datname = current_database())) FROM given)"
 
 #define DROP_SLOT "format('SELECT pg_drop_replication_slot(%L); -- "
@@ -84,15 +84,15 @@ const struct question questions_of_rights[] = {
     {.check = NULL},
 };
 
-#define TEXT_OF(number) TEXT_OF_(number)
+#define TEXT_OF(number)  TEXT_OF_(number)
 #define TEXT_OF_(number) #number
-#define VERSION_HERE "2"
+#define VERSION_HERE     "2"
 _Static_assert(SCHEMA_VERSION == 2, "VERSION_HERE is its text");
 
 const struct question questions_of_version[] = {
     {"schema_version", "schema weir is up to date",
-     "SELECT 'error', 'schema weir has version ' || version::text || ', and this weir works with version "
-     VERSION_HERE "',"
+     "SELECT 'error', 'schema weir has version ' || version::text || ', and this weir works with version " VERSION_HERE
+     "',"
      "       CASE WHEN version < " VERSION_HERE " THEN " INSTALL
      "            ELSE 'apt install weir # a newer one, as made schema weir' END"
      "  FROM weir.schema_version WHERE version <> " VERSION_HERE},

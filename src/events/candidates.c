@@ -58,8 +58,7 @@ static struct candidate_row *ensure_row(struct candidates *candidates,
     return row;
 }
 
-static struct candidate *ensure_candidate(struct candidates *candidates,
-                                          struct candidate_row *row,
+static struct candidate *ensure_candidate(struct candidates *candidates, struct candidate_row *row,
                                           const struct channel *channel, struct slice subject)
 {
     uint64_t hash = hash64(hash_process_key(), subject) * 31 + row->hash * 0x9e3779b97f4a7c15ULL;
@@ -138,8 +137,7 @@ void candidates_add(struct candidates *candidates, struct replica *replica,
     const struct relation *relation = channel->relation;
     buffer_clear(&candidates->key);
     arena_clear(&candidates->scratch);
-    key_of_row(&candidates->key, replica_hash_key(replica), relation, target,
-               &candidates->scratch);
+    key_of_row(&candidates->key, replica_hash_key(replica), relation, target, &candidates->scratch);
     struct slice key = buffer_slice(&candidates->key);
     struct change_entry ignored;
     if (change_set_look(changes, relation, key, &ignored))
@@ -173,8 +171,8 @@ static bool next_spilled(struct candidate_walk *walk, bool *is_next_row)
         return false;
     uintptr_t address = (uintptr_t)load_u64(value.data);
     const struct channel *channel = (const struct channel *)address;
-    struct slice row_key = slice_of(key.data + STORAGE_ID_SIZE,
-                                    key.len - STORAGE_ID_SIZE - PAIR_HASH_SIZE);
+    struct slice row_key =
+        slice_of(key.data + STORAGE_ID_SIZE, key.len - STORAGE_ID_SIZE - PAIR_HASH_SIZE);
     *is_next_row = walk->row.relation != channel->relation || !slice_eq(walk->row.key, row_key);
     if (*is_next_row) {
         check(row_key.len <= sizeof walk->row_key);
@@ -182,12 +180,12 @@ static bool next_spilled(struct candidate_walk *walk, bool *is_next_row)
         walk->row = (struct candidate_row){.relation = channel->relation,
                                            .key = slice_of(walk->row_key, row_key.len)};
     }
-    walk->current = (struct candidate){
-        .channel = channel,
-        .subject = slice_of(value.data + AT_SUBJECT, value.len - AT_SUBJECT),
-        .is_in_a = value.data[AT_IN_A],
-        .is_in_b = value.data[AT_IN_B],
-        .row = &walk->row};
+    walk->current =
+        (struct candidate){.channel = channel,
+                           .subject = slice_of(value.data + AT_SUBJECT, value.len - AT_SUBJECT),
+                           .is_in_a = value.data[AT_IN_A],
+                           .is_in_b = value.data[AT_IN_B],
+                           .row = &walk->row};
     return true;
 }
 

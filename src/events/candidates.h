@@ -1,6 +1,6 @@
-/* Rows that did not change themselves, with the subjects whose right to see them may have: each pair
- * once. In memory, in the order found; or, when there are too many, in the replica's scratch, in the
- * order of their keys. */
+/* Rows that did not change themselves, with the subjects whose right to see them may have: each
+ * pair once. In memory, in the order found; or, when there are too many, in the replica's scratch,
+ * in the order of their keys. */
 #pragma once
 
 #include "weir/rules/ruleset.h"
@@ -36,7 +36,8 @@ struct candidates {
     struct scratch *spilled; /* where they are when that was not enough; or NULL */
 };
 
-/* Adds the pair unless the target row is itself in changes, where its audience is compared whole. */
+/* Adds the pair unless the target row is itself in changes, where its audience is compared whole.
+ */
 void candidates_add(struct candidates *candidates, struct replica *replica,
                     const struct change_set *changes, const struct channel *channel,
                     struct row target, struct slice subject, bool in_b, bool is_certain);

@@ -23,8 +23,8 @@ static bool is_number(struct slice text)
     return text.len && (is_digit(text.data[0]) || text.data[0] == '-') && json_is_valid(text);
 }
 
-/* NaN and the infinities are strings in JSON. Anything else is a value from before or after the column
- * got another type: it must not be taken for one of this. */
+/* NaN and the infinities are strings in JSON. Anything else is a value from before or after the
+ * column got another type: it must not be taken for one of this. */
 static bool add_number(struct buffer *out, const struct value_type *type, struct slice text,
                        struct err *err)
 {
@@ -205,9 +205,8 @@ static bool read_field(const char **at, const char *end, struct buffer *scratch,
     return false;
 }
 
-static bool convert_composite(struct buffer *out, const struct value_type *type,
-                              struct slice text, const struct json_casts *casts,
-                              struct err *err)
+static bool convert_composite(struct buffer *out, const struct value_type *type, struct slice text,
+                              const struct json_casts *casts, struct err *err)
 {
     const char *at = text.data, *end = text.data + text.len;
     struct buffer scratch = BUFFER_INIT;

@@ -65,9 +65,9 @@ void convert_number(struct buffer *out, struct slice text)
 }
 
 struct member {
-    struct slice name; /* raw token */
+    struct slice name;  /* raw token */
     struct buffer text; /* its text, where that differs from the token */
-    size_t start, end; /* in the output, from the name on */
+    size_t start, end;  /* in the output, from the name on */
 };
 
 struct members {

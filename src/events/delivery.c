@@ -32,8 +32,8 @@ static uint32_t encoded(struct delivery *delivery, enum event_operation operatio
     buffer_clear(&delivery->event);
     event_encode(&delivery->event, delivery->headers, operation, channel->type_json,
                  channel->relation, row, columns, &delivery->scratch);
-    uint32_t payload = delivery->sink->add_payload(delivery->sink->context,
-                                                   buffer_slice(&delivery->event));
+    uint32_t payload =
+        delivery->sink->add_payload(delivery->sink->context, buffer_slice(&delivery->event));
     if (delivery->form_count < ENCODED_FORMS_MAX)
         delivery->forms[delivery->form_count++] =
             (struct encoded_event){channel->type_json, operation, columns, payload};
@@ -57,8 +57,9 @@ static bool may_deliver(const struct channel *channel, struct slice path)
            (slice_eq_str(channel->relation->schema, "weir") && path_is_for_batches(path));
 }
 
-/* A subject of dots is escaped where it is a whole segment, and stays as it is where it is only a part
- * of one (`team-{subject}`): then the parts together have to be brought into the canonical form. */
+/* A subject of dots is escaped where it is a whole segment, and stays as it is where it is only a
+ * part of one (`team-{subject}`): then the parts together have to be brought into the canonical
+ * form. */
 static struct slice path_for(struct delivery *delivery, const struct channel *channel,
                              struct slice subject)
 {

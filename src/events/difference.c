@@ -13,8 +13,8 @@ struct difference {
     size_t row_max;
 };
 
-/* Where a table takes over the type of another one's rows, what leaves goes first: a row of the one and
- * a row of the other with the same key are the same row to a stream. */
+/* Where a table takes over the type of another one's rows, what leaves goes first: a row of the one
+ * and a row of the other with the same key are the same row to a stream. */
 enum pass { PASS_ALL, PASS_DELETES, PASS_OTHERS };
 
 /* One difference being worked out. */
@@ -69,8 +69,8 @@ static void park_entry(const struct difference *difference, const struct change_
 }
 
 static void audience_of(struct difference *difference, struct ruleset *rules,
-                        const struct state *state, const struct relation *relation,
-                        struct row row, struct audience *audience)
+                        const struct state *state, const struct relation *relation, struct row row,
+                        struct audience *audience)
 {
     audience_init(audience, &difference->arena);
     if (row_exists(row) && !is_too_large(difference, relation, row))
@@ -105,8 +105,7 @@ static void update_all(struct difference *difference, const struct sides *sides,
 {
     struct audience audience;
     struct delivery *delivery = &difference->delivery;
-    audience_of(difference, sides->rules_a, &sides->a, entry->relation, entry->old_row,
-                &audience);
+    audience_of(difference, sides->rules_a, &sides->a, entry->relation, entry->old_row, &audience);
     for (size_t i = 0; i < audience.count; i++) {
         const struct audience_member *member = audience.members[i];
         struct version was = {entry->relation, entry->old_row, member->columns};
@@ -175,8 +174,7 @@ static bool has_channels(const struct sides *sides, const struct relation *relat
 {
     return ruleset_has_channels(sides->rules_a, relation) ||
            ruleset_has_channels(sides->rules_b, relation) ||
-           (relation->predecessor &&
-            ruleset_has_channels(sides->rules_a, relation->predecessor)) ||
+           (relation->predecessor && ruleset_has_channels(sides->rules_a, relation->predecessor)) ||
            (relation->successor && ruleset_has_channels(sides->rules_b, relation->successor));
 }
 
@@ -192,8 +190,7 @@ static void deliver_changed_rows(struct difference *difference, const struct sid
         const struct change_entry *entry;
         change_walk_begin(&walk, sides->changes, changed);
         while ((entry = change_walk_next(&walk))) {
-            if (change_entry_is_noop(entry) && !reads_changed &&
-                sides->rules_a == sides->rules_b)
+            if (change_entry_is_noop(entry) && !reads_changed && sides->rules_a == sides->rules_b)
                 continue;
             delivery_next_row(&difference->delivery);
             if (sides->pass != PASS_DELETES)
@@ -259,8 +256,8 @@ static bool sees(struct difference *difference, struct ruleset *rules, const str
     *columns = NULL;
     if (is_too_large(difference, candidate->channel->relation, row))
         return false;
-    return is_known || ruleset_is_visible(rules, state, row, candidate->channel,
-                                          candidate->subject, &difference->arena, columns);
+    return is_known || ruleset_is_visible(rules, state, row, candidate->channel, candidate->subject,
+                                          &difference->arena, columns);
 }
 
 static void deliver_candidate(struct difference *difference, const struct sides *sides,
@@ -268,10 +265,10 @@ static void deliver_candidate(struct difference *difference, const struct sides 
 {
     struct audience_member was = {.channel = candidate->channel, .subject = candidate->subject},
                            is = was;
-    bool was_seen = sees(difference, sides->rules_a, &sides->a, row, candidate,
-                         candidate->is_in_a, &was.columns);
-    bool is_seen = sees(difference, sides->rules_b, &sides->b, row, candidate,
-                        candidate->is_in_b, &is.columns);
+    bool was_seen = sees(difference, sides->rules_a, &sides->a, row, candidate, candidate->is_in_a,
+                         &was.columns);
+    bool is_seen = sees(difference, sides->rules_b, &sides->b, row, candidate, candidate->is_in_b,
+                        &is.columns);
     struct version before = {candidate->channel->relation, row, was.columns};
     struct version after = {candidate->channel->relation, row, is.columns};
     if (was_seen && !is_seen)
@@ -329,8 +326,8 @@ void difference_run(struct difference *difference, struct replica *replica,
     candidates_clear(&difference->candidates);
 }
 
-void difference_first(struct difference *difference, struct replica *replica,
-                      struct ruleset *rules, const struct relation *relation, struct row row,
+void difference_first(struct difference *difference, struct replica *replica, struct ruleset *rules,
+                      const struct relation *relation, struct row row,
                       const struct event_headers *headers)
 {
     struct state state = {.replica = replica};

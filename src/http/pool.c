@@ -80,8 +80,8 @@ static size_t send_pieces(char *out, size_t size, size_t count, void *context)
     return len;
 }
 
-/* libcurl would send a request once more by itself, when a kept connection turns out to be gone before
- * an answer. The server may have taken it, so the caller has to know. */
+/* libcurl would send a request once more by itself, when a kept connection turns out to be gone
+ * before an answer. The server may have taken it, so the caller has to know. */
 static int refuse_to_rewind(void *context, curl_off_t offset, int origin)
 {
     (void)context, (void)offset, (void)origin;

@@ -8,7 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* concat() and not ||, which is not unique where the application has made a cast of integers to text.
+/* concat() and not ||, which is not unique where the application has made a cast of integers to
+ * text.
  *
  * The timeline of the WAL's name is the one that is written to; pg_control_checkpoint() would still
  * say the old one for a while after a promotion. */

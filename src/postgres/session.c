@@ -11,9 +11,9 @@
 enum { CONNECT_TIMEOUT_S = 15, MESSAGE_LINE_SIZE = 600 };
 
 /* Values depend on these; a role's or a database's own settings must not reach them. row_security
- * off turns a policy that would hide rows from us without a word into an error. And what is asked of
- * the catalogs would be compiled by JIT each time, which takes longer than the answer. The timeouts
- * at the end are not known to every version. */
+ * off turns a policy that would hide rows from us without a word into an error. And what is asked
+ * of the catalogs would be compiled by JIT each time, which takes longer than the answer. The
+ * timeouts at the end are not known to every version. */
 static const char pinned_settings[] =
     "SET quote_all_identifiers = off; SET exit_on_error = off;"
     "SET datestyle = 'ISO'; SET intervalstyle = 'postgres'; SET timezone = 'UTC';"
@@ -129,8 +129,8 @@ static bool parse_conninfo(const char *conninfo, bool is_replication, struct key
                         "postgresql://USER:PASSWORD@HOST:5432/DB, and in a URI's password @ as "
                         "%%40, : as %%3A, / as %%2F");
     }
-    /* A peer that is gone without a word is found within a minute; the system's own defaults take two
-     * hours. What the connection string says comes later, and wins. */
+    /* A peer that is gone without a word is found within a minute; the system's own defaults take
+     * two hours. What the connection string says comes later, and wins. */
     add_keyword(keywords, "keepalives_idle", "30");
     add_keyword(keywords, "keepalives_interval", "10");
     add_keyword(keywords, "keepalives_count", "3");

@@ -24,7 +24,8 @@ static void ask(PGconn *conn, const char *sql, char *out, size_t size)
 /* True when that is the reason. */
 static bool explain_obstacle(PGconn *conn, struct err *err)
 {
-    PGresult *result = PQexec(conn, REPLICATION_NO_LOGICAL_WAL_SQL " UNION ALL " REPLICATION_NO_FREE_SLOT_SQL);
+    PGresult *result =
+        PQexec(conn, REPLICATION_NO_LOGICAL_WAL_SQL " UNION ALL " REPLICATION_NO_FREE_SLOT_SQL);
     bool found = PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) > 0;
     if (found) {
         err_set(err, "%s", PQgetvalue(result, 0, 0));
@@ -34,8 +35,8 @@ static bool explain_obstacle(PGconn *conn, struct err *err)
     return found;
 }
 
-/* Where the list is set decides what overrides it; the list itself is shown to superusers only. One quoted string in these statements would be
- * stored as a single name and do nothing. */
+/* Where the list is set decides what overrides it; the list itself is shown to superusers only. One
+ * quoted string in these statements would be stored as a single name and do nothing. */
 static bool explain_output_plugin(PGconn *conn, struct err *err)
 {
     char setting[200], statement[300];
@@ -81,8 +82,9 @@ static bool explain_blocker(PGconn *conn, const char *slot, struct err *err)
         " AND mode = 'ExclusiveLock' AND pid IS DISTINCT FROM pg_backend_pid()"
         " ORDER BY age(transactionid) DESC LIMIT 1",
         pid, sizeof pid);
-    ask(conn, "SELECT quote_literal(gid) FROM pg_prepared_xacts ORDER BY age(transaction) DESC LIMIT 1", gid,
-        sizeof gid);
+    ask(conn,
+        "SELECT quote_literal(gid) FROM pg_prepared_xacts ORDER BY age(transaction) DESC LIMIT 1",
+        gid, sizeof gid);
     if (pid[0] && strcmp(pid, "0") != 0) {
         /* Seen of one's own role's sessions, and by members of pg_read_all_stats. */
         struct buffer sql = BUFFER_INIT;
@@ -92,8 +94,8 @@ static bool explain_blocker(PGconn *conn, const char *slot, struct err *err)
                       pid);
         ask(conn, buffer_str(&sql), since, sizeof since);
         buffer_release(&sql);
-        err_set(err, "slot \"%s\" waits for a transaction of the process with pid %s%s to end", slot,
-                pid, since);
+        err_set(err, "slot \"%s\" waits for a transaction of the process with pid %s%s to end",
+                slot, pid, since);
         return err_hint(err,
                         "SELECT pg_terminate_backend(%s); -- ends it; SELECT query FROM "
                         "pg_stat_activity WHERE pid = %s; shows it",
@@ -150,8 +152,7 @@ static bool fill_created(const PGresult *result, struct replication_slot *create
 }
 
 static bool create_slot(struct replication *replication, const char *slot, const char *kind,
-                        uint64_t lock_timeout_ms, struct replication_slot *created,
-                        struct err *err)
+                        uint64_t lock_timeout_ms, struct replication_slot *created, struct err *err)
 {
     struct buffer sql = BUFFER_INIT;
     char what[160], sqlstate[SQLSTATE_SIZE];

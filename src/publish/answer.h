@@ -13,11 +13,11 @@ enum { SOURCE_SIZE = 301 };
 
 struct answer {
     struct progress progress;
-    uint64_t epoch; /* of a claim, or fenced by it */
+    uint64_t epoch;           /* of a claim, or fenced by it */
     char source[SOURCE_SIZE]; /* of a claim; "": the producer has not said */
     bool is_duplicate;
     bool is_fenced, is_gap; /* fatal; with is_fenced, epoch is who may write */
-    size_t skipped_count; /* streams that were closed or deleted */
+    size_t skipped_count;   /* streams that were closed or deleted */
 };
 
 /* What was asked; for the words of an error. */

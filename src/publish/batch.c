@@ -188,8 +188,8 @@ void batch_add_delivery(struct batch *batch, struct slice path, uint32_t payload
         settle_waiting(batch);
     uint64_t hash = hash64(hash_process_key(), path);
     __builtin_prefetch(&batch->table[(uint32_t)hash & batch->table_mask]);
-    batch->waiting[batch->waiting_count++] = (struct waiting){
-        hash, batch->waiting_paths.len, (uint32_t)path.len, payload};
+    batch->waiting[batch->waiting_count++] =
+        (struct waiting){hash, batch->waiting_paths.len, (uint32_t)path.len, payload};
     buffer_add_slice(&batch->waiting_paths, path);
 }
 
@@ -219,8 +219,8 @@ void batch_end_transaction(struct batch *batch)
 void batch_mark(struct batch *batch, struct progress progress)
 {
     check(batch->open_count == 0 && batch->waiting_count == 0);
-    batch->marks = grow(batch->marks, batch->mark_count, &batch->mark_capacity,
-                        sizeof *batch->marks);
+    batch->marks =
+        grow(batch->marks, batch->mark_count, &batch->mark_capacity, sizeof *batch->marks);
     batch->marks[batch->mark_count++] = (struct mark){batch->appends.len, progress};
 }
 
@@ -299,9 +299,8 @@ uint32_t batch_open_payload(const struct batch *batch)
 void batch_take_open(struct batch *batch, const struct batch_visitor *visitor)
 {
     settle_waiting(batch);
-    struct reader payloads =
-        reader_of(slice_of(batch->body.data + batch->open_payload_at,
-                           batch->payload_end - batch->open_payload_at));
+    struct reader payloads = reader_of(slice_of(batch->body.data + batch->open_payload_at,
+                                                batch->payload_end - batch->open_payload_at));
     for (uint32_t i = batch->open_payload; i < batch->payload_count; i++)
         visitor->payload(visitor->context, read_bytes(&payloads, read_u32(&payloads)));
     for (size_t i = 0; i < batch->open_count; i++)

@@ -34,8 +34,8 @@ struct reference {
     uint32_t payload;
 };
 
-/* Of the table of streams: half of the hash is beside the index, so that another stream in the way is
- * told apart without a look at it. */
+/* Of the table of streams: half of the hash is beside the index, so that another stream in the way
+ * is told apart without a look at it. */
 struct stream_slot {
     uint32_t index; /* of the stream, + 1; 0: free */
     uint32_t tag;
@@ -84,7 +84,6 @@ struct batch {
     struct mark *marks;
     size_t mark_count, mark_capacity;
 };
-
 
 /* The header of a request at `at`, HEADER_FIXED + producer.len bytes, without the checksum. */
 void batch_put_header(char *at, struct slice producer, uint64_t epoch, struct progress before,

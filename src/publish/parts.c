@@ -8,17 +8,17 @@ struct parts {
     struct batch *batch;
     struct progress before, after;
     size_t part_bytes;
-    size_t limit; /* of the part being built */
+    size_t limit;  /* of the part being built */
     bool is_whole; /* fits into one request */
     bool is_done;
 
-    size_t mark;       /* the transaction at hand */
-    size_t append_at;  /* in appends: the append at hand */
+    size_t mark;        /* the transaction at hand */
+    size_t append_at;   /* in appends: the append at hand */
     uint32_t refs_done; /* of it */
-    uint64_t number;   /* of the parts of the transaction so far */
+    uint64_t number;    /* of the parts of the transaction so far */
     struct progress transaction_before;
 
-    size_t *payload_at;     /* in the batch's body, each payload's length field */
+    size_t *payload_at;      /* in the batch's body, each payload's length field */
     uint32_t *payload_index; /* in the part being built, + 1; 0: not in it */
     uint32_t *stream_index;
     struct buffer body, streams, appends;
@@ -60,8 +60,7 @@ struct parts *parts_new(struct batch *batch, struct progress before, struct prog
                             .after = after,
                             .part_bytes = part_bytes,
                             .transaction_before = before,
-                            .is_whole = batch_size(batch) <= part_bytes ||
-                                        batch->mark_count == 0};
+                            .is_whole = batch_size(batch) <= part_bytes || batch->mark_count == 0};
     if (!parts->is_whole)
         find_payloads(parts);
     return parts;
@@ -249,8 +248,8 @@ static struct slice finish_part(struct parts *parts, struct slice producer, uint
     return buffer_slice(body);
 }
 
-bool parts_next(struct parts *parts, struct slice producer, uint64_t epoch,
-                struct progress stored, struct slice *body, struct progress *after)
+bool parts_next(struct parts *parts, struct slice producer, uint64_t epoch, struct progress stored,
+                struct slice *body, struct progress *after)
 {
     if (parts->is_whole) {
         if (parts->is_done)

@@ -1,9 +1,9 @@
 /* A batch as one request, or as several where it is larger than a request should be. Inside
  * src/publish only.
  *
- * Parts hold whole transactions while they fit. A transaction that does not fit by itself is divided
- * by streams, so that each stream still has all of it in one append; a stream's events that do not
- * fit by themselves come in several appends.
+ * Parts hold whole transactions while they fit. A transaction that does not fit by itself is
+ * divided by streams, so that each stream still has all of it in one append; a stream's events that
+ * do not fit by themselves come in several appends.
  *
  * The parts of one transaction have progress of their own, below the transaction's: its LSN less
  * one, and their number; or, where the transaction has the LSN of what is before it (the first
@@ -24,5 +24,5 @@ void parts_free(struct parts *parts);
 
 /* The next part that reaches beyond `stored`, as the request that begins there. *body stays until
  * the next call. False when there is none. */
-bool parts_next(struct parts *parts, struct slice producer, uint64_t epoch,
-                struct progress stored, struct slice *body, struct progress *after);
+bool parts_next(struct parts *parts, struct slice producer, uint64_t epoch, struct progress stored,
+                struct slice *body, struct progress *after);

@@ -138,11 +138,11 @@ struct publisher *publisher_open(const struct publisher_settings *settings, int 
                                  .abort_at_ms = &publisher->abort_at_ms};
     publisher->http = http_new(&http);
     if (settings->dialect != PUBLISHER_DIALECT_WEIR)
-        publisher->standard = standard_new(publisher->root, publisher->producer, &http,
-                                           settings->connections);
+        publisher->standard =
+            standard_new(publisher->root, publisher->producer, &http, settings->connections);
     if (settings->dialect != PUBLISHER_DIALECT_AUTO)
-        publisher->dialect = settings->dialect == PUBLISHER_DIALECT_WEIR ? &dialect_weir
-                                                                         : &dialect_standard;
+        publisher->dialect =
+            settings->dialect == PUBLISHER_DIALECT_WEIR ? &dialect_weir : &dialect_standard;
     batch_queue_init(&publisher->queue, settings->queue_limit);
 
     pthread_condattr_t attributes;
@@ -255,8 +255,8 @@ static enum publisher_claim begin_at(struct publisher *publisher, enum publisher
 }
 
 enum publisher_claim publisher_claim(struct publisher *publisher,
-                                     const struct publisher_start *start,
-                                     struct progress *progress, struct err *err)
+                                     const struct publisher_start *start, struct progress *progress,
+                                     struct err *err)
 {
     enum publisher_claim result = prepare_to_ask(publisher, err);
     if (result == PUBLISHER_CLAIMED)
@@ -270,8 +270,7 @@ const char *publisher_source(const struct publisher *publisher)
 }
 
 enum publisher_claim publisher_set_source(struct publisher *publisher, const char *source,
-                                          bool restarts, struct progress *progress,
-                                          struct err *err)
+                                          bool restarts, struct progress *progress, struct err *err)
 {
     enum publisher_claim result = prepare_to_ask(publisher, err);
     if (result == PUBLISHER_CLAIMED)

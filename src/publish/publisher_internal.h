@@ -45,7 +45,7 @@ struct publisher {
     char *batch_url, *claim_url;
     char source[SOURCE_SIZE]; /* as it was when last asked */
     int notify_fd;
-    struct http *http; /* the thread's; while it has nothing to do, publisher_claim()'s */
+    struct http *http;         /* the thread's; while it has nothing to do, publisher_claim()'s */
     struct standard *standard; /* the standard dialect's own, used as http is */
     atomic_ullong abort_at_ms;
     const struct dialect *dialect; /* NULL until it has been found out */

@@ -1,13 +1,13 @@
 /* The dialect of any Durable Streams server: one POST a stream and transaction.
  *
- * The server keeps no progress for us, so each append says by its Stream-Seq which transaction it is
- * of, and a server refuses one that it has. Always alike: what is sent again after a crash is the
- * same appends with the same sequences, so it does not matter which of them arrived, nor in which
- * order streams are served. Many streams are under way at once, each with one request.
+ * The server keeps no progress for us, so each append says by its Stream-Seq which transaction it
+ * is of, and a server refuses one that it has. Always alike: what is sent again after a crash is
+ * the same appends with the same sequences, so it does not matter which of them arrived, nor in
+ * which order streams are served. Many streams are under way at once, each with one request.
  *
- * A server may also be killed between an append and the note of its Stream-Seq (that of npm can be).
- * So where an append may have been sent before, with an answer that never came, the end of its stream
- * is read first. docs/decisions/standard-dialect.md. */
+ * A server may also be killed between an append and the note of its Stream-Seq (that of npm can
+ * be). So where an append may have been sent before, with an answer that never came, the end of its
+ * stream is read first. docs/decisions/standard-dialect.md. */
 #include "standard_internal.h"
 #include "standard_trial.h"
 #include "url.h"

@@ -1,5 +1,5 @@
-/* The standard dialect from inside: standard_dialect.c sends a batch, standard_lane.c serves one stream
- * of it, standard_marker.c knows whose streams they are. Inside src/publish only. */
+/* The standard dialect from inside: standard_dialect.c sends a batch, standard_lane.c serves one
+ * stream of it, standard_marker.c knows whose streams they are. Inside src/publish only. */
 #pragma once
 
 #include "batch_internal.h"
@@ -13,7 +13,7 @@
 
 enum lane_step {
     LANE_IDLE,
-    LANE_READ,   /* what the stream ends in */
+    LANE_READ, /* what the stream ends in */
     LANE_APPEND,
     LANE_CREATE, /* there is no such stream */
     LANE_HEAD,   /* why was it refused? */
@@ -24,7 +24,7 @@ struct lane {
     struct http_exchange *exchange;
     enum lane_step step;
     bool is_under_way;
-    bool has_failed;  /* the append, without an answer that tells */
+    bool has_failed;                     /* the append, without an answer that tells */
     bool was_created, create_has_failed; /* for this append */
     uint32_t stream, append;
     struct buffer url;

@@ -1,5 +1,5 @@
-/* One stream being served: its appends of a batch one after another, and what else is asked where it
- * is not known whether the server has one of them already. */
+/* One stream being served: its appends of a batch one after another, and what else is asked where
+ * it is not known whether the server has one of them already. */
 #include "standard_internal.h"
 
 #include "weir/base/clock.h"
@@ -12,7 +12,8 @@
 #include <string.h>
 #include <strings.h>
 
-/* What is read of a stream's end is this much, or 16 times as much, until its last event is in it. */
+/* What is read of a stream's end is this much, or 16 times as much, until its last event is in it.
+ */
 enum { TAIL_FIRST = 256 * 1024, TAIL_GROWTH = 16 };
 
 static const struct slice nothing = {"[]", 2};
@@ -191,8 +192,10 @@ static enum answer_kind refused(struct sending *sending, const struct lane *lane
 {
     char text[LSN_TEXT_SIZE];
     struct err *err = sending->err;
-    static const char *const what[] = {[LANE_READ] = "reading", [LANE_APPEND] = "appending to",
-                                       [LANE_CREATE] = "creating", [LANE_HEAD] = "asking about"};
+    static const char *const what[] = {[LANE_READ] = "reading",
+                                       [LANE_APPEND] = "appending to",
+                                       [LANE_CREATE] = "creating",
+                                       [LANE_HEAD] = "asking about"};
     err_set(err, "%s: %s a stream, for the transaction at %s: the server answered %ld",
             sending->publisher->root, what[lane->step],
             lsn_format(append_of(sending, lane)->progress.lsn, text), status);
@@ -229,8 +232,8 @@ static enum answer_kind retry(struct sending *sending, struct lane *lane, long s
     uint64_t now = clock_monotonic_ms();
     if (now >= sending->resume_at_ms) {
         sending->resume_at_ms = now + with_jitter(sending->interval_ms);
-        sending->interval_ms = sending->interval_ms * 2 < BACKOFF_MAX_MS ? sending->interval_ms * 2
-                                                                         : BACKOFF_MAX_MS;
+        sending->interval_ms =
+            sending->interval_ms * 2 < BACKOFF_MAX_MS ? sending->interval_ms * 2 : BACKOFF_MAX_MS;
     }
     return ANSWER_RETRY;
 }
@@ -307,8 +310,10 @@ static enum answer_kind on_tail(struct sending *sending, struct lane *lane)
         read_tail(sending, lane);
         return ANSWER_STORED;
     }
-    err_set(sending->err, "%s: a stream does not end in an event, so it cannot be told whether an "
-                          "append is in it", sending->publisher->root);
+    err_set(sending->err,
+            "%s: a stream does not end in an event, so it cannot be told whether an "
+            "append is in it",
+            sending->publisher->root);
     err_hint(sending->err, "give the bridge streams of its own");
     return ANSWER_FATAL;
 }
@@ -341,16 +346,20 @@ static enum answer_kind on_read(struct sending *sending, struct lane *lane, long
 }
 
 /* A stream that the server has, and did not know of when it was appended to: that happens to the
- * reference server when it has more files open than it keeps, and it may have written the append. */
+ * reference server when it has more files open than it keeps, and it may have written the append.
+ */
 static enum answer_kind on_create(struct sending *sending, struct lane *lane, long status)
 {
     if (status != 200 && status != 201)
         return refused(sending, lane, status);
     if (status == 200 && !lane->create_has_failed) {
-        err_set(sending->err, "%s: the server answered 404 for a stream that it has, so it cannot be "
-                              "told whether it has the append", sending->publisher->root);
-        err_hint(sending->err, "if it is the reference server with files and more than 100 streams, "
-                               "use --streams-connections 1 with new streams");
+        err_set(sending->err,
+                "%s: the server answered 404 for a stream that it has, so it cannot be "
+                "told whether it has the append",
+                sending->publisher->root);
+        err_hint(sending->err,
+                 "if it is the reference server with files and more than 100 streams, "
+                 "use --streams-connections 1 with new streams");
         return ANSWER_FATAL;
     }
     lane->was_created = true;

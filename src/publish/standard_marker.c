@@ -1,4 +1,5 @@
-/* The marker: a stream of no events that says whose the others are, and that they are still there. */
+/* The marker: a stream of no events that says whose the others are, and that they are still there.
+ */
 #include "standard_internal.h"
 
 #include "weir/base/clock.h"
@@ -38,7 +39,7 @@ enum publisher_claim marker_make(struct publisher *publisher, struct err *err)
     else
         err_prefix(err, "%s", standard->marker_url);
     return status == 0 || status == 408 || status == 429 || status >= 500 ? PUBLISHER_UNREACHABLE
-                                                                         : PUBLISHER_REFUSED;
+                                                                          : PUBLISHER_REFUSED;
 }
 
 /* One that has forgotten its streams must not be given the rest of them. */

@@ -38,8 +38,10 @@ void plan_init(struct plan *plan, struct batch *batch)
         while (mark < batch->mark_count && batch->marks[mark].append_end <= at)
             mark++;
         check(mark < batch->mark_count);
-        plan->appends[i] = (struct plan_append){
-            .progress = batch->marks[mark].progress, .count = count, .refs = from + 8, .next = NO_APPEND};
+        plan->appends[i] = (struct plan_append){.progress = batch->marks[mark].progress,
+                                                .count = count,
+                                                .refs = from + 8,
+                                                .next = NO_APPEND};
         *(last[stream] == NO_APPEND ? &plan->first[stream] : &plan->appends[last[stream]].next) = i;
         last[stream] = i;
         at += 8 + 4 * (size_t)count;

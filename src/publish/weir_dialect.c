@@ -30,8 +30,7 @@ static enum answer_kind send_once(struct publisher *publisher, const struct ques
 
 /* Sends until the server has answered for good. ANSWER_RETRY: the publisher closes. */
 static enum answer_kind send_request(struct publisher *publisher, struct slice body,
-                                     struct progress before, struct progress after,
-                                     struct err *err)
+                                     struct progress before, struct progress after, struct err *err)
 {
     struct question question = {.url = publisher->batch_url,
                                 .producer = publisher->producer,
@@ -78,7 +77,8 @@ static enum answer_kind send_batch(struct publisher *publisher, struct batch *ba
         if (kind != ANSWER_STORED)
             break;
         stored = reached;
-        /* The last part is stored when the thread is done with the batch: then it is idle as well. */
+        /* The last part is stored when the thread is done with the batch: then it is idle as well.
+         */
         if (progress_cmp(stored, after) < 0)
             publisher_set_stored(publisher, stored);
     }
@@ -95,10 +95,10 @@ static enum publisher_claim ask(struct publisher *publisher, struct slice body,
         .url = publisher->claim_url, .producer = publisher->producer, .is_claim = true};
     long status;
     struct slice text;
-    bool answered = is_claim ? http_post(publisher->http, question.url, "application/json", body,
-                                         CLAIM_TIMEOUT_MS, &status, &text, err)
-                             : http_get(publisher->http, question.url, CLAIM_TIMEOUT_MS, &status,
-                                        &text, err);
+    bool answered =
+        is_claim ? http_post(publisher->http, question.url, "application/json", body,
+                             CLAIM_TIMEOUT_MS, &status, &text, err)
+                 : http_get(publisher->http, question.url, CLAIM_TIMEOUT_MS, &status, &text, err);
     if (!answered)
         return PUBLISHER_UNREACHABLE;
     /* Any web server answers 404; only a stream server knows what a producer is. */

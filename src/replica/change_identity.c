@@ -1,10 +1,10 @@
-/* The index of REPLICA IDENTITY USING INDEX is unique, immediate and without NULLs, so at any moment
- * of a transaction its columns name one row. They come with the bytes that are stored, so values are
- * compared as JSON and not as SQL would.
+/* The index of REPLICA IDENTITY USING INDEX is unique, immediate and without NULLs, so at any
+ * moment of a transaction its columns name one row. They come with the bytes that are stored, so
+ * values are compared as JSON and not as SQL would.
  *
  * Which columns these are each change says itself, as partitions of one table may have different
- * indexes. A map over the rows of the change set is made when first asked for and kept up then; rows
- * that the transaction has not touched are looked up in an index of the replica. */
+ * indexes. A map over the rows of the change set is made when first asked for and kept up then;
+ * rows that the transaction has not touched are looked up in an index of the replica. */
 #include "change_identity.h"
 
 #include "weir/base/check.h"
@@ -44,8 +44,7 @@ static void insert_node(struct identity_map *map, struct identity_node *node)
     *bucket = node;
 }
 
-static void add_to_map(struct change_set *set, struct identity_map *map,
-                       struct change_entry *entry)
+static void add_to_map(struct change_set *set, struct identity_map *map, struct change_entry *entry)
 {
     struct identity_node *node = arena_alloc(&set->arena, sizeof *node);
     *node = (struct identity_node){entry, hash_of_row(map, entry), NULL};
@@ -122,7 +121,8 @@ static struct change_entry *find_changed(struct change_set *set, const struct re
     return NULL;
 }
 
-/* The key of the row in the replica, in key; empty where there is none that is not in the change set. */
+/* The key of the row in the replica, in key; empty where there is none that is not in the change
+ * set. */
 static bool find_stored(struct change_set *set, struct replica *replica,
                         const struct relation *relation, const struct row_identity *identity,
                         struct buffer *key, struct err *err)

@@ -1,5 +1,5 @@
-/* Finding a changed row by columns that are unique but not its key: REPLICA IDENTITY USING INDEX. Of a
- * change set in memory; one that is spilled asks the replica. Inside src/replica only. */
+/* Finding a changed row by columns that are unique but not its key: REPLICA IDENTITY USING INDEX.
+ * Of a change set in memory; one that is spilled asks the replica. Inside src/replica only. */
 #pragma once
 
 #include "weir/replica/change_set.h"

@@ -57,8 +57,8 @@ static struct change_entry *find_hashed(const struct change_set *set,
     if (!set->bucket_count)
         return NULL;
     struct change_entry *entry = set->buckets[hash & (set->bucket_count - 1)];
-    while (entry && (entry->key_hash != hash || entry->relation != relation ||
-                     !slice_eq(entry->key, key)))
+    while (entry &&
+           (entry->key_hash != hash || entry->relation != relation || !slice_eq(entry->key, key)))
         entry = entry->next_in_bucket;
     return entry;
 }
@@ -169,9 +169,8 @@ bool change_set_put(struct change_set *set, struct change_entry *entry, struct r
     if (change_set_is_spilled(set))
         return spill_put(set, entry, new_row, err);
     identity_maps_remove(set, entry);
-    entry->new_row = row_exists(new_row)
-                         ? (struct row){arena_copy(&set->arena, new_row.record)}
-                         : ROW_NONE;
+    entry->new_row =
+        row_exists(new_row) ? (struct row){arena_copy(&set->arena, new_row.record)} : ROW_NONE;
     identity_maps_add(set, entry);
     return true;
 }
@@ -213,9 +212,8 @@ bool change_set_apply(struct change_set *set, struct replica *replica, struct er
         return scratch_is_sound(replica_scratch(replica), err);
     for (struct changed_relation *changed = set->relations; changed; changed = changed->next) {
         for (struct change_entry *entry = changed->first; entry; entry = entry->next_of_relation) {
-            if (!change_entry_is_noop(entry) &&
-                !replica_put(replica, entry->relation, entry->key, entry->old_row,
-                             entry->new_row, err))
+            if (!change_entry_is_noop(entry) && !replica_put(replica, entry->relation, entry->key,
+                                                             entry->old_row, entry->new_row, err))
                 return false;
         }
     }
@@ -302,9 +300,9 @@ static struct change_index *build_index(struct change_set *set, struct replica *
 }
 
 const struct change_match *change_set_match(struct change_set *set, struct replica *replica,
-                                            const struct relation *relation,
-                                            enum index_kind kind, const uint16_t *columns,
-                                            size_t column_count, struct slice components)
+                                            const struct relation *relation, enum index_kind kind,
+                                            const uint16_t *columns, size_t column_count,
+                                            struct slice components)
 {
     check(column_count <= INDEX_COLUMNS_MAX);
     struct changed_relation *changed = changed_relation_of(set, relation);

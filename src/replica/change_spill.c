@@ -37,8 +37,7 @@ bool spill_look(const struct change_set *set, const struct relation *relation, s
                 struct change_entry *entry)
 {
     struct note note;
-    if (!scratch_get(replica_scratch(set->replica), SCRATCH_CHANGED,
-                     note_of(&note, relation, key))
+    if (!scratch_get(replica_scratch(set->replica), SCRATCH_CHANGED, note_of(&note, relation, key))
              .data)
         return false;
     *entry = (struct change_entry){.relation = relation,
@@ -55,11 +54,11 @@ struct change_entry *spill_touch(struct change_set *set, const struct relation *
     struct buffer *copy = &set->loose_keys[at];
     buffer_clear(copy);
     buffer_add_slice(copy, key);
-    set->loose[at] = (struct change_entry){
-        .relation = relation,
-        .key = buffer_slice(copy),
-        .old_row = replica_get_before(set->replica, relation, key),
-        .new_row = replica_get(set->replica, relation, key)};
+    set->loose[at] =
+        (struct change_entry){.relation = relation,
+                              .key = buffer_slice(copy),
+                              .old_row = replica_get_before(set->replica, relation, key),
+                              .new_row = replica_get(set->replica, relation, key)};
     return &set->loose[at];
 }
 

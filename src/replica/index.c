@@ -10,8 +10,8 @@ enum { INDEX_RECORD_SIZE = 4 + 8 + 2 + 2 + 2 * INDEX_COLUMNS_MAX };
 static void add_index(struct replica *replica, const struct replica_index *index)
 {
     struct replica_index *copy = malloc(sizeof *copy);
-    replica->indexes = realloc(replica->indexes,
-                               (replica->index_count + 1) * sizeof *replica->indexes);
+    replica->indexes =
+        realloc(replica->indexes, (replica->index_count + 1) * sizeof *replica->indexes);
     check(copy && replica->indexes);
     *copy = *index;
     replica->indexes[replica->index_count++] = copy;
@@ -83,8 +83,8 @@ static void index_key_of(struct replica *replica, const struct replica_index *in
     arena_clear(&replica->arena);
 }
 
-static bool index_columns_differ(const struct replica_index *index,
-                                 const struct relation *relation, struct row a, struct row b)
+static bool index_columns_differ(const struct replica_index *index, const struct relation *relation,
+                                 struct row a, struct row b)
 {
     for (size_t i = 0; i < index->column_count; i++) {
         if (!slice_eq(row_column(relation, a, index->columns[i]),
@@ -95,7 +95,8 @@ static bool index_columns_differ(const struct replica_index *index,
 }
 
 /* The entry is replica->full_key. Every stored row is in every index of its relation. Room is taken
- * for each entry: a new index writes one for each row there is, an array has one for each element. */
+ * for each entry: a new index writes one for each row there is, an array has one for each element.
+ */
 static int delete_entry(struct replica *replica, const struct replica_index *index,
                         const struct relation *relation)
 {
@@ -112,8 +113,9 @@ static int delete_entry(struct replica *replica, const struct replica_index *ind
 static int insert_entry(struct replica *replica)
 {
     int code = replica_make_room(replica, 1, 0);
-    return code ? code : replica_put_sealed(replica, TREE_INDEX, buffer_slice(&replica->full_key),
-                                            SLICE(""), 0);
+    return code ? code
+                : replica_put_sealed(replica, TREE_INDEX, buffer_slice(&replica->full_key),
+                                     SLICE(""), 0);
 }
 
 static int index_delete(struct replica *replica, const struct replica_index *index,
@@ -161,7 +163,9 @@ static int put_elements(struct replica *replica, const struct replica_index *ind
     struct element_set new = elements_of(replica, index, relation, new_row);
     int code = 0;
     for (size_t i = 0, j = 0; code == 0 && (i < old.count || j < new.count);) {
-        int order = i == old.count ? 1 : j == new.count ? -1 : slice_cmp(old.items[i], new.items[j]);
+        int order = i == old.count   ? 1
+                    : j == new.count ? -1
+                                     : slice_cmp(old.items[i], new.items[j]);
         if (order < 0)
             code = put_element(replica, index, relation, key, old.items[i], false);
         else if (order > 0)
@@ -188,7 +192,7 @@ static int put_index(struct replica *replica, const struct replica_index *index,
 }
 
 int replica_put_indexes(struct replica *replica, const struct relation *relation, struct slice key,
-                       struct row old_row, struct row new_row)
+                        struct row old_row, struct row new_row)
 {
     for (size_t i = 0; i < replica->index_count; i++) {
         const struct replica_index *index = replica->indexes[i];

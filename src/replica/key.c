@@ -58,9 +58,8 @@ static void fold_if_long(struct buffer *out, size_t start, const struct hash_key
     buffer_add(out, &digest, HASH_SIZE);
 }
 
-void key_of_values(struct buffer *out, const struct hash_key *hash,
-                   const struct relation *relation, const struct slice *key_values,
-                   struct arena *arena)
+void key_of_values(struct buffer *out, const struct hash_key *hash, const struct relation *relation,
+                   const struct slice *key_values, struct arena *arena)
 {
     size_t start = out->len;
     for (size_t i = 0; i < relation->key_count; i++) {

@@ -6,7 +6,8 @@
 
 static const char format_version[] = "weir replica 7";
 
-/* The same, but that its programs knew no "rule language": one of them that came back would not heed it. */
+/* The same, but that its programs knew no "rule language": one of them that came back would not
+ * heed it. */
 static const char former_version[] = "weir replica 6";
 
 /* Not sealed, so that other versions understand it. */
@@ -14,7 +15,6 @@ static bool is_format(MDB_val key)
 {
     return slice_eq_str(slice_of_val(key), "format");
 }
-
 
 struct slice replica_meta(struct replica *replica, const char *name)
 {
@@ -70,8 +70,7 @@ static bool check_values(struct replica *replica, struct err *err)
     size_t count = 0;
     int code = mdb_stat(replica->txn, replica->trees[TREE_META], &stat);
     bool ok = code == 0;
-    while (ok && (code = mdb_cursor_get(cursor, &key, &value,
-                                        count ? MDB_NEXT : MDB_FIRST)) == 0) {
+    while (ok && (code = mdb_cursor_get(cursor, &key, &value, count ? MDB_NEXT : MDB_FIRST)) == 0) {
         ok = is_format(key) || replica_unseal(TREE_META, key, value, &record);
         count++;
     }
@@ -94,8 +93,7 @@ static bool is_new(struct replica *replica)
 bool replica_check_format(struct replica *replica, struct err *err)
 {
     if (is_new(replica)) {
-        check(getrandom(&replica->hash, sizeof replica->hash, 0) ==
-              (ssize_t)sizeof replica->hash);
+        check(getrandom(&replica->hash, sizeof replica->hash, 0) == (ssize_t)sizeof replica->hash);
         return replica_write_format(replica, err);
     }
     struct slice format = replica_meta(replica, "format");
@@ -103,10 +101,11 @@ bool replica_check_format(struct replica *replica, struct err *err)
     if (!is_former && !slice_eq_str(format, format_version)) {
         err_set(err, "the state folder %s has a format of another version of weir",
                 replica->directory);
-        return err_hint(err, "rm -r '%s' # and start again, or use that version; everything is read "
-                             "anew, and what differs is appended to the streams; with a stream "
-                             "server other than weir serve, also take another --slot and new streams "
-                             "(docs/recovery.md)",
+        return err_hint(err,
+                        "rm -r '%s' # and start again, or use that version; everything is read "
+                        "anew, and what differs is appended to the streams; with a stream "
+                        "server other than weir serve, also take another --slot and new streams "
+                        "(docs/recovery.md)",
                         replica->directory);
     }
     if (!check_values(replica, err))

@@ -10,8 +10,8 @@ MDB_cursor *replica_take_cursor(struct replica *replica, bool of_before, enum re
     if (pool->count)
         return pool->idle[--pool->count];
     MDB_cursor *cursor;
-    int code = mdb_cursor_open(of_before ? replica->before : replica->txn, replica->trees[tree],
-                               &cursor);
+    int code =
+        mdb_cursor_open(of_before ? replica->before : replica->txn, replica->trees[tree], &cursor);
     check(code == 0);
     return cursor;
 }
@@ -60,8 +60,8 @@ void replica_range_begin(struct replica_range *range, struct replica *replica,
 }
 
 void replica_range_begin_before(struct replica_range *range, struct replica *replica,
-                                const struct relation *relation,
-                                const struct replica_index *index, struct slice prefix)
+                                const struct relation *relation, const struct replica_index *index,
+                                struct slice prefix)
 {
     begin_range(range, replica, true, relation, index, prefix);
 }
@@ -86,7 +86,8 @@ static struct slice row_key_in_entry(const struct replica_index *index, struct s
     return slice_of(at, (size_t)(end - at));
 }
 
-/* LMDB fills a page from its end, so the entries that follow one lie before it, unless they came later. */
+/* LMDB fills a page from its end, so the entries that follow one lie before it, unless they came
+ * later. */
 static void fetch_behind(const char *entry)
 {
     size_t left = (uintptr_t)entry % PAGE;

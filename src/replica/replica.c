@@ -19,9 +19,10 @@ static const uint64_t first_size = 256u << 20;
 /* What is lost with the folder, Postgres and the streams have. */
 bool replica_hint_damage(const struct replica *replica, struct err *err)
 {
-    return err_hint(err, "rm -r '%s' # and start again: everything is read anew, and what differs is "
-                         "appended to the streams; with a stream server other than weir serve, also "
-                         "take another --slot and new streams (docs/recovery.md)",
+    return err_hint(err,
+                    "rm -r '%s' # and start again: everything is read anew, and what differs is "
+                    "appended to the streams; with a stream server other than weir serve, also "
+                    "take another --slot and new streams (docs/recovery.md)",
                     replica->directory);
 }
 
@@ -44,7 +45,8 @@ bool replica_fail(struct replica *replica, int code, const char *what, struct er
 
 int replica_make_room(struct replica *replica, size_t trees, size_t value_len)
 {
-    return map_room_take(&replica->room, replica->txn, replica->trees, TREE_COUNT, trees, value_len);
+    return map_room_take(&replica->room, replica->txn, replica->trees, TREE_COUNT, trees,
+                         value_len);
 }
 
 static bool lock_directory(struct replica *replica, struct err *err)
@@ -106,8 +108,8 @@ static bool resize(struct replica *replica, uint64_t size, struct err *err)
         return true;
     int code = mdb_env_set_mapsize(replica->env, size);
     if (code != 0) {
-        /* LMDB has unmapped the file and not forgotten where it was: closing would unmap again what is
-         * there by now, and that is somebody else's. So it is left as it is. */
+        /* LMDB has unmapped the file and not forgotten where it was: closing would unmap again what
+         * is there by now, and that is somebody else's. So it is left as it is. */
         static MDB_env *left_alone __attribute__((used)); /* reachable: no leak to a sanitizer */
         left_alone = replica->env;
         (void)left_alone; /* or clang takes it for one that nobody reads */
@@ -163,8 +165,8 @@ static bool open_environment(struct replica *replica, const struct replica_setti
     if (code != 0)
         return replica_fail(replica, code, "cannot open", err);
     mdb_env_get_fd(replica->env, &replica->data_fd);
-    /* What a process that was killed has committed may be in the page cache only, and its position is
-     * about to be confirmed. */
+    /* What a process that was killed has committed may be in the page cache only, and its position
+     * is about to be confirmed. */
     code = mdb_env_sync(replica->env, 1);
     if (code != 0)
         return replica_fail(replica, code, "cannot sync", err);

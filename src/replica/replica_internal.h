@@ -1,6 +1,6 @@
 /* What the parts of the replica share: replica.c opens the folder and commits, meta.c has the named
- * values, rows.c the rows, index.c the indexes of them, range.c reads ranges of both, and seal.c has
- * the records' checksums. Inside src/replica only. */
+ * values, rows.c the rows, index.c the indexes of them, range.c reads ranges of both, and seal.c
+ * has the records' checksums. Inside src/replica only. */
 #pragma once
 
 #include "room.h"
@@ -71,8 +71,8 @@ int replica_put_sealed(struct replica *replica, enum replica_tree tree, struct s
                        struct slice record, unsigned flags);
 
 /* What is stored without its checksum; false: it is damaged. */
-WEIR_MUST_CHECK static inline bool replica_unseal(enum replica_tree tree, MDB_val key, MDB_val stored,
-                                                  struct slice *record)
+WEIR_MUST_CHECK static inline bool replica_unseal(enum replica_tree tree, MDB_val key,
+                                                  MDB_val stored, struct slice *record)
 {
     return checked_read(1 + tree, slice_of_val(key), slice_of_val(stored), record);
 }
@@ -84,8 +84,9 @@ struct replica_owner {
 };
 
 /* Ends the process. at: in the mapped file, or NULL. */
-_Noreturn void replica_stop_damaged(const struct replica *replica, const struct replica_owner *owner,
-                                    const void *at, const char *what);
+_Noreturn void replica_stop_damaged(const struct replica *replica,
+                                    const struct replica_owner *owner, const void *at,
+                                    const char *what);
 
 /* The same where LMDB itself cannot read; owner NULL: of the named values. */
 _Noreturn void replica_stop_failed(const struct replica *replica, const struct replica_owner *owner,

@@ -5,8 +5,8 @@
 #include <errno.h>
 #include <fcntl.h>
 
-/* Pages from a tree's root to a leaf, twice as each may be split. And what LMDB needs for itself: its
- * lists of free pages, the roots. */
+/* Pages from a tree's root to a leaf, twice as each may be split. And what LMDB needs for itself:
+ * its lists of free pages, the roots. */
 enum { PAGES_PER_TREE = 12, OWN_PAGES = 256, STEP_BYTES = 8 << 20 };
 
 void map_room_begin(struct map_room *room, MDB_env *env)

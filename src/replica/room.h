@@ -1,10 +1,10 @@
 /* Disk space for what a write transaction is going to put into a mapped file.
  *
- * With MDB_WRITEMAP a page is written by storing into the map, and where the disk is full that is no
- * error but a SIGBUS. So space is taken from the file system ahead of the pages that a put may need,
- * and a full disk refuses the put. How many pages are new is not known to LMDB's users; an upper
- * bound is: a put touches the pages on its way down its trees, and no page is touched twice in a
- * transaction, so never more than there are. Inside src/replica only. */
+ * With MDB_WRITEMAP a page is written by storing into the map, and where the disk is full that is
+ * no error but a SIGBUS. So space is taken from the file system ahead of the pages that a put may
+ * need, and a full disk refuses the put. How many pages are new is not known to LMDB's users; an
+ * upper bound is: a put touches the pages on its way down its trees, and no page is touched twice
+ * in a transaction, so never more than there are. Inside src/replica only. */
 #pragma once
 
 #include <lmdb.h>

@@ -11,8 +11,8 @@ static struct slice row_key_of(struct replica *replica, const struct relation *r
     return buffer_slice(&replica->full_key);
 }
 
-/* What bears the checksum of its key, in which the relation's shape is, was made by row_build() for it:
- * its form need not be looked at. */
+/* What bears the checksum of its key, in which the relation's shape is, was made by row_build() for
+ * it: its form need not be looked at. */
 struct row replica_row_of(const struct replica *replica, const struct relation *relation,
                           MDB_val full_key, MDB_val value)
 {

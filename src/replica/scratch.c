@@ -137,8 +137,8 @@ static bool put(struct scratch *scratch, enum scratch_table table, struct slice 
     if (!is_ready(scratch))
         return false;
     MDB_val k = val_of(key), v = val_of(value);
-    int code = map_room_take(&scratch->room, scratch->txn, scratch->tables, SCRATCH_TABLES, 1,
-                             value.len);
+    int code =
+        map_room_take(&scratch->room, scratch->txn, scratch->tables, SCRATCH_TABLES, 1, value.len);
     if (code == 0)
         code = mdb_put(scratch->txn, scratch->tables[table], &k, &v, flags);
     if (code != 0 && code != MDB_KEYEXIST)

@@ -1,9 +1,9 @@
 /* The checksums of the replica's records, and what is made of one that is wrong.
  *
- * LMDB has none. A record's own checksum, which is over its key too, tells what is damaged among that
- * which is read; but a key that is damaged may also lead a search past what it looks for, and then the
- * absence of a row would be believed. So what is not found has to be proven: a search in a tree in
- * which one key is wrong ends beside that key, or with neighbours in the wrong order. */
+ * LMDB has none. A record's own checksum, which is over its key too, tells what is damaged among
+ * that which is read; but a key that is damaged may also lead a search past what it looks for, and
+ * then the absence of a row would be believed. So what is not found has to be proven: a search in a
+ * tree in which one key is wrong ends beside that key, or with neighbours in the wrong order. */
 #include "replica_internal.h"
 
 #include "weir/base/check.h"
@@ -44,8 +44,9 @@ static bool find_in_file(const void *pointer, unsigned long *offset)
 }
 
 /* No key: that would be a row's value. */
-_Noreturn void replica_stop_damaged(const struct replica *replica, const struct replica_owner *owner,
-                                    const void *at, const char *what)
+_Noreturn void replica_stop_damaged(const struct replica *replica,
+                                    const struct replica_owner *owner, const void *at,
+                                    const char *what)
 {
     struct err err;
     unsigned long offset;
@@ -69,7 +70,9 @@ _Noreturn void replica_stop_failed(const struct replica *replica, const struct r
      * the folder removed. */
     check(code != MDB_BAD_TXN && code != EINVAL);
     snprintf(what, sizeof what, "%s: %s", mdb_strerror(code),
-             owner && owner->index ? "the index entries" : owner ? "the rows" : "the named values");
+             owner && owner->index ? "the index entries"
+             : owner               ? "the rows"
+                                   : "the named values");
     replica_stop_damaged(replica, owner, NULL, what);
 }
 

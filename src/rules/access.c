@@ -23,8 +23,8 @@ static bool add_equality(struct equalities *found, const struct operand *column,
     if (found->count == room || !is_searchable(column))
         return false;
     enum value_kind kind = column->is_text_cast ? VALUE_TEXT : column->type->kind;
-    found->items[found->count++] = (struct equality){
-        .column = column->column, .kind = kind, .operand = operand, .atom = atom};
+    found->items[found->count++] =
+        (struct equality){.column = column->column, .kind = kind, .operand = operand, .atom = atom};
     found->row_count += operand->kind != OPERAND_CONSTANT;
     return true;
 }
@@ -58,8 +58,8 @@ static size_t given_key_columns(const struct relation *relation, const struct eq
     return count;
 }
 
-/* An array is looked up by one of its elements, where there is none of the rows before to look it up
- * by: constants only narrow. */
+/* An array is looked up by one of its elements, where there is none of the rows before to look it
+ * up by: constants only narrow. */
 static void find_element(const struct conjunct *conjunct, const struct source *source,
                          uint32_t bound, struct equalities *found)
 {
@@ -80,8 +80,8 @@ static void find_element(const struct conjunct *conjunct, const struct source *s
     }
 }
 
-void find_equalities(const struct conjunct *conjunct, const struct source *source,
-                            uint32_t bound, bool has_subject, struct equalities *found)
+void find_equalities(const struct conjunct *conjunct, const struct source *source, uint32_t bound,
+                     bool has_subject, struct equalities *found)
 {
     *found = (struct equalities){.count = 0};
     /* The subject first: it narrows most. */
@@ -120,8 +120,7 @@ static void use_equality(struct plan_step *step, const struct equality *equality
 static void use_key(struct plan_step *step, const struct equalities *found, size_t column_count)
 {
     const struct relation *relation = step->source->relation;
-    step->access.kind =
-        column_count == relation->key_count ? ACCESS_KEY : ACCESS_KEY_RANGE;
+    step->access.kind = column_count == relation->key_count ? ACCESS_KEY : ACCESS_KEY_RANGE;
     for (size_t i = 0; i < column_count; i++)
         use_equality(step, equality_on(found, relation->key[i]));
 }
@@ -148,8 +147,7 @@ static bool use_index(struct plan_context *context, struct plan_step *step,
     return step->access.index != NULL;
 }
 
-bool choose_access(struct plan_context *context, struct plan_step *step,
-                          struct equalities *found)
+bool choose_access(struct plan_context *context, struct plan_step *step, struct equalities *found)
 {
     const struct relation *relation = step->source->relation;
     step->access.relation = relation;
@@ -174,7 +172,7 @@ size_t access_rank(const struct source *source, const struct equalities *found)
 }
 
 bool step_uses(const struct plan_step *step, const struct equalities *found,
-                      const struct condition *atom)
+               const struct condition *atom)
 {
     for (size_t i = 0; i < step->access.column_count; i++) {
         const struct equality *equality = equality_on(found, step->access.columns[i]);

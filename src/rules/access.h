@@ -16,7 +16,7 @@ struct equality {
 struct equalities {
     struct equality items[INDEX_COLUMNS_MAX * 8];
     size_t count;
-    size_t row_count; /* how many depend on another row or the subject, not on constants only */
+    size_t row_count;  /* how many depend on another row or the subject, not on constants only */
     bool has_elements; /* one is with each element of an array */
 };
 
@@ -27,7 +27,8 @@ void find_equalities(const struct conjunct *conjunct, const struct source *sourc
  * that depend on rows, then any column. 0: all rows would be walked over. */
 size_t access_rank(const struct source *source, const struct equalities *found);
 
-/* Sets the access of the step and its components. False where the replica fails to build an index. */
+/* Sets the access of the step and its components. False where the replica fails to build an index.
+ */
 bool choose_access(struct plan_context *context, struct plan_step *step,
                    struct equalities *found) WEIR_MUST_CHECK;
 

@@ -45,8 +45,8 @@ void ruleset_affected(struct ruleset *rules, const struct state *state,
 static bool same_definition(const struct rule *a, const struct rule *b)
 {
     return a->is_active && b->is_active && a->hash == b->hash && a->relation == b->relation &&
-           slice_eq(a->definition.audience, b->definition.audience) && slice_eq(a->reads, b->reads) &&
-           slice_eq(a->definition.columns, b->definition.columns) &&
+           slice_eq(a->definition.audience, b->definition.audience) &&
+           slice_eq(a->reads, b->reads) && slice_eq(a->definition.columns, b->definition.columns) &&
            slice_eq(a->definition.type, b->definition.type) &&
            slice_eq(a->definition.stream, b->definition.stream);
 }

@@ -61,8 +61,7 @@ static void hash_member(struct audience *audience, struct audience_member *membe
 static void audience_grow(struct audience *audience)
 {
     size_t capacity = audience->capacity ? audience->capacity * 4 : LINEAR_MEMBERS;
-    struct audience_member **members =
-        arena_alloc(audience->arena, capacity * sizeof *members);
+    struct audience_member **members = arena_alloc(audience->arena, capacity * sizeof *members);
     if (audience->count)
         memcpy(members, audience->members, audience->count * sizeof *members);
     audience->members = members;
@@ -87,9 +86,8 @@ void audience_add(struct audience *audience, const struct channel *channel, stru
     if (audience->count == audience->capacity)
         audience_grow(audience);
     member = arena_alloc(audience->arena, sizeof *member);
-    *member = (struct audience_member){.channel = channel,
-                                       .subject = arena_copy(audience->arena, subject),
-                                       .columns = columns};
+    *member = (struct audience_member){
+        .channel = channel, .subject = arena_copy(audience->arena, subject), .columns = columns};
     audience->members[audience->count++] = member;
     if (audience->bucket_count)
         hash_member(audience, member);

@@ -37,8 +37,8 @@ static bool split_pattern(struct slice pattern, struct slice *before, struct sli
     *before = slice_of(pattern.data, (size_t)(at - pattern.data));
     *after = slice_of(at + sizeof mark - 1, pattern.len - before->len - (sizeof mark - 1));
     const char *slash = before->len ? memrchr(before->data, '/', before->len) : NULL;
-    struct slice head = slash ? slice_of(slash + 1, before->len - (size_t)(slash - before->data) - 1)
-                              : *before;
+    struct slice head =
+        slash ? slice_of(slash + 1, before->len - (size_t)(slash - before->data) - 1) : *before;
     slash = after->len ? memchr(after->data, '/', after->len) : NULL;
     struct slice tail = slash ? slice_of(after->data, (size_t)(slash - after->data)) : *after;
     /* A subject of dots must not make the segment "..", which clients fold away. */
@@ -72,8 +72,7 @@ bool ensure_channel(struct compile_context *context, struct rule *rule, struct e
 {
     struct ruleset *rules = context->rules;
     struct arena *arena = &rules->arena;
-    struct slice type =
-        rule->definition.type.len ? rule->definition.type : rule->relation->name;
+    struct slice type = rule->definition.type.len ? rule->definition.type : rule->relation->name;
     struct channel channel = {.id = (uint32_t)rules->channel_count, .relation = rule->relation};
     if (!read_pattern(arena, rule->definition.stream, type, &channel, err))
         return false;

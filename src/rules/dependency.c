@@ -12,8 +12,7 @@ static void operand_columns(const struct operand *operand, const struct source *
         operand_columns(operand->parts[i], source, bits);
 }
 
-void conjunct_columns(const struct conjunct *conjunct, const struct source *source,
-                             uint64_t *bits)
+void conjunct_columns(const struct conjunct *conjunct, const struct source *source, uint64_t *bits)
 {
     operand_columns(conjunct->subject, source, bits);
     for (size_t i = 0; i < conjunct->atom_count; i++) {
@@ -42,8 +41,7 @@ static bool add_dependency(struct compile_context *context, const struct rule *r
                            const struct source *source, bool is_exact)
 {
     struct arena *arena = &context->rules->arena;
-    struct plan_context planning = {arena, context->replica, &context->rules->built,
-                                    context->err};
+    struct plan_context planning = {arena, context->replica, &context->rules->built, context->err};
     uint64_t *columns = new_column_bits(arena, source->relation);
     conjunct_columns(reads, source, columns);
     struct dependency dependency = {
@@ -78,8 +76,7 @@ static struct conjunct *relaxed(struct arena *arena, const struct conjunct *a,
 }
 
 static bool add_negation_dependencies(struct compile_context *context, const struct rule *rule,
-                                      const struct conjunct *outer,
-                                      const struct conjunct *negation)
+                                      const struct conjunct *outer, const struct conjunct *negation)
 {
     struct conjunct *both = relaxed(&context->rules->arena, outer, negation);
     for (size_t i = 0; i < negation->source_count; i++) {
@@ -94,7 +91,7 @@ static bool add_negation_dependencies(struct compile_context *context, const str
 }
 
 bool add_dependencies(struct compile_context *context, const struct rule *rule,
-                             const struct conjunct *conjunct, const struct source *target)
+                      const struct conjunct *conjunct, const struct source *target)
 {
     struct arena *arena = &context->rules->arena;
     struct conjunct with_target = *conjunct;

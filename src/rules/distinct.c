@@ -1,6 +1,7 @@
-/* A step whose rows are followed by others repeats work where two of its rows differ only in columns
- * that nobody asks for any more: a member who is in a team twice, each todo of the same owner. Such a
- * step remembers what it has followed. Where keys make sure that no two are alike, it does not. */
+/* A step whose rows are followed by others repeats work where two of its rows differ only in
+ * columns that nobody asks for any more: a member who is in a team twice, each todo of the same
+ * owner. Such a step remembers what it has followed. Where keys make sure that no two are alike, it
+ * does not. */
 #include "distinct.h"
 
 #include "array.h"
@@ -110,8 +111,7 @@ static bool column_follows(const struct column_list *list, uint32_t rows,
     return false;
 }
 
-static bool row_follows(const struct column_list *list, uint32_t rows,
-                        const struct plan_step *step)
+static bool row_follows(const struct column_list *list, uint32_t rows, const struct plan_step *step)
 {
     const struct relation *relation = step->source->relation;
     for (size_t i = 0; i < relation->key_count; i++) {

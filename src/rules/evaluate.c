@@ -75,8 +75,7 @@ static bool operand_text(struct evaluation *evaluation, const struct operand *op
 }
 
 /* A coerced constant's text is its key already. */
-bool evaluation_key(struct evaluation *evaluation, const struct operand *operand,
-                    struct slice *key)
+bool evaluation_key(struct evaluation *evaluation, const struct operand *operand, struct slice *key)
 {
     if (!operand_text(evaluation, operand, key))
         return false;
@@ -190,7 +189,8 @@ static bool stop_at_first(struct evaluation *evaluation, struct slice subject)
     return false;
 }
 
-/* Whether a negation or witness finds a row. Its rows go to slots of their own, so the outer ones stay. */
+/* Whether a negation or witness finds a row. Its rows go to slots of their own, so the outer ones
+ * stay. */
 static bool finds_row(const struct plan *plan, struct evaluation *evaluation)
 {
     plan_emit_fn *outer = evaluation->emit;

@@ -3,8 +3,7 @@
 #include "weir/base/json.h"
 
 /* Of members with one name the last, which a json nested very deep may have. */
-static bool find_member(struct slice json, struct slice name, bool is_of_json,
-                        struct slice *found)
+static bool find_member(struct slice json, struct slice name, bool is_of_json, struct slice *found)
 {
     struct json_scan scan = json_scan_of(json);
     struct buffer scratch = BUFFER_INIT;
@@ -67,9 +66,8 @@ bool json_path_text(struct slice json, const struct operand *operand, struct sli
 {
     for (size_t i = 0; i < operand->path_len; i++) {
         const struct json_step_to *step = &operand->path[i];
-        bool is_found = step->is_index
-                            ? find_item(json, step->index, operand->is_of_json, &json)
-                            : find_member(json, step->name, operand->is_of_json, &json);
+        bool is_found = step->is_index ? find_item(json, step->index, operand->is_of_json, &json)
+                                       : find_member(json, step->name, operand->is_of_json, &json);
         if (!is_found)
             return false;
     }

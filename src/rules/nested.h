@@ -3,8 +3,8 @@
 
 #include "query.h"
 
-/* What -> and ->> along the operand's path give as text, as jsonb prints it; false for NULL. Borrowed
- * from json or in the arena. */
+/* What -> and ->> along the operand's path give as text, as jsonb prints it; false for NULL.
+ * Borrowed from json or in the arena. */
 bool json_path_text(struct slice json, const struct operand *operand, struct slice *text,
                     struct arena *arena);
 

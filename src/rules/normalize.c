@@ -23,7 +23,8 @@ static bool add_conjunct(struct parse_context *context, struct conjunct_list *li
 {
     if (list->count == CONJUNCTS_MAX)
         return refuse_length(context);
-    list->items = array_append(context->arena, list->items, list->count++, sizeof conjunct, &conjunct);
+    list->items =
+        array_append(context->arena, list->items, list->count++, sizeof conjunct, &conjunct);
     return true;
 }
 
@@ -36,8 +37,8 @@ static bool one_atom(struct parse_context *context, const struct condition *atom
                      struct conjunct_list *out)
 {
     struct conjunct *conjunct = new_conjunct(context);
-    conjunct->atoms = array_append(context->arena, conjunct->atoms, conjunct->atom_count++,
-                                   sizeof atom, &atom);
+    conjunct->atoms =
+        array_append(context->arena, conjunct->atoms, conjunct->atom_count++, sizeof atom, &atom);
     return add_conjunct(context, out, conjunct);
 }
 
@@ -55,21 +56,20 @@ static void merge_into(struct parse_context *context, struct conjunct *into,
                        const struct conjunct *from)
 {
     for (size_t i = 0; i < from->source_count; i++) {
-        if (holds_pointer((const void *const *)into->sources, into->source_count,
-                          from->sources[i]))
+        if (holds_pointer((const void *const *)into->sources, into->source_count, from->sources[i]))
             continue;
-        into->sources = array_append(context->arena, into->sources, into->source_count++, sizeof *into->sources,
-                                   &from->sources[i]);
+        into->sources = array_append(context->arena, into->sources, into->source_count++,
+                                     sizeof *into->sources, &from->sources[i]);
     }
     for (size_t i = 0; i < from->atom_count; i++) {
         if (holds_pointer((const void *const *)into->atoms, into->atom_count, from->atoms[i]))
             continue;
-        into->atoms = array_append(context->arena, into->atoms, into->atom_count++, sizeof *into->atoms,
-                                   &from->atoms[i]);
+        into->atoms = array_append(context->arena, into->atoms, into->atom_count++,
+                                   sizeof *into->atoms, &from->atoms[i]);
     }
     for (size_t i = 0; i < from->negation_count; i++) {
-        into->negations = array_append(context->arena, into->negations, into->negation_count++, sizeof *into->negations,
-                                   &from->negations[i]);
+        into->negations = array_append(context->arena, into->negations, into->negation_count++,
+                                       sizeof *into->negations, &from->negations[i]);
     }
 }
 
@@ -182,14 +182,14 @@ static bool is_never_null(const struct operand *operand)
            operand->source->relation->columns[operand->column].is_not_null;
 }
 
-static void add_part(struct parse_context *context, struct condition *whole,
-                     struct condition *part)
+static void add_part(struct parse_context *context, struct condition *whole, struct condition *part)
 {
-    whole->children = array_append(context->arena, whole->children, whole->child_count++,
-                                   sizeof part, &part);
+    whole->children =
+        array_append(context->arena, whole->children, whole->child_count++, sizeof part, &part);
 }
 
-/* What links a left side to a value of the subquery: `value = left`, and under NOT also the NULLs. */
+/* What links a left side to a value of the subquery: `value = left`, and under NOT also the NULLs.
+ */
 static struct condition *in_query_link(struct parse_context *context, const struct operand *left,
                                        const struct operand *value, bool is_negated)
 {
@@ -220,8 +220,7 @@ static const struct condition *in_query_links(struct parse_context *context,
     struct condition *all = arena_calloc(context->arena, 1, sizeof *all);
     all->kind = CONDITION_AND;
     for (size_t i = 0; i < in->list_count; i++)
-        add_part(context, all,
-                        in_query_link(context, in->list[i], select->row[i], is_negated));
+        add_part(context, all, in_query_link(context, in->list[i], select->row[i], is_negated));
     return all;
 }
 
@@ -268,9 +267,9 @@ static bool expand(struct parse_context *context, const struct condition *condit
     case CONDITION_IS_NULL:
     case CONDITION_NOT_NULL: {
         bool wants_null = (condition->kind == CONDITION_IS_NULL) != is_negated;
-        return one_atom(context, derived(context, condition, wants_null ? CONDITION_IS_NULL
-                                                                        : CONDITION_NOT_NULL),
-                        out);
+        return one_atom(
+            context,
+            derived(context, condition, wants_null ? CONDITION_IS_NULL : CONDITION_NOT_NULL), out);
     }
     case CONDITION_IN:
     case CONDITION_NOT_IN: {
@@ -281,9 +280,8 @@ static bool expand(struct parse_context *context, const struct condition *condit
     case CONDITION_ANY:
     case CONDITION_NOT_ANY: {
         bool is_any = (condition->kind == CONDITION_ANY) != is_negated;
-        return one_atom(context,
-                        derived(context, condition, is_any ? CONDITION_ANY : CONDITION_NOT_ANY),
-                        out);
+        return one_atom(
+            context, derived(context, condition, is_any ? CONDITION_ANY : CONDITION_NOT_ANY), out);
     }
     case CONDITION_LIKE:
     case CONDITION_NOT_LIKE: {
@@ -300,7 +298,7 @@ static bool expand(struct parse_context *context, const struct condition *condit
 }
 
 bool rule_query_normalize(struct parse_context *context, const struct query *query,
-                     struct conjunct_list *out)
+                          struct conjunct_list *out)
 {
     for (size_t i = 0; i < query->select_count; i++) {
         const struct select *select = query->selects[i];

@@ -53,12 +53,12 @@ static const struct relation *find_relation(struct parse_context *context, const
 {
     const struct relation *relation = NULL;
     if (schema && *schema)
-        relation = relation_set_find(context->relations, slice_from_str(schema),
-                                     slice_from_str(name));
+        relation =
+            relation_set_find(context->relations, slice_from_str(schema), slice_from_str(name));
     if (!schema || !*schema) {
         /* The search path that sql/ pins for the trigger: the target's schema, public. */
-        relation = relation_set_find(context->relations, context->target->schema,
-                                     slice_from_str(name));
+        relation =
+            relation_set_find(context->relations, context->target->schema, slice_from_str(name));
         const struct relation *in_public =
             relation_set_find(context->relations, SLICE("public"), slice_from_str(name));
         if (!relation && in_public && !hides_public(context, name))
@@ -67,8 +67,8 @@ static const struct relation *find_relation(struct parse_context *context, const
     if (!relation) {
         err_set(context->err, "table %s%s%s is not in the publication, so it cannot be followed",
                 schema ? schema : "", schema && *schema ? "." : "", name);
-        err_hint(context->err, "ALTER PUBLICATION ... ADD TABLE %s%s%s",
-                 schema ? schema : "", schema && *schema ? "." : "", name);
+        err_hint(context->err, "ALTER PUBLICATION ... ADD TABLE %s%s%s", schema ? schema : "",
+                 schema && *schema ? "." : "", name);
     }
     return relation;
 }
@@ -184,15 +184,14 @@ static bool parse_from_item(struct parse_context *context, const Node *node, str
         return parse_join(context, node->join_expr, scope, conditions);
     if (node->node_case != PG_QUERY__NODE__NODE_RANGE_VAR)
         return parse_refuse(context, node->node_case == PG_QUERY__NODE__NODE_RANGE_SUBSELECT
-                                   ? "a subquery in FROM"
-                                   : "anything but tables and joins in FROM");
+                                         ? "a subquery in FROM"
+                                         : "anything but tables and joins in FROM");
     const PgQuery__RangeVar *table = node->range_var;
     if (table->alias && table->alias->n_colnames)
         return parse_refuse(context, "an alias with column names");
     if (scope->source_count == SLOTS_MAX)
         return parse_refuse(context, "more than 31 tables");
-    const struct relation *relation =
-        find_relation(context, table->schemaname, table->relname);
+    const struct relation *relation = find_relation(context, table->schemaname, table->relname);
     return relation && check_heirs(context, relation, table->inh) &&
            add_source(context, scope, relation, table->alias ? table->alias->aliasname : NULL);
 }
@@ -206,12 +205,11 @@ static bool is_one_or_more(const SelectStmt *select)
     if (limit->node_case != PG_QUERY__NODE__NODE_A_CONST)
         return false;
     const PgQuery__AConst *constant = limit->a_const;
-    return constant->isnull || (constant->val_case == PG_QUERY__A__CONST__VAL_IVAL &&
-                                constant->ival->ival > 0);
+    return constant->isnull ||
+           (constant->val_case == PG_QUERY__A__CONST__VAL_IVAL && constant->ival->ival > 0);
 }
 
-static bool check_clauses(struct parse_context *context, const SelectStmt *select,
-                          bool needs_value)
+static bool check_clauses(struct parse_context *context, const SelectStmt *select, bool needs_value)
 {
     if (select->n_values_lists)
         return parse_refuse(context, "VALUES");
@@ -273,12 +271,14 @@ static bool refuse_filter(struct parse_context *context, const struct relation *
     struct err *err = context->err;
     err_prefix(err, "the publication's row filter of %.*s.%.*s cannot be followed",
                SLICE_ARG(relation->schema), SLICE_ARG(relation->name));
-    return err_hint(err, "publish the table without the filter, and put the condition into its "
-                         "rules: ALTER PUBLICATION ... DROP TABLE %.*s.%.*s, then ADD TABLE",
+    return err_hint(err,
+                    "publish the table without the filter, and put the condition into its "
+                    "rules: ALTER PUBLICATION ... DROP TABLE %.*s.%.*s, then ADD TABLE",
                     SLICE_ARG(relation->schema), SLICE_ARG(relation->name));
 }
 
-/* A row outside of its table's row filter is not there. The filter knows no name but the columns'. */
+/* A row outside of its table's row filter is not there. The filter knows no name but the columns'.
+ */
 static bool add_row_filter(struct parse_context *context, struct source *source,
                            struct condition *conditions)
 {
@@ -389,7 +389,7 @@ static bool parse_selects(struct parse_context *context, const SelectStmt *state
 }
 
 struct query *parse_query(struct parse_context *context, const SelectStmt *select,
-                                 const struct scope *outer, size_t width)
+                          const struct scope *outer, size_t width)
 {
     struct query *query = arena_calloc(context->arena, 1, sizeof *query);
     return parse_selects(context, select, outer, width, query) ? query : NULL;

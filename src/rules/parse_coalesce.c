@@ -1,6 +1,6 @@
 /* COALESCE, which is written out where it stands: a comparison of it is one of each part, under the
- * condition that the parts before it are NULL; a SELECT of it is a UNION of SELECTs. So plans see only
- * what they can look up. */
+ * condition that the parts before it are NULL; a SELECT of it is a UNION of SELECTs. So plans see
+ * only what they can look up. */
 #include "parse_internal.h"
 
 #include "weir/replica/value.h"
@@ -20,8 +20,7 @@ static const struct operand *parse_coalesce(struct parse_context *context,
 {
     struct operand *coalesce = arena_calloc(context->arena, 1, sizeof *coalesce);
     coalesce->kind = OPERAND_COALESCE;
-    coalesce->parts =
-        arena_calloc(context->arena, expression->n_args + 1, sizeof *coalesce->parts);
+    coalesce->parts = arena_calloc(context->arena, expression->n_args + 1, sizeof *coalesce->parts);
     for (size_t i = 0; i < expression->n_args; i++) {
         const struct operand *part = parse_operand(context, expression->args[i], scope);
         if (!part)
@@ -85,9 +84,8 @@ static bool is_last(const struct operand *coalesce, size_t at)
     return at + 1 == coalesce->part_count;
 }
 
-struct condition *coalesce_distribute(struct parse_context *context,
-                                      const struct operand *coalesce, coalesce_part_fn *fn,
-                                      void *argument)
+struct condition *coalesce_distribute(struct parse_context *context, const struct operand *coalesce,
+                                      coalesce_part_fn *fn, void *argument)
 {
     struct condition *any = new_condition(context, CONDITION_OR);
     for (size_t i = 0; i < coalesce->part_count; i++) {
@@ -139,8 +137,8 @@ struct condition *coalesce_null_test(struct parse_context *context, const struct
         const struct operand *part = coalesce->parts[i];
         struct condition *test;
         if (part->kind == OPERAND_CONSTANT)
-            test = new_condition(context, part->is_null == wants_null ? CONDITION_TRUE
-                                                                      : CONDITION_FALSE);
+            test = new_condition(context,
+                                 part->is_null == wants_null ? CONDITION_TRUE : CONDITION_FALSE);
         else
             test = null_test(context, kind, part);
         add_child(context, tests, test);

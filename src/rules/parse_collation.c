@@ -1,5 +1,5 @@
-/* By which collation texts are compared, and whether that is by their bytes, which is all that is done
- * here. As in Postgres: an explicit COLLATE decides, else a column's own collation, else the
+/* By which collation texts are compared, and whether that is by their bytes, which is all that is
+ * done here. As in Postgres: an explicit COLLATE decides, else a column's own collation, else the
  * database's. */
 #include "parse_internal.h"
 
@@ -35,7 +35,8 @@ static const struct collation *collation_of(const struct operand *operand)
     if (operand->is_bytewise)
         return &explicit_c;
     if (operand->kind == OPERAND_COLUMN) {
-        const struct collation *own = &operand->source->relation->columns[operand->column].collation;
+        const struct collation *own =
+            &operand->source->relation->columns[operand->column].collation;
         return own->name.len ? own : NULL;
     }
     const struct collation *found = NULL;
@@ -65,13 +66,13 @@ bool check_deterministic(struct parse_context *context, const struct operand *le
                          const struct operand *right)
 {
     const struct collation *collation = collation_of_both(left, right);
-    if (collation == &explicit_c ||
-        (is_deterministic(left) && (!right || is_deterministic(right))))
+    if (collation == &explicit_c || (is_deterministic(left) && (!right || is_deterministic(right))))
         return true;
-    const struct collation *named = is_deterministic(left) ? collation_of(right)
-                                                           : collation_of(left);
-    err_set(context->err, "comparing texts by collation %.*s is not supported: it is not "
-                          "deterministic",
+    const struct collation *named =
+        is_deterministic(left) ? collation_of(right) : collation_of(left);
+    err_set(context->err,
+            "comparing texts by collation %.*s is not supported: it is not "
+            "deterministic",
             SLICE_ARG(named->name));
     return err_hint(context->err, "COLLATE \"C\" compares by the bytes");
 }

@@ -6,8 +6,8 @@
 const struct operand *parse_compared(struct parse_context *context, const Node *node,
                                      const struct scope *scope)
 {
-    bool is_json = node && node->node_case == PG_QUERY__NODE__NODE_A_EXPR &&
-                   is_operator(node->a_expr, "->>");
+    bool is_json =
+        node && node->node_case == PG_QUERY__NODE__NODE_A_EXPR && is_operator(node->a_expr, "->>");
     return is_json ? parse_json(context, node, scope, true)
                    : parse_operand_or_coalesce(context, node, scope);
 }
@@ -36,7 +36,7 @@ static bool blanks_are_in_doubt(const struct value_type *a, const struct value_t
 }
 
 bool check_types_match(struct parse_context *context, const struct value_type *a,
-                              const struct value_type *b)
+                       const struct value_type *b)
 {
     if (value_kinds_match(a, b) && !blanks_are_in_doubt(a, b))
         return true;
@@ -58,11 +58,11 @@ static bool check_labels(struct parse_context *context, const struct operand *le
 }
 
 bool check_own_operators(struct parse_context *context, const struct operand *left,
-                                const struct operand *right)
+                         const struct operand *right)
 {
     bool is_of_enum = compared_type(left)->kind == VALUE_ENUM;
-    return check_own_meaning(
-        context, is_of_enum ? USE_IN_COMPARISON_OF_ENUM : USE_IN_COMPARISON, left, right);
+    return check_own_meaning(context, is_of_enum ? USE_IN_COMPARISON_OF_ENUM : USE_IN_COMPARISON,
+                             left, right);
 }
 
 struct condition *compare(struct parse_context *context, enum compare_op op,
@@ -97,8 +97,8 @@ static bool parse_compare_op(const char *name, enum compare_op *op)
     static const struct {
         const char *name;
         enum compare_op op;
-    } ops[] = {{"=", COMPARE_EQ}, {"<>", COMPARE_NE}, {"!=", COMPARE_NE}, {"<", COMPARE_LT},
-               {"<=", COMPARE_LE}, {">", COMPARE_GT}, {">=", COMPARE_GE}};
+    } ops[] = {{"=", COMPARE_EQ},  {"<>", COMPARE_NE}, {"!=", COMPARE_NE}, {"<", COMPARE_LT},
+               {"<=", COMPARE_LE}, {">", COMPARE_GT},  {">=", COMPARE_GE}};
     for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
         if (strcmp(name, ops[i].name) == 0) {
             *op = ops[i].op;
@@ -128,8 +128,7 @@ struct condition *compare_parts(struct parse_context *context, enum compare_op o
                                 bool in_coalesce)
 {
     if (left->kind == OPERAND_COALESCE)
-        return coalesce_distribute(context, left, compare_part,
-                                   &(struct sides){op, right, false});
+        return coalesce_distribute(context, left, compare_part, &(struct sides){op, right, false});
     if (right->kind == OPERAND_COALESCE)
         return coalesce_distribute(context, right, compare_part, &(struct sides){op, left, true});
     if (in_coalesce && left->kind == OPERAND_CONSTANT && right->kind == OPERAND_CONSTANT)
@@ -144,12 +143,11 @@ struct condition *compare_any(struct parse_context *context, enum compare_op op,
 }
 
 static struct condition *parse_between(struct parse_context *context,
-                                       const PgQuery__AExpr *expression,
-                                       const struct scope *scope, bool is_negated)
+                                       const PgQuery__AExpr *expression, const struct scope *scope,
+                                       bool is_negated)
 {
     const PgQuery__List *bounds = expression->rexpr->list;
-    const struct operand *value =
-        parse_compared(context, expression->lexpr, scope);
+    const struct operand *value = parse_compared(context, expression->lexpr, scope);
     const struct operand *low = value ? parse_compared(context, bounds->items[0], scope) : NULL;
     const struct operand *high = low ? parse_compared(context, bounds->items[1], scope) : NULL;
     struct condition *above = high ? compare_any(context, COMPARE_GE, value, low) : NULL;
@@ -172,12 +170,11 @@ static struct condition *null_test(struct parse_context *context, enum condition
 
 /* Equal, or both NULL; with an answer in any case, which a NOT in front of it turns around. */
 static struct condition *parse_distinct(struct parse_context *context,
-                                        const PgQuery__AExpr *expression,
-                                        const struct scope *scope, bool is_distinct)
+                                        const PgQuery__AExpr *expression, const struct scope *scope,
+                                        bool is_distinct)
 {
     const struct operand *left = parse_operand(context, expression->lexpr, scope);
-    const struct operand *right =
-        left ? parse_operand(context, expression->rexpr, scope) : NULL;
+    const struct operand *right = left ? parse_operand(context, expression->rexpr, scope) : NULL;
     struct condition *equal = right ? compare(context, COMPARE_EQ, left, right) : NULL;
     if (!equal)
         return NULL;
@@ -192,13 +189,11 @@ static struct condition *parse_distinct(struct parse_context *context,
 }
 
 /* The pattern is matched by characters, whatever the collation, if that is deterministic. */
-static struct condition *parse_like(struct parse_context *context,
-                                    const PgQuery__AExpr *expression, const struct scope *scope,
-                                    bool is_negated)
+static struct condition *parse_like(struct parse_context *context, const PgQuery__AExpr *expression,
+                                    const struct scope *scope, bool is_negated)
 {
     const struct operand *left = parse_operand(context, expression->lexpr, scope);
-    const struct operand *pattern =
-        left ? parse_operand(context, expression->rexpr, scope) : NULL;
+    const struct operand *pattern = left ? parse_operand(context, expression->rexpr, scope) : NULL;
     if (!pattern)
         return NULL;
     bool is_text = pattern->kind == OPERAND_CONSTANT && !pattern->is_null &&
@@ -224,8 +219,8 @@ static struct condition *parse_like(struct parse_context *context,
     return like;
 }
 
-struct condition *parse_expression(struct parse_context *context,
-                                   const PgQuery__AExpr *expression, const struct scope *scope)
+struct condition *parse_expression(struct parse_context *context, const PgQuery__AExpr *expression,
+                                   const struct scope *scope)
 {
     const char *name = expression->n_name == 1 ? expression->name[0]->string->sval : "";
     enum compare_op op;
@@ -238,8 +233,7 @@ struct condition *parse_expression(struct parse_context *context,
             return parse_refuse_operator(context, written_operator(context, expression), "");
         if (is_row(expression->lexpr) || is_row(expression->rexpr))
             return compare_rows(context, expression, scope, op);
-        const struct operand *left =
-            parse_compared(context, expression->lexpr, scope);
+        const struct operand *left = parse_compared(context, expression->lexpr, scope);
         const struct operand *right =
             left ? parse_compared(context, expression->rexpr, scope) : NULL;
         return right ? compare_any(context, op, left, right) : NULL;
@@ -271,4 +265,3 @@ struct condition *parse_expression(struct parse_context *context,
         return parse_refuse(context, "this operator");
     }
 }
-

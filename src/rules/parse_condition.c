@@ -14,8 +14,8 @@ struct condition *new_condition(struct parse_context *context, enum condition_ki
 
 void add_child(struct parse_context *context, struct condition *parent, struct condition *child)
 {
-    parent->children = array_append(context->arena, parent->children, parent->child_count++,
-                                    sizeof child, &child);
+    parent->children =
+        array_append(context->arena, parent->children, parent->child_count++, sizeof child, &child);
 }
 
 /* EXISTS (SELECT WHERE condition), which is never unknown. */
@@ -40,8 +40,7 @@ struct condition *negated(struct parse_context *context, struct condition *condi
 }
 
 static struct condition *parse_bool(struct parse_context *context,
-                                    const PgQuery__BoolExpr *expression,
-                                    const struct scope *scope)
+                                    const PgQuery__BoolExpr *expression, const struct scope *scope)
 {
     enum condition_kind kind = CONDITION_NOT;
     if (expression->boolop == PG_QUERY__BOOL_EXPR_TYPE__AND_EXPR)
@@ -58,8 +57,8 @@ static struct condition *parse_bool(struct parse_context *context,
     return condition;
 }
 
-static struct condition *parse_sublink(struct parse_context *context,
-                                       const PgQuery__SubLink *link, const struct scope *scope)
+static struct condition *parse_sublink(struct parse_context *context, const PgQuery__SubLink *link,
+                                       const struct scope *scope)
 {
     if (link->subselect->node_case != PG_QUERY__NODE__NODE_SELECT_STMT)
         return parse_refuse(context, "this subquery");
@@ -97,8 +96,8 @@ static struct condition *parse_truth(struct parse_context *context, const struct
 static struct condition *parse_null_test(struct parse_context *context,
                                          const PgQuery__NullTest *test, const struct scope *scope)
 {
-    bool is_json_value = test->arg->node_case == PG_QUERY__NODE__NODE_A_EXPR &&
-                         is_operator(test->arg->a_expr, "->");
+    bool is_json_value =
+        test->arg->node_case == PG_QUERY__NODE__NODE_A_EXPR && is_operator(test->arg->a_expr, "->");
     const struct operand *operand = is_json_value ? parse_json_value(context, test->arg, scope)
                                                   : parse_compared(context, test->arg, scope);
     if (!operand)
@@ -195,4 +194,3 @@ struct condition *parse_condition(struct parse_context *context, const Node *nod
     const struct operand *operand = parse_operand_or_coalesce(context, node, scope);
     return operand ? parse_truth(context, operand, NULL) : NULL;
 }
-

@@ -83,8 +83,7 @@ bool type_name_is_text_array(const PgQuery__TypeName *type)
     return is_text_of(type, 1);
 }
 
-const struct operand *parse_constant(struct parse_context *context,
-                                     const PgQuery__AConst *constant)
+const struct operand *parse_constant(struct parse_context *context, const PgQuery__AConst *constant)
 {
     struct operand *operand = arena_calloc(context->arena, 1, sizeof *operand);
     const char *text;
@@ -186,8 +185,10 @@ bool constant_text(struct parse_context *context, const struct operand *constant
     if (type->base_oid == OID_FLOAT4 && constant->literal == LITERAL_NUMBER &&
         !is_same_as_real(constant->text)) {
         err_set(context->err, "comparing real with this number is not supported in an audience");
-        return err_hint(context->err, "write the number as a string, '%.*s', if its nearest real "
-                                      "is meant", SLICE_ARG(constant->text));
+        return err_hint(context->err,
+                        "write the number as a string, '%.*s', if its nearest real "
+                        "is meant",
+                        SLICE_ARG(constant->text));
     }
     *text = constant->text;
     if (is_as_written(constant, type) || !context->literals || !context->literals->canonical)
@@ -200,8 +201,7 @@ bool constant_text(struct parse_context *context, const struct operand *constant
     return ok;
 }
 
-const struct operand *constant_coerce(struct parse_context *context,
-                                      const struct operand *constant,
+const struct operand *constant_coerce(struct parse_context *context, const struct operand *constant,
                                       const struct value_type *type)
 {
     struct operand *coerced = arena_alloc(context->arena, sizeof *coerced);
@@ -211,12 +211,11 @@ const struct operand *constant_coerce(struct parse_context *context,
         return coerced;
     }
     if (constant->named_cast && type->kind != VALUE_ENUM) {
-        err_set(context->err, "a cast to %s is not supported in an audience",
-                constant->named_cast);
+        err_set(context->err, "a cast to %s is not supported in an audience", constant->named_cast);
         return NULL;
     }
-    bool is_number = type->kind == VALUE_INTEGER || type->kind == VALUE_NUMERIC ||
-                     type->kind == VALUE_FLOAT;
+    bool is_number =
+        type->kind == VALUE_INTEGER || type->kind == VALUE_NUMERIC || type->kind == VALUE_FLOAT;
     if (!coerced->type && ((constant->literal == LITERAL_NUMBER && !is_number) ||
                            (constant->literal == LITERAL_BOOL && type->kind != VALUE_BOOL))) {
         /* There is an operator for it where the application has made a cast for it. */
@@ -242,8 +241,7 @@ const struct value_type *array_type_element(const PgQuery__TypeName *type)
 }
 
 bool constant_elements(struct parse_context *context, struct slice literal,
-                       const struct value_type *type, const struct operand ***items,
-                       size_t *count)
+                       const struct value_type *type, const struct operand ***items, size_t *count)
 {
     const struct value_type *builtin = builtin_by_oid(type->base_oid);
     if (!context->literals || !context->literals->elements) {

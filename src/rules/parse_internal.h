@@ -70,16 +70,16 @@ const struct operand *parse_compared(struct parse_context *context, const Node *
 const struct operand *parse_operand_or_coalesce(struct parse_context *context, const Node *node,
                                                 const struct scope *scope);
 
-/* The parts before it are NULL, and it is not, or it is the last. NULL where it never comes to it. */
+/* The parts before it are NULL, and it is not, or it is the last. NULL where it never comes to it.
+ */
 struct condition *coalesce_part_is_taken(struct parse_context *context,
                                          const struct operand *coalesce, size_t at);
 
 /* fn's condition of whichever part is taken; bare constants come with the type of the others. */
 typedef struct condition *coalesce_part_fn(struct parse_context *context,
                                            const struct operand *part, void *argument);
-struct condition *coalesce_distribute(struct parse_context *context,
-                                      const struct operand *coalesce, coalesce_part_fn *fn,
-                                      void *argument);
+struct condition *coalesce_distribute(struct parse_context *context, const struct operand *coalesce,
+                                      coalesce_part_fn *fn, void *argument);
 struct condition *coalesce_null_test(struct parse_context *context, const struct operand *coalesce,
                                      enum condition_kind kind);
 struct condition *compare_constants(struct parse_context *context, enum compare_op op,
@@ -92,7 +92,8 @@ const struct operand *parse_collation(struct parse_context *context,
                                       const PgQuery__CollateClause *clause,
                                       const struct scope *scope);
 
-/* Whether texts that are equal by the collations of these have the same bytes; right may be NULL. */
+/* Whether texts that are equal by the collations of these have the same bytes; right may be NULL.
+ */
 bool check_deterministic(struct parse_context *context, const struct operand *left,
                          const struct operand *right);
 
@@ -135,8 +136,7 @@ bool constant_text(struct parse_context *context, const struct operand *constant
                    const struct value_type *type, struct slice *text) WEIR_MUST_CHECK;
 
 /* Makes the constant comparable with type: its text becomes the equality key. */
-const struct operand *constant_coerce(struct parse_context *context,
-                                      const struct operand *constant,
+const struct operand *constant_coerce(struct parse_context *context, const struct operand *constant,
                                       const struct value_type *type);
 
 /* parse_condition.c */
@@ -161,16 +161,16 @@ struct condition *parse_in_query(struct parse_context *context, const PgQuery__S
                                  const struct scope *scope);
 
 /* parse_list.c */
-struct condition *parse_in_list(struct parse_context *context,
-                                const PgQuery__AExpr *expression, const struct scope *scope);
+struct condition *parse_in_list(struct parse_context *context, const PgQuery__AExpr *expression,
+                                const struct scope *scope);
 
 /* `x = ANY (ARRAY['a', 'b'])`, `x = ANY (column)`; negated, `x <> ALL (...)` of the same. */
 struct condition *parse_any(struct parse_context *context, const PgQuery__AExpr *expression,
                             const struct scope *scope, bool is_negated);
 
 /* parse_compare.c */
-struct condition *parse_expression(struct parse_context *context,
-                                   const PgQuery__AExpr *expression, const struct scope *scope);
+struct condition *parse_expression(struct parse_context *context, const PgQuery__AExpr *expression,
+                                   const struct scope *scope);
 
 bool check_types_match(struct parse_context *context, const struct value_type *a,
                        const struct value_type *b);

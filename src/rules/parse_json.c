@@ -1,16 +1,16 @@
 /* -> and ->> with constant keys.
  *
- * The replica has a json column's value as jsonb would hold it. What ->> makes of a string, of true, false
- * and null is the same for both; a number and a document are, of json, what was written. So of a json
- * column there is only what does not hang on that: comparisons with what is spelled like neither. */
+ * The replica has a json column's value as jsonb would hold it. What ->> makes of a string, of
+ * true, false and null is the same for both; a number and a document are, of json, what was
+ * written. So of a json column there is only what does not hang on that: comparisons with what is
+ * spelled like neither. */
 #include "parse_internal.h"
 
 #include "weir/replica/value.h"
 
 enum { OID_JSON = 114, OID_JSONB = 3802 };
 
-static bool parse_step(struct parse_context *context, const Node *node,
-                       struct json_step_to *step)
+static bool parse_step(struct parse_context *context, const Node *node, struct json_step_to *step)
 {
     /* 'key'::text, as Postgres prints it in a row filter. */
     if (node && node->node_case == PG_QUERY__NODE__NODE_TYPE_CAST &&
@@ -18,10 +18,10 @@ static bool parse_step(struct parse_context *context, const Node *node,
         node = node->type_cast->arg;
     const PgQuery__AConst *constant =
         node && node->node_case == PG_QUERY__NODE__NODE_A_CONST ? node->a_const : NULL;
-    bool is_text = constant && !constant->isnull &&
-                   constant->val_case == PG_QUERY__A__CONST__VAL_SVAL;
-    bool is_index = constant && !constant->isnull &&
-                    constant->val_case == PG_QUERY__A__CONST__VAL_IVAL;
+    bool is_text =
+        constant && !constant->isnull && constant->val_case == PG_QUERY__A__CONST__VAL_SVAL;
+    bool is_index =
+        constant && !constant->isnull && constant->val_case == PG_QUERY__A__CONST__VAL_IVAL;
     if (!is_text && !is_index) {
         parse_refuse(context, "-> and ->> with anything but a constant key");
         return false;
@@ -57,13 +57,12 @@ static bool parse_path(struct parse_context *context, const Node *node, const st
 {
     const PgQuery__AExpr *expression = node->a_expr;
     const Node *left = expression->lexpr;
-    bool goes_on = left && left->node_case == PG_QUERY__NODE__NODE_A_EXPR &&
-                   is_operator(left->a_expr, "->");
+    bool goes_on =
+        left && left->node_case == PG_QUERY__NODE__NODE_A_EXPR && is_operator(left->a_expr, "->");
     if (goes_on ? !parse_path(context, left, scope, json)
                 : !parse_document(context, left, scope, json))
         return false;
-    struct json_step_to *path =
-        arena_alloc(context->arena, (json->path_len + 1) * sizeof *path);
+    struct json_step_to *path = arena_alloc(context->arena, (json->path_len + 1) * sizeof *path);
     if (json->path_len)
         memcpy(path, json->path, json->path_len * sizeof *path);
     json->path = path;
@@ -83,11 +82,13 @@ static bool refuse_spelling(struct parse_context *context, const struct operand 
 {
     const struct operand *column = json->parts[0];
     struct slice name = column->source->relation->columns[column->column].name;
-    err_set(context->err,
-            "->> on a json column, where a number's or document's spelling matters, is not supported "
-            "in an audience");
-    return err_hint(context->err, "make the column jsonb (ALTER TABLE ... ALTER COLUMN \"%.*s\" TYPE "
-                                  "jsonb), or use a generated column that holds the text",
+    err_set(
+        context->err,
+        "->> on a json column, where a number's or document's spelling matters, is not supported "
+        "in an audience");
+    return err_hint(context->err,
+                    "make the column jsonb (ALTER TABLE ... ALTER COLUMN \"%.*s\" TYPE "
+                    "jsonb), or use a generated column that holds the text",
                     SLICE_ARG(name));
 }
 
@@ -108,7 +109,8 @@ const struct operand *parse_json_value(struct parse_context *context, const Node
     struct operand *json = json_operand(context, node, scope);
     if (!json)
         return NULL;
-    /* To jsonb a null is an array of one; the replica has a NULL column and JSON's null as the same. */
+    /* To jsonb a null is an array of one; the replica has a NULL column and JSON's null as the
+     * same. */
     if (json->path[0].is_index && !json->is_of_json)
         return parse_refuse(context, "-> with an index as its first step in IS NULL");
     json->is_json_value = true;

@@ -39,7 +39,8 @@ static const struct operand *list_constant(struct parse_context *context,
                : NULL;
 }
 
-/* The constants of the list as one condition, the others as a comparison each: `left = one of them`. */
+/* The constants of the list as one condition, the others as a comparison each: `left = one of
+ * them`. */
 static struct condition *is_in_list(struct parse_context *context, const struct operand *left,
                                     const struct list *list)
 {
@@ -104,8 +105,8 @@ static struct condition *in_list(struct parse_context *context, const struct ope
     return in;
 }
 
-struct condition *parse_in_list(struct parse_context *context,
-                                const PgQuery__AExpr *expression, const struct scope *scope)
+struct condition *parse_in_list(struct parse_context *context, const PgQuery__AExpr *expression,
+                                const struct scope *scope)
 {
     const struct operand *left = parse_compared(context, expression->lexpr, scope);
     const PgQuery__List *items = expression->rexpr->list;
@@ -182,15 +183,14 @@ static bool parse_literal_list(struct parse_context *context, const Node *node,
         parse_refuse(context, "an array literal of this type");
         return false;
     }
-    return constant_elements(context, slice_from_str(node->a_const->sval->sval), type,
-                             &list->items, &list->count);
+    return constant_elements(context, slice_from_str(node->a_const->sval->sval), type, &list->items,
+                             &list->count);
 }
 
 struct condition *parse_any(struct parse_context *context, const PgQuery__AExpr *expression,
                             const struct scope *scope, bool is_negated)
 {
-    const struct operand *left =
-        parse_compared(context, expression->lexpr, scope);
+    const struct operand *left = parse_compared(context, expression->lexpr, scope);
     if (!left)
         return NULL;
     struct list list = {.is_array = true};

@@ -24,8 +24,8 @@ static bool check_whole(struct parse_context *context, const struct scope *scope
         if (!relation->has_column_list)
             continue;
         err_set(context->err,
-                "column %s may be one that the publication's column list of %.*s leaves out", column,
-                SLICE_ARG(relation->name));
+                "column %s may be one that the publication's column list of %.*s leaves out",
+                column, SLICE_ARG(relation->name));
         return err_hint(context->err, "write it with its table's name");
     }
     return true;
@@ -87,7 +87,8 @@ static bool refuse_system_column(struct parse_context *context, const char *colu
     static const char *const system[] = {"tableoid", "ctid", "xmin", "xmax", "cmin", "cmax"};
     for (size_t i = 0; i < sizeof system / sizeof *system; i++) {
         if (strcmp(column, system[i]) == 0)
-            return err_set(context->err, "%s is a system column, which is in no published row", column);
+            return err_set(context->err, "%s is a system column, which is in no published row",
+                           column);
     }
     return true;
 }
@@ -220,8 +221,8 @@ static const struct operand *parse_concat(struct parse_context *context,
     for (int i = 0; i < 2; i++) {
         const struct operand *side = sides[i];
         bool is_column = side->kind == OPERAND_COLUMN;
-        if (!is_text_like(side) && !(is_column && (side->type->kind == VALUE_INTEGER ||
-                                                   side->type->kind == VALUE_UUID)))
+        if (!is_text_like(side) &&
+            !(is_column && (side->type->kind == VALUE_INTEGER || side->type->kind == VALUE_UUID)))
             return parse_refuse(context, "|| of anything but text, integers and uuids");
     }
     if (!check_own_meaning(context, USE_IN_CONCATENATION, left, right))
@@ -291,4 +292,3 @@ const struct operand *parse_operand(struct parse_context *context, const Node *n
         return parse_refuse(context, "this expression");
     }
 }
-

@@ -1,4 +1,5 @@
-/* Several values compared at once, `(a, b) = (c, d)`; and IN (SELECT ...), of one value or several. */
+/* Several values compared at once, `(a, b) = (c, d)`; and IN (SELECT ...), of one value or several.
+ */
 #include "parse_internal.h"
 
 #include "weir/replica/value.h"
@@ -16,8 +17,7 @@ static struct condition *compare_each(struct parse_context *context, enum compar
     const PgQuery__RowExpr *right = is_row(right_node) ? right_node->row_expr : NULL;
     if (!right || right->n_args != left->n_args)
         return parse_refuse(context, "a comparison of a row with anything but a row");
-    struct condition *all =
-        new_condition(context, op == COMPARE_EQ ? CONDITION_AND : CONDITION_OR);
+    struct condition *all = new_condition(context, op == COMPARE_EQ ? CONDITION_AND : CONDITION_OR);
     for (size_t i = 0; i < left->n_args; i++) {
         const struct operand *a = parse_compared(context, left->args[i], scope);
         const struct operand *b = a ? parse_compared(context, right->args[i], scope) : NULL;
@@ -45,8 +45,8 @@ struct condition *row_in_list(struct parse_context *context, const PgQuery__AExp
     const PgQuery__List *items = expression->rexpr->list;
     struct condition *any = new_condition(context, CONDITION_OR);
     for (size_t i = 0; i < items->n_items; i++) {
-        struct condition *one = compare_each(context, COMPARE_EQ, expression->lexpr->row_expr,
-                                             items->items[i], scope);
+        struct condition *one =
+            compare_each(context, COMPARE_EQ, expression->lexpr->row_expr, items->items[i], scope);
         if (!one)
             return NULL;
         add_child(context, any, one);
@@ -58,8 +58,8 @@ struct condition *row_in_list(struct parse_context *context, const PgQuery__AExp
 /* IN (SELECT ...) */
 
 /* Whether the two compare is found out here; the comparison itself is made when it is known whether
- * IN stands under a NOT. Constants become those of the other side's type; a bare string is text in a SELECT,
- * not of the left side's type. */
+ * IN stands under a NOT. Constants become those of the other side's type; a bare string is text in
+ * a SELECT, not of the left side's type. */
 static bool check_in_value(struct parse_context *context, bool is_in_union,
                            const struct operand **left, const struct operand **value)
 {
@@ -75,8 +75,8 @@ static bool check_in_value(struct parse_context *context, bool is_in_union,
         return equal != NULL;
     }
     if ((*value)->kind == OPERAND_CONSTANT) {
-        bool is_text = constant_is_bare(*value) && !(*value)->is_null &&
-                       (*value)->literal == LITERAL_STRING;
+        bool is_text =
+            constant_is_bare(*value) && !(*value)->is_null && (*value)->literal == LITERAL_STRING;
         if (is_text)
             *value = constant_as_text(context, *value);
         if (is_text && is_in_union && compared_type(*left)->kind != VALUE_TEXT) {
@@ -125,9 +125,9 @@ struct condition *parse_in_query(struct parse_context *context, const PgQuery__S
     if (link->sub_link_type != PG_QUERY__SUB_LINK_TYPE__ANY_SUBLINK && !is_all)
         return parse_refuse(context, "a subquery other than EXISTS and IN");
     /* With its schema it may be any operator, whatever it is called. */
-    const char *operator = "=";
+    const char *operator= "=";
     if (link->n_oper_name)
-        operator = link->n_oper_name == 1 ? link->oper_name[0]->string->sval : "";
+        operator= link->n_oper_name == 1 ? link->oper_name[0]->string->sval : "";
     if (strcmp(operator, is_all ? "<>" : "=") != 0)
         return parse_refuse(context, is_all ? "ALL (subquery) with an operator other than <>"
                                             : "ANY (subquery) with an operator other than =");

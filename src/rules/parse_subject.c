@@ -101,8 +101,10 @@ static bool check_equals(struct parse_context *context, const struct query *quer
             continue;
         const struct value_type *type = compared_type(value);
         if (!has_equal_texts(type)) {
-            err_set(context->err, "DISTINCT or UNION of subjects of type %s is not supported in an "
-                                  "audience", type->name);
+            err_set(context->err,
+                    "DISTINCT or UNION of subjects of type %s is not supported in an "
+                    "audience",
+                    type->name);
             return err_hint(context->err,
                             "write UNION ALL, or leave DISTINCT out: duplicates do no harm");
         }

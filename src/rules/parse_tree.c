@@ -17,8 +17,8 @@ struct parse_tree *parse_tree_of(const char *sql, struct err *err)
     } else {
         tree = calloc(1, sizeof *tree);
         check(tree != NULL);
-        tree->result = pg_query__parse_result__unpack(
-            NULL, parsed.parse_tree.len, (const uint8_t *)parsed.parse_tree.data);
+        tree->result = pg_query__parse_result__unpack(NULL, parsed.parse_tree.len,
+                                                      (const uint8_t *)parsed.parse_tree.data);
         check(tree->result != NULL);
     }
     pg_query_free_protobuf_parse_result(parsed);
@@ -38,6 +38,5 @@ const PgQuery__SelectStmt *parse_tree_single_select(const struct parse_tree *tre
     if (tree->result->n_stmts != 1)
         return NULL;
     const PgQuery__Node *statement = tree->result->stmts[0]->stmt;
-    return statement->node_case == PG_QUERY__NODE__NODE_SELECT_STMT ? statement->select_stmt
-                                                                    : NULL;
+    return statement->node_case == PG_QUERY__NODE__NODE_SELECT_STMT ? statement->select_stmt : NULL;
 }

@@ -53,8 +53,7 @@ static bool fill_level(const struct planner *planner, struct plan_level *level,
         uint32_t slots = negation_slots(conjunct->negations[i]);
         if ((step && !(slots & ~before)) || (slots & ~bound))
             continue;
-        struct plan *plan =
-            plan_build(planner->context, conjunct->negations[i], bound, false);
+        struct plan *plan = plan_build(planner->context, conjunct->negations[i], bound, false);
         if (!plan)
             return false;
         level->negations[level->negation_count++] = plan;
@@ -161,8 +160,7 @@ static bool add_step(struct planner *planner, struct plan *plan)
         return false;
     planner->bound |= bit;
     planner->open &= ~bit;
-    if (!fill_level(planner, &step->level, step, &found) ||
-        !split_witnesses(planner, &step->level))
+    if (!fill_level(planner, &step->level, step, &found) || !split_witnesses(planner, &step->level))
         return false;
     planner->current &= planner->open;
     return true;

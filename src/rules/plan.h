@@ -54,8 +54,8 @@ struct built_plan {
     const struct plan *plan;
 };
 
-/* The last ones. Rules are mostly alike but for a constant: what is alike in their plans is the same
- * memory, as that of a thousand plans would be in no cache. */
+/* The last ones. Rules are mostly alike but for a constant: what is alike in their plans is the
+ * same memory, as that of a thousand plans would be in no cache. */
 struct built_plans {
     struct built_plan *items;
     size_t count; /* of all there were */
@@ -68,8 +68,9 @@ struct plan_context {
     struct err *err;
 };
 
-/* given: bit set of slots. Without has_subject, a conjunct with a subject asks for all of them, and for
- * the target rows if those are not given; any other asks whether there are such rows at all. NULL only where the replica fails to build an index. */
+/* given: bit set of slots. Without has_subject, a conjunct with a subject asks for all of them, and
+ * for the target rows if those are not given; any other asks whether there are such rows at all.
+ * NULL only where the replica fails to build an index. */
 struct plan *plan_build(struct plan_context *context, const struct conjunct *conjunct,
                         uint32_t given, bool has_subject) WEIR_MUST_CHECK;
 
@@ -84,12 +85,12 @@ typedef bool plan_emit_fn(struct evaluation *evaluation, struct slice subject);
 struct evaluation {
     const struct state *state;
     struct row rows[SLOTS_MAX];
-    struct slice subject;                        /* asked about, where a plan has one given */
+    struct slice subject; /* asked about, where a plan has one given */
     plan_emit_fn *emit;
     void *context;
-    struct arena scratch;            /* of one condition or key */
-    struct buffer keys[SLOTS_MAX];   /* of the step that reads the slot */
-    struct seen seen[SLOTS_MAX];     /* by the step that reads the slot, in this run of its plan */
+    struct arena scratch;          /* of one condition or key */
+    struct buffer keys[SLOTS_MAX]; /* of the step that reads the slot */
+    struct seen seen[SLOTS_MAX];   /* by the step that reads the slot, in this run of its plan */
     struct buffer seen_key;
 };
 

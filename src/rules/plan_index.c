@@ -28,7 +28,8 @@ struct constant_group {
     size_t bucket_count, constant_count, plan_count;
 };
 
-/* One condition that a plan can be filed by: `operand = constant`, IN, or `constant = ANY (operand)`. */
+/* One condition that a plan can be filed by: `operand = constant`, IN, or `constant = ANY
+ * (operand)`. */
 struct filing {
     struct constant_group *group;
     const struct operand *const *constants;
@@ -142,8 +143,8 @@ static bool filing_of(struct plan_index *index, struct arena *arena,
     return true;
 }
 
-/* The condition that leaves the plan to the fewest rows, as far as the constants tell: those it asks
- * for, of all that anybody asks for. */
+/* The condition that leaves the plan to the fewest rows, as far as the constants tell: those it
+ * asks for, of all that anybody asks for. */
 static bool best_filing(struct plan_index *index, struct arena *arena, const struct plan *plan,
                         const struct source *source, struct filing *best)
 {
@@ -209,9 +210,8 @@ static void note_constants(struct plan_index *index, struct arena *arena, const 
     }
 }
 
-void plan_index_build(struct plan_index *index, struct arena *arena,
-                      struct plan *const *plans, const struct source *const *given,
-                      size_t count)
+void plan_index_build(struct plan_index *index, struct arena *arena, struct plan *const *plans,
+                      const struct source *const *given, size_t count)
 {
     uint32_t *others = NULL;
     size_t other_count = 0, kept = 0;

@@ -26,11 +26,10 @@ struct plan_index {
 };
 
 /* The position of each plan is its place in the array; given[i]: the source of plans[i] whose row
- * will be asked about, all of one relation. Both are kept. A plan that is filed loses the condition by
- * which it is, so from now on it is to be run only where it was found. */
-void plan_index_build(struct plan_index *index, struct arena *arena,
-                      struct plan *const *plans, const struct source *const *given,
-                      size_t count);
+ * will be asked about, all of one relation. Both are kept. A plan that is filed loses the condition
+ * by which it is, so from now on it is to be run only where it was found. */
+void plan_index_build(struct plan_index *index, struct arena *arena, struct plan *const *plans,
+                      const struct source *const *given, size_t count);
 
 /* The plans that the row leaves possible; borrowed until the next call with this index. Binds the
  * row to slots of the evaluation. */

@@ -3,8 +3,8 @@
  * parse.c turns SQL into a `query` whose names and types are resolved; normalize.c turns that into
  * `conjunct`s: rows of some sources under conditions that must all hold, and a subject. A positive
  * EXISTS becomes more sources of the conjunct, as an audience is a set; a negative one stays as a
- * conjunct of its own. Everything lives in the ruleset's arena. A field that changes what a conjunct
- * means belongs into alike.c as well. */
+ * conjunct of its own. Everything lives in the ruleset's arena. A field that changes what a
+ * conjunct means belongs into alike.c as well. */
 #pragma once
 
 #include "weir/base/arena.h"
@@ -19,16 +19,17 @@ struct source {
     struct slice alias;
     struct slice schema; /* set where schema.table.column may name it, i.e. without an alias */
     unsigned slot;       /* where its row stands while a plan runs */
-    uint64_t *merged;    /* columns, as bits, that USING made one with those of a source before; or NULL */
+    uint64_t
+        *merged; /* columns, as bits, that USING made one with those of a source before; or NULL */
 };
 
 enum operand_kind {
     OPERAND_COLUMN,
     OPERAND_CONSTANT,
-    OPERAND_CONCAT,  /* text of all parts; NULL if any is */
-    OPERAND_JSON,    /* what is at a path in the column that is its only part, as text */
+    OPERAND_CONCAT,   /* text of all parts; NULL if any is */
+    OPERAND_JSON,     /* what is at a path in the column that is its only part, as text */
     OPERAND_COALESCE, /* the first part that is not NULL; of the parser only */
-    OPERAND_SUBJECT, /* the subject that a check asks about; made by the planner only */
+    OPERAND_SUBJECT,  /* the subject that a check asks about; made by the planner only */
 };
 
 struct operand {
@@ -38,10 +39,10 @@ struct operand {
     uint16_t column;
     bool is_null;           /* CONSTANT */
     const char *named_cast; /* CONSTANT: cast to a type of the application's */
-    struct slice text;    /* CONSTANT: as text; once coerced, the equality key */
+    struct slice text;      /* CONSTANT: as text; once coerced, the equality key */
     enum { LITERAL_STRING, LITERAL_NUMBER, LITERAL_BOOL } literal;
-    bool is_text_cast;    /* COLUMN: `::text` was written */
-    bool is_bytewise;     /* COLLATE "C" was written */
+    bool is_text_cast;            /* COLUMN: `::text` was written */
+    bool is_bytewise;             /* COLLATE "C" was written */
     const struct operand **parts; /* CONCAT, JSON, COALESCE */
     size_t part_count;
     const struct json_step_to *path; /* JSON */
@@ -108,7 +109,8 @@ struct query {
 struct conjunct {
     const struct source **sources; /* those of its own, without target and outer ones */
     size_t source_count;
-    const struct condition **atoms; /* COMPARE, IS_NULL, NOT_NULL, and IN, ANY, LIKE or NOT_ of them */
+    const struct condition *
+        *atoms; /* COMPARE, IS_NULL, NOT_NULL, and IN, ANY, LIKE or NOT_ of them */
     size_t atom_count;
     struct conjunct **negations; /* none of these may have a row */
     size_t negation_count;
@@ -145,7 +147,7 @@ struct query *rule_query_parse(struct parse_context *context,
 
 /* The disjunction of conjuncts that the query is. False where it would be too long. */
 bool rule_query_normalize(struct parse_context *context, const struct query *query,
-                     struct conjunct_list *out) WEIR_MUST_CHECK;
+                          struct conjunct_list *out) WEIR_MUST_CHECK;
 
 /* The type `text`, for operands made by || and ::text. */
 extern const struct value_type text_type;

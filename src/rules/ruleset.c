@@ -71,14 +71,13 @@ static bool parse_name(struct slice name, struct buffer *schema, struct buffer *
            parse_identifier(&at, end, table) && at == end;
 }
 
-static const struct relation *find_target(const struct compile_context *context,
-                                          struct slice name)
+static const struct relation *find_target(const struct compile_context *context, struct slice name)
 {
     struct buffer schema = BUFFER_INIT, table = BUFFER_INIT;
     const struct relation *relation = NULL;
     if (parse_name(name, &schema, &table))
-        relation = relation_set_find(context->relations, buffer_slice(&schema),
-                                     buffer_slice(&table));
+        relation =
+            relation_set_find(context->relations, buffer_slice(&schema), buffer_slice(&table));
     buffer_release(&schema);
     buffer_release(&table);
     return relation;
@@ -129,16 +128,16 @@ static bool add_branch(struct compile_context *context, struct rule *rule,
 
 /* Everything that can be refused; refusals go to err. */
 static bool analyse(struct compile_context *context, struct rule *rule,
-                    struct parse_context *parsing, struct conjunct_list *conjuncts,
-                    struct err *err)
+                    struct parse_context *parsing, struct conjunct_list *conjuncts, struct err *err)
 {
     rule->relation = rule->definition.relation_oid
                          ? relation_set_by_oid(context->relations, rule->definition.relation_oid)
                          : find_target(context, rule->definition.relation);
     if (!rule->relation) {
         err_set(err, "table %.*s is not in the publication", SLICE_ARG(rule->definition.relation));
-        return err_hint(err, "ALTER PUBLICATION ... ADD TABLE %.*s; where it is in it, weir doctor says "
-                             "why it is left out",
+        return err_hint(err,
+                        "ALTER PUBLICATION ... ADD TABLE %.*s; where it is in it, weir doctor says "
+                        "why it is left out",
                         SLICE_ARG(rule->definition.relation));
     }
     if (rule->relation->has_heirs) {
@@ -233,8 +232,7 @@ static void index_plans(struct arena *arena, struct relation_rules *relation)
         plans[i] = relation->dependencies[i].plan;
         given[i] = relation->dependencies[i].source;
     }
-    plan_index_build(&relation->dependency_index, arena, plans, given,
-                     relation->dependency_count);
+    plan_index_build(&relation->dependency_index, arena, plans, given, relation->dependency_count);
 }
 
 /* Of what same_definition() compares. */
@@ -257,8 +255,7 @@ bool ruleset_compile(const struct rule_definition *definitions, size_t definitio
     check(rules != NULL);
     struct compile_context context = {rules, relations, replica, literals, err};
     rules->relation_count = relations->count;
-    rules->relations =
-        arena_calloc(&rules->arena, relations->count + 1, sizeof *rules->relations);
+    rules->relations = arena_calloc(&rules->arena, relations->count + 1, sizeof *rules->relations);
     rules->by_address = arena_alloc(&rules->arena, (relations->count + 1) * sizeof(void *));
     for (size_t i = 0; i < relations->count; i++) {
         rules->by_address[i] = &rules->relations[i];

@@ -55,7 +55,7 @@ struct relation_rules {
     struct shown_branch *branches; /* in the order of their rules */
     size_t branch_count;
     struct plan_index branch_index;
-    uint64_t *target_columns; /* that decide a row's own audience */
+    uint64_t *target_columns;        /* that decide a row's own audience */
     struct dependency *dependencies; /* of rules that read the relation */
     size_t dependency_count;
     struct plan_index dependency_index;
@@ -69,10 +69,11 @@ struct ruleset {
     size_t rule_count;
     struct channel **channels;
     size_t channel_count;
-    struct channel **refused; /* of refused rules, which may have shown rows before: type and stream */
+    struct channel *
+        *refused; /* of refused rules, which may have shown rows before: type and stream */
     size_t refused_count;
-    struct relation_rules *relations; /* as in the relation_set: what depends on their order is
-                                         the same in every process */
+    struct relation_rules *relations;   /* as in the relation_set: what depends on their order is
+                                           the same in every process */
     struct relation_rules **by_address; /* of their relation, to find them */
     size_t relation_count;
     struct built_plans built;
@@ -110,5 +111,4 @@ void conjunct_columns(const struct conjunct *conjunct, const struct source *sour
 
 /* Of one conjunct of the rule. False where the replica fails. */
 bool add_dependencies(struct compile_context *context, const struct rule *rule,
-                      const struct conjunct *conjunct,
-                      const struct source *target) WEIR_MUST_CHECK;
+                      const struct conjunct *conjunct, const struct source *target) WEIR_MUST_CHECK;

@@ -70,8 +70,9 @@ bool ruleset_is_visible(struct ruleset *rules, const struct state *state, struct
             continue;
         if (!branch_shows(rules, shown->branch, row))
             continue;
-        *columns = shown_by ? columns_union(arena, channel->relation, *columns, shown->rule->columns)
-                            : shown->rule->columns;
+        *columns = shown_by
+                       ? columns_union(arena, channel->relation, *columns, shown->rule->columns)
+                       : shown->rule->columns;
         shown_by = shown->rule;
         if (!*columns)
             return true;

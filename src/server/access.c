@@ -85,8 +85,7 @@ static bool load(struct access *access, struct err *err)
 {
     const struct server_settings *settings = access->settings;
     const struct token_key_files files = {settings->auth_secret_file,
-                                          settings->auth_public_key_file,
-                                          settings->auth_jwks_file};
+                                          settings->auth_public_key_file, settings->auth_jwks_file};
     struct access loaded = {.keys = token_keys_load(&files, err)};
     if (!loaded.keys || !load_secrets(settings->writer_token_file, &loaded.writers, err) ||
         !load_secrets(settings->admin_token_file, &loaded.admins, err)) {
@@ -317,8 +316,8 @@ bool access_is_revoked(const struct request *request)
     return request->grant && request->grant->state == GRANT_REVOKED;
 }
 
-/* Ends with the leeway, not before: a client that came back at once with the same token would be let
- * in again. */
+/* Ends with the leeway, not before: a client that came back at once with the same token would be
+ * let in again. */
 static void look_at(const struct access *access, struct request *request, int64_t now_ms)
 {
     struct grant *grant = request->grant;

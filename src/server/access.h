@@ -2,9 +2,9 @@
  *
  * A request is judged by its head alone, before its body is read and before the store is asked
  * anything: who may not read a stream does not learn whether it exists. There are three kinds of
- * tokens: the writer's and the admin's, which are secrets in files, and readers', which are JSON Web
- * Tokens (weir/auth/token.h). A reader's token that a live read hangs on is looked at again every
- * second, and whenever something has been revoked. */
+ * tokens: the writer's and the admin's, which are secrets in files, and readers', which are JSON
+ * Web Tokens (weir/auth/token.h). A reader's token that a live read hangs on is looked at again
+ * every second, and whenever something has been revoked. */
 #pragma once
 
 #include "internal.h"

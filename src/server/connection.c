@@ -32,8 +32,7 @@ static struct connection *connection_new(struct server *server, struct MHD_Conne
     struct connection *connection = calloc(1, sizeof *connection);
     check(connection != NULL);
     connection->handle = handle;
-    connection->fd =
-        MHD_get_connection_info(handle, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+    connection->fd = MHD_get_connection_info(handle, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
     set_patience(server, connection);
     return connection;
 }

@@ -2,8 +2,8 @@
  * nowhere, and to notice when a reader that waits has hung up.
  *
  * libmicrohttpd closes a connection on which nothing moves at all for the idle time-out. Whoever
- * sends or takes a byte now and then gets by that; here, in each such time, a connection has to wait
- * for the server, to begin or end a request, or to move a thousand bytes for each second. Loop
+ * sends or takes a byte now and then gets by that; here, in each such time, a connection has to
+ * wait for the server, to begin or end a request, or to move a thousand bytes for each second. Loop
  * thread. */
 #pragma once
 

@@ -71,8 +71,8 @@ bool grant_may_read(const char *patterns, const struct token_claims *claims, str
     struct slice rest = slice_from_str(patterns), subject = slice_from_str(claims->subject);
     bool may_read = false;
     while (!may_read && rest.data)
-        may_read = expand(take_until(&rest, ','), subject, &out) &&
-                   glob_match(buffer_slice(&out), path);
+        may_read =
+            expand(take_until(&rest, ','), subject, &out) && glob_match(buffer_slice(&out), path);
     for (size_t i = 0; !may_read && i < claims->stream_count; i++) {
         buffer_clear(&out);
         may_read = glob_canonical(slice_from_str(claims->streams[i]), &out) &&

@@ -111,26 +111,27 @@ struct server {
     struct MHD_Daemon *daemon;
     struct request_list waiting_commit, waiting_room, waiting_data;
     struct timer_list long_polls, heartbeats, lifetimes;
-    struct timer_list patience;             /* connections */
-    struct timer_list receivers, senders;   /* requests, by when they began */
-    int hang_ups_fd;                        /* epoll of connections whose request waits for data */
+    struct timer_list patience;           /* connections */
+    struct timer_list receivers, senders; /* requests, by when they began */
+    int hang_ups_fd;                      /* epoll of connections whose request waits for data */
     struct page_cache *pages;
     struct plain_answers plain_answers;
     struct spare_requests spare_requests;
     struct subscriptions *subscriptions;
     struct access *access; /* NULL: everybody may do everything */
     struct tls *tls;       /* NULL: plain HTTP */
-    /* Counted here, as MHD_get_daemon_info() frees what is closed before it counts: within a request
-     * that takes connections from under the run of libmicrohttpd that goes through them. */
+    /* Counted here, as MHD_get_daemon_info() frees what is closed before it counts: within a
+     * request that takes connections from under the run of libmicrohttpd that goes through them. */
     size_t open_connections;
     size_t active_requests; /* at most one for each of them */
-    size_t bodies_held; /* bytes, of all requests */
-    size_t asked_again; /* requests that wait without being suspended */
-    bool has_woken;     /* somebody must run before the loop sleeps */
-    bool has_moved;     /* libmicrohttpd may have more to do at once */
+    size_t bodies_held;     /* bytes, of all requests */
+    size_t asked_again;     /* requests that wait without being suspended */
+    bool has_woken;         /* somebody must run before the loop sleeps */
+    bool has_moved;         /* libmicrohttpd may have more to do at once */
     bool is_draining;
     bool has_console; /* console.h */
-    uint64_t turn_ms; /* monotonic: when the loop's turn began, near enough for what lasts for long */
+    uint64_t
+        turn_ms; /* monotonic: when the loop's turn began, near enough for what lasts for long */
     uint64_t drain_deadline_ms;
     struct server_counters counters;
     struct reports *reports;
@@ -160,7 +161,8 @@ enum { ASKED_AGAIN_MAX = 256, ASKED_AGAIN_FOR_MS = 20, ASKED_AGAIN_BODY_MAX = 64
 void request_wait(struct request *request, enum waiting waiting, struct request_list *list);
 void request_wake(struct request *request);
 
-/* From now on the request holds memory at the pace of the other side: server's receivers, senders. */
+/* From now on the request holds memory at the pace of the other side: server's receivers, senders.
+ */
 void request_hold(struct request *request, struct timer_list *holders);
 /* Cuts the one who has held some for longest, unless that is short. */
 void request_cut_slowest(struct timer_list *holders);
@@ -183,7 +185,8 @@ void reply_header_slice(struct request *request, const char *name, struct slice 
 void reply_header_uint(struct request *request, const char *name, uint64_t value);
 void reply_offset(struct request *request, uint64_t position);
 
-/* 204 with an offset and the common headers: what nearly every append gets. Nothing may be added. */
+/* 204 with an offset and the common headers: what nearly every append gets. Nothing may be added.
+ */
 void reply_plain(struct request *request, uint64_t position);
 void reply_plain_done(struct request *request);
 void reply_plain_release(struct server *server);
@@ -226,7 +229,8 @@ void reply_page(struct request *request, struct stream *stream, uint64_t positio
 
 void route_subscription(struct request *request, struct slice path);
 
-/* Whether anybody may send it: what shows the token of a claim (protocol 7.3), and the public keys. */
+/* Whether anybody may send it: what shows the token of a claim (protocol 7.3), and the public keys.
+ */
 bool subscription_is_open(const struct request *request, struct slice path);
 void subscriptions_on_append(void *server, struct stream *stream, uint64_t previous_tail);
 

@@ -118,9 +118,8 @@ struct search {
 static void visit_stream(void *context, struct slice path, uint64_t tail)
 {
     struct search *search = context;
-    if (search->text.len &&
-        (path.len < search->text.len ||
-         !memmem(path.data, path.len, search->text.data, search->text.len)))
+    if (search->text.len && (path.len < search->text.len ||
+                             !memmem(path.data, path.len, search->text.data, search->text.len)))
         return;
     if (++search->found > STREAMS_SHOWN)
         return;

@@ -12,8 +12,9 @@
 
 enum {
     CACHE_SLOTS = 1024,
-    WAYS = 8,        /* slots that a page may be in; else pages that fall on one another never stay */
-    CACHE_SHARE = 4, /* all but a fourth of --cache-size is for pages that stay, and that for others */
+    WAYS = 8, /* slots that a page may be in; else pages that fall on one another never stay */
+    CACHE_SHARE =
+        4, /* all but a fourth of --cache-size is for pages that stay, and that for others */
     UNUSED_MS = 1000, /* and another page may take its place */
     LOOKS_MAX = 16,   /* for such a one */
     PASSING = 8,

@@ -94,8 +94,8 @@ static void show_producer(struct request *request, struct slice name)
 static void add_stream(void *context, struct slice path, bool is_own)
 {
     json_t *streams = context;
-    json_array_append_new(streams, json_pack("{s:s%,s:b}", "path", path.data, path.len, "own",
-                                             (int)is_own));
+    json_array_append_new(streams,
+                          json_pack("{s:s%,s:b}", "path", path.data, path.len, "own", (int)is_own));
 }
 
 static void list_streams(struct request *request, struct slice name)
@@ -108,8 +108,8 @@ static void list_streams(struct request *request, struct slice name)
         return;
     }
     json_t *streams = json_array();
-    uint64_t last = store_streams_of(request->server->store, name, after, STREAMS_A_PAGE,
-                                     add_stream, streams);
+    uint64_t last =
+        store_streams_of(request->server->store, name, after, STREAMS_A_PAGE, add_stream, streams);
     json_t *json = json_pack("{s:o}", "streams", streams);
     if (last != UINT64_MAX)
         json_object_set_new(json, "next", json_integer((json_int_t)last));
@@ -119,8 +119,7 @@ static void list_streams(struct request *request, struct slice name)
 static bool takes_streams(struct slice *name)
 {
     const struct slice end = SLICE("/streams");
-    if (name->len < end.len ||
-        !slice_eq(slice_of(name->data + name->len - end.len, end.len), end))
+    if (name->len < end.len || !slice_eq(slice_of(name->data + name->len - end.len, end.len), end))
         return false;
     name->len -= end.len;
     return true;

@@ -76,10 +76,10 @@ void reports_write(const struct reports *reports, uint64_t now_ms, struct buffer
     for (size_t i = 0; i < REPORTS_MAX; i++) {
         const struct bridge_report *report = &reports->reports[i];
         if (report->producer)
-            json_array_append_new(
-                list, json_pack("{s:s,s:I,s:O}", "producer", report->producer, "age_ms",
-                                (json_int_t)(now_ms - report->arrived_ms), "report",
-                                report->report));
+            json_array_append_new(list,
+                                  json_pack("{s:s,s:I,s:O}", "producer", report->producer, "age_ms",
+                                            (json_int_t)(now_ms - report->arrived_ms), "report",
+                                            report->report));
     }
     char *text = json_dumps(list, JSON_COMPACT);
     check(text != NULL);
@@ -210,8 +210,8 @@ static void ask(struct request *request, const char *subject, const char *relati
     struct question *question = place_for_question(reports);
     question->id = ++reports->next_question;
     question->state = QUESTION_WAITING;
-    json_t *text = json_pack("{s:I,s:s,s:s,s:s}", "id", (json_int_t)question->id, "subject", subject,
-                             "relation", relation, "key", key);
+    json_t *text = json_pack("{s:I,s:s,s:s,s:s}", "id", (json_int_t)question->id, "subject",
+                             subject, "relation", relation, "key", key);
     question->text = json_dumps(text, JSON_COMPACT);
     check(question->text != NULL);
     json_decref(text);

@@ -14,9 +14,9 @@ enum {
 };
 
 struct bridge_report {
-    char *producer; /* NULL: free */
+    char *producer;        /* NULL: free */
     struct json_t *report; /* an object */
-    uint64_t arrived_ms; /* monotonic */
+    uint64_t arrived_ms;   /* monotonic */
 };
 
 enum question_state { QUESTION_FREE, QUESTION_WAITING, QUESTION_ASKED, QUESTION_ANSWERED };
@@ -24,7 +24,7 @@ enum question_state { QUESTION_FREE, QUESTION_WAITING, QUESTION_ASKED, QUESTION_
 struct question {
     enum question_state state;
     uint64_t id;
-    char *text;     /* JSON object */
+    char *text;            /* JSON object */
     struct json_t *answer; /* QUESTION_ANSWERED */
 };
 
@@ -37,9 +37,10 @@ struct reports {
 struct reports *reports_new(void);
 void reports_free(struct reports *reports);
 
-/* Why the streams are not up to date, for /readyz; NULL: they are, or nobody reports. The text stays
- * until the next call. */
-const char *reports_complaint(const struct reports *reports, uint64_t lag_limit_ms, uint64_t now_ms);
+/* Why the streams are not up to date, for /readyz; NULL: they are, or nobody reports. The text
+ * stays until the next call. */
+const char *reports_complaint(const struct reports *reports, uint64_t lag_limit_ms,
+                              uint64_t now_ms);
 
 /* Appends a JSON array of {"producer":…,"age_ms":…,"report":{…}}. */
 void reports_write(const struct reports *reports, uint64_t now_ms, struct buffer *out);

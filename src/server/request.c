@@ -286,8 +286,8 @@ static const char *what_is_wrong(const struct request *request, const char *vers
 {
     struct head head = {0};
     MHD_get_connection_values_n(request->connection, MHD_HEADER_KIND, look_at_header, &head);
-    /* Two lengths, or a length and chunks: a proxy before us and we may disagree where the body ends
-     * (RFC 9112, 6.3), and what one takes for a body the other takes for the next request. */
+    /* Two lengths, or a length and chunks: a proxy before us and we may disagree where the body
+     * ends (RFC 9112, 6.3), and what one takes for a body the other takes for the next request. */
     if (head.lengths > 1)
         return "the request has more than one length";
     /* A length with a space behind its name is one to some, and none to us. RFC 9112, 5.1. */

@@ -1,5 +1,6 @@
 /* What weir.revoked says, as the bridge writes it: State events in a stream below __weir, which
- * nobody but a writer reaches. A stream of the store's, so that it is as durable and as exact as the rows.
+ * nobody but a writer reaches. A stream of the store's, so that it is as durable and as exact as
+ * the rows.
  *
  * A row is kept by its key, for the next event about it, and by its subject, for questions. */
 #include "access.h"
@@ -123,8 +124,8 @@ static int64_t time_in(const json_t *row, const char *name)
     return text && parse_time(slice_from_str(text), &wall_ms) ? wall_ms : INT64_MAX;
 }
 
-/* A token says when it was issued in whole seconds, most often, so one of the same second as the row
- * counts as older. */
+/* A token says when it was issued in whole seconds, most often, so one of the same second as the
+ * row counts as older. */
 static bool applies(const json_t *row, const struct token_claims *claims, int64_t now_ms)
 {
     const char *id = text_in(row, "jti");

@@ -111,9 +111,9 @@ bool route_admits(struct request *request)
 
 /* ---- Answering ---- */
 
-/* What a page of another origin may send: these, and whatever its libraries and the proxies before us
- * need. The star is for requests without cookies, which is all that we let pages send; it does not
- * stand for Authorization. */
+/* What a page of another origin may send: these, and whatever its libraries and the proxies before
+ * us need. The star is for requests without cookies, which is all that we let pages send; it does
+ * not stand for Authorization. */
 static void reply_preflight(struct request *request)
 {
     reply_empty(request, MHD_HTTP_NO_CONTENT);

@@ -145,15 +145,15 @@ static bool start_daemon(struct server *server, int listener, struct err *err)
     server->daemon = MHD_start_daemon(
         MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG |
             (server->tls ? MHD_USE_TLS : 0),
-        0, NULL, NULL, request_handle, server, MHD_OPTION_ARRAY, tls, MHD_OPTION_EXTERNAL_LOGGER, log_daemon, NULL, MHD_OPTION_LISTEN_SOCKET, listener,
-        MHD_OPTION_URI_LOG_CALLBACK, request_new, server, MHD_OPTION_UNESCAPE_CALLBACK,
-        leave_escaped, NULL, MHD_OPTION_NOTIFY_COMPLETED, request_done, server,
-        MHD_OPTION_NOTIFY_CONNECTION, connection_notify, server,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)settings->connection_bytes,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)settings->max_connections,
-        MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)settings->max_connections_per_address,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)((settings->idle_timeout_ms + 999) / 1000),
-        MHD_OPTION_END);
+        0, NULL, NULL, request_handle, server, MHD_OPTION_ARRAY, tls, MHD_OPTION_EXTERNAL_LOGGER,
+        log_daemon, NULL, MHD_OPTION_LISTEN_SOCKET, listener, MHD_OPTION_URI_LOG_CALLBACK,
+        request_new, server, MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL,
+        MHD_OPTION_NOTIFY_COMPLETED, request_done, server, MHD_OPTION_NOTIFY_CONNECTION,
+        connection_notify, server, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)settings->connection_bytes, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)settings->max_connections, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+        (unsigned)settings->max_connections_per_address, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)((settings->idle_timeout_ms + 999) / 1000), MHD_OPTION_END);
     if (!server->daemon)
         return err_set(err, "the HTTP library does not start");
     return true;

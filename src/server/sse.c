@@ -24,8 +24,8 @@ struct sse {
     size_t data_at;
     char control[CONTROL_SIZE]; /* sent behind the data */
     size_t control_len, control_at;
-    bool has_told;  /* a control event has been sent */
-    bool is_ending; /* nothing comes behind what is being sent */
+    bool has_told;   /* a control event has been sent */
+    bool is_ending;  /* nothing comes behind what is being sent */
     uint64_t cursor; /* the last that was sent; 0: none */
 };
 
@@ -34,8 +34,8 @@ static bool is_text(struct slice content_type)
     return content_type.len >= 5 && strncasecmp(content_type.data, "text/", 5) == 0;
 }
 
-/* Behind the client's by a random step, once: each event with a step of its own would go back now and
- * then. Protocol 10.1. */
+/* Behind the client's by a random step, once: each event with a step of its own would go back now
+ * and then. Protocol 10.1. */
 static uint64_t advance_cursor(struct request *request)
 {
     struct sse *sse = request->sse;

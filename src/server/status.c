@@ -7,8 +7,8 @@
 static void reply_ready(struct request *request)
 {
     struct server *server = request->server;
-    const char *complaint = reports_complaint(server->reports, server->settings->ready_lag_ms,
-                                              clock_monotonic_ms());
+    const char *complaint =
+        reports_complaint(server->reports, server->settings->ready_lag_ms, clock_monotonic_ms());
     if (server->is_draining)
         reply_text(request, MHD_HTTP_SERVICE_UNAVAILABLE, "stopping");
     else if (store_counters(server->store).is_full)

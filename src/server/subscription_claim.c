@@ -30,12 +30,11 @@ void route_claim(struct request *request, struct subscription *subscription, con
     }
     subscription_claim(all, subscription, worker);
     subscription_token(all, subscription, clock_wall_ms() + CLAIM_TOKEN_LIFETIME_MS, token);
-    subscription_reply(
-        request, MHD_HTTP_OK,
-        json_pack("{s:s, s:I, s:s, s:o, s:I}", "wake_id", subscription->wake_id, "generation",
-                  (json_int_t)subscription->generation, "token", token, "streams",
-                  subscription_pack_links(subscription, true), "lease_ttl_ms",
-                  (json_int_t)subscription->config.lease_ttl_ms));
+    subscription_reply(request, MHD_HTTP_OK,
+                       json_pack("{s:s, s:I, s:s, s:o, s:I}", "wake_id", subscription->wake_id,
+                                 "generation", (json_int_t)subscription->generation, "token", token,
+                                 "streams", subscription_pack_links(subscription, true),
+                                 "lease_ttl_ms", (json_int_t)subscription->config.lease_ttl_ms));
 }
 
 static bool check_token(struct request *request, const struct subscription *subscription,

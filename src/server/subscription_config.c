@@ -36,16 +36,14 @@ static json_t *pack_webhook(const struct subscription_config *config)
     return config->webhook_url ? json_pack("{s:s}", "url", config->webhook_url) : json_null();
 }
 
-void subscription_config_hash(const struct subscription_config *config,
-                              char hash[CONFIG_HASH_SIZE])
+void subscription_config_hash(const struct subscription_config *config, char hash[CONFIG_HASH_SIZE])
 {
     unsigned char digest[(CONFIG_HASH_SIZE - 1) / 2];
-    json_t *json = json_pack("{s:s, s:s?, s:o, s:o, s:s?, s:I, s:s?}", "type",
-                             config->webhook_url ? "webhook" : "pull-wake", "pattern",
-                             config->pattern, "streams", pack_streams(config), "webhook",
-                             pack_webhook(config), "wake_stream", config->wake_stream,
-                             "lease_ttl_ms", (json_int_t)config->lease_ttl_ms, "description",
-                             config->description);
+    json_t *json = json_pack(
+        "{s:s, s:s?, s:o, s:o, s:s?, s:I, s:s?}", "type",
+        config->webhook_url ? "webhook" : "pull-wake", "pattern", config->pattern, "streams",
+        pack_streams(config), "webhook", pack_webhook(config), "wake_stream", config->wake_stream,
+        "lease_ttl_ms", (json_int_t)config->lease_ttl_ms, "description", config->description);
     char *text = json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS);
     check(json != NULL && text != NULL);
     check(EVP_Digest(text, strlen(text), digest, NULL, EVP_sha256(), NULL) == 1);

@@ -30,8 +30,9 @@ const char *subscription_config_parse(const json_t *body, bool has_webhooks,
                                       struct subscription_config *config) WEIR_MUST_CHECK;
 void subscription_config_release(struct subscription_config *config);
 
-/* SHA-256, in hex, over the configuration as JSON without spaces: the members that a PUT may have, in
- * the order of their names, null where there is none, and paths as an array. Stored, so it stays. */
+/* SHA-256, in hex, over the configuration as JSON without spaces: the members that a PUT may have,
+ * in the order of their names, null where there is none, and paths as an array. Stored, so it
+ * stays. */
 void subscription_config_hash(const struct subscription_config *config,
                               char hash[CONFIG_HASH_SIZE]);
 

@@ -16,10 +16,10 @@ void subscription_reply(struct request *request, unsigned status, json_t *json)
 }
 
 void subscription_reply_error(struct request *request, unsigned status, const char *code,
-                        const char *message)
+                              const char *message)
 {
     subscription_reply(request, status,
-                json_pack("{s:{s:s, s:s}}", "error", "code", code, "message", message));
+                       json_pack("{s:{s:s, s:s}}", "error", "code", code, "message", message));
 }
 
 void subscription_reply_invalid(struct request *request, const char *message)
@@ -174,7 +174,7 @@ static void show(struct request *request, struct subscription *subscription)
                        pack_subscription(request->server->subscriptions, subscription));
 }
 
-static void delete (struct request *request, struct subscription *subscription)
+static void delete(struct request *request, struct subscription *subscription)
 {
     if (subscription)
         subscription_delete(request->server->subscriptions, subscription);
@@ -275,10 +275,9 @@ static void route_with_body(struct request *request, struct slice id, struct sli
 static bool has_room(const struct request *request)
 {
     enum { PER_STREAM = 4 };
-    return is_read(request) ||
-           subscription_has_room(request->server->subscriptions,
-                                 (size_t)LINKS_MAX * (STORE_KEY_MAX + 256) +
-                                     request->body.len * PER_STREAM);
+    return is_read(request) || subscription_has_room(request->server->subscriptions,
+                                                     (size_t)LINKS_MAX * (STORE_KEY_MAX + 256) +
+                                                         request->body.len * PER_STREAM);
 }
 
 static void show_keys(struct request *request, const struct webhooks *webhooks)

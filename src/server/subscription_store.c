@@ -47,9 +47,10 @@ void subscription_save(struct subscriptions *all, const struct subscription *sub
         json_pack("{s:s, s:s*, s:s, s:s*, s:s*, s:s*, s:I, s:I, s:I, s:s, s:s*, s:I, s:I, s:I, "
                   "s:I, s:b}",
                   "config_hash", config->hash, "pattern", config->pattern, "streams",
-                  config->streams, "wake_stream", config->wake_stream, "webhook_url", config->webhook_url, "description",
-                  config->description, "lease_ttl_ms", (json_int_t)config->lease_ttl_ms,
-                  "created_ms", (json_int_t)subscription->created_ms, "generation",
+                  config->streams, "wake_stream", config->wake_stream, "webhook_url",
+                  config->webhook_url, "description", config->description, "lease_ttl_ms",
+                  (json_int_t)config->lease_ttl_ms, "created_ms",
+                  (json_int_t)subscription->created_ms, "generation",
                   (json_int_t)subscription->generation, "wake_id", subscription->wake_id, "holder",
                   subscription->holder, "lease_until_ms", (json_int_t)subscription->lease_until_ms,
                   "next_link", (json_int_t)subscription->next_link, "failures",
@@ -166,16 +167,15 @@ static void load_subscription(void *context, struct slice key, struct slice valu
     json_int_t failures = 0, next_attempt_ms = 0;
     int is_delivered = 0;
     json_t *json = load_json(value);
-    check(
-        json_unpack(json,
-                    "{s?s, s?s, s:s, s?s, s?s, s?s, s:I, s:I, s:I, s:s, s?s, s:I, s:I, s?I, s?I, "
-                    "s?b}",
-                    "config_hash", &hash, "pattern", &pattern, "streams", &streams, "wake_stream", &wake_stream,
-                    "webhook_url", &webhook_url, "description", &description, "lease_ttl_ms",
-                    &lease_ttl_ms, "created_ms", &created_ms, "generation", &generation, "wake_id",
-                    &wake_id, "holder", &holder, "lease_until_ms", &lease_until_ms, "next_link",
-                    &next_link, "failures", &failures, "next_attempt_ms", &next_attempt_ms,
-                    "delivered", &is_delivered) == 0);
+    check(json_unpack(json,
+                      "{s?s, s?s, s:s, s?s, s?s, s?s, s:I, s:I, s:I, s:s, s?s, s:I, s:I, s?I, s?I, "
+                      "s?b}",
+                      "config_hash", &hash, "pattern", &pattern, "streams", &streams, "wake_stream",
+                      &wake_stream, "webhook_url", &webhook_url, "description", &description,
+                      "lease_ttl_ms", &lease_ttl_ms, "created_ms", &created_ms, "generation",
+                      &generation, "wake_id", &wake_id, "holder", &holder, "lease_until_ms",
+                      &lease_until_ms, "next_link", &next_link, "failures", &failures,
+                      "next_attempt_ms", &next_attempt_ms, "delivered", &is_delivered) == 0);
     struct subscription *subscription = calloc(1, sizeof *subscription);
     check(subscription != NULL);
     subscription->id = strndup(key.data + prefix.len, key.len - prefix.len);

@@ -10,8 +10,9 @@
 
 enum { CHAIN_MAX = 16, FILE_MAX = 1 << 20, KEY_ID_SIZE = 32, CHECK_INTERVAL_MS = 1000 };
 
-/* A chain and its key. GnuTLS borrows them for the time of a handshake, which may outlast many turns
- * of the loop, so those that were replaced stay until the end: one for each change of the files. */
+/* A chain and its key. GnuTLS borrows them for the time of a handshake, which may outlast many
+ * turns of the loop, so those that were replaced stay until the end: one for each change of the
+ * files. */
 struct certificate {
     gnutls_pcert_st chain[CHAIN_MAX];
     unsigned length;

@@ -1,5 +1,6 @@
-/* The certificate of the stream server, under --tls-cert and --tls-key. Loop thread. This is GnuTLS's
- * only door: libmicrohttpd speaks it, and asks here for the certificate of each new connection. */
+/* The certificate of the stream server, under --tls-cert and --tls-key. Loop thread. This is
+ * GnuTLS's only door: libmicrohttpd speaks it, and asks here for the certificate of each new
+ * connection. */
 #pragma once
 
 #include "weir/base/err.h"
@@ -11,8 +12,9 @@ struct tls;
 struct tls *tls_open(const char *cert_file, const char *key_file, struct err *err) WEIR_MUST_CHECK;
 void tls_close(struct tls *tls); /* NULL is allowed; behind the daemon's end */
 
-/* Reads the files again that have changed, once a second; in each turn of the loop. NULL is allowed.
- * Connections keep what they began with, and files that do not fit leave what there was. */
+/* Reads the files again that have changed, once a second; in each turn of the loop. NULL is
+ * allowed. Connections keep what they began with, and files that do not fit leave what there was.
+ */
 void tls_run(struct tls *tls);
 
 /* For MHD_OPTION_HTTPS_CERT_CALLBACK, and MHD_OPTION_HTTPS_PRIORITIES: TLS 1.2 and 1.3. */

@@ -1,8 +1,8 @@
 /* Webhooks: wakes that are requests to a URL of the subscription, signed with the server's Ed25519
  * key. Protocol 6.5, 7.1 and 12.8. A wake is held from when it is issued; its request goes out when
- * the wake is durable. A request that fails is repeated after 1 to 60 s, the same wake with the same
- * snapshot, as long as the lease lasts; then it is a new wake. Loop thread; a thread of src/http
- * waits for the answers. */
+ * the wake is durable. A request that fails is repeated after 1 to 60 s, the same wake with the
+ * same snapshot, as long as the lease lasts; then it is a new wake. Loop thread; a thread of
+ * src/http waits for the answers. */
 #pragma once
 
 #include "subscription.h"

@@ -307,7 +307,7 @@ static void post(struct request *request, struct slice path)
 
 /* ---- DELETE ---- */
 
-static void delete (struct request *request, struct slice path)
+static void delete(struct request *request, struct slice path)
 {
     struct store *store = request->server->store;
     struct stream *stream;
@@ -329,7 +329,8 @@ static bool is_compressed(struct request *request)
     struct slice coding = request_header(request, "Content-Encoding");
     if (!coding.len || (coding.len == 8 && strncasecmp(coding.data, "identity", 8) == 0))
         return false;
-    reply_text(request, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE, "the body has a Content-Encoding; send it without");
+    reply_text(request, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE,
+               "the body has a Content-Encoding; send it without");
     reply_header(request, "Accept-Encoding", "identity");
     return true;
 }

@@ -191,8 +191,8 @@ static MDB_cursor *open_cursor(struct catalog *catalog, enum database database)
     return cursor;
 }
 
-/* The map is not read ahead, as most of what is looked for in it is small; so a chunk that is not in
- * the kernel's memory is asked for as a whole, rather than page by page as it is touched. */
+/* The map is not read ahead, as most of what is looked for in it is small; so a chunk that is not
+ * in the kernel's memory is asked for as a whole, rather than page by page as it is touched. */
 static void read_ahead(const MDB_val *value)
 {
     enum { PAGE = 4096 };

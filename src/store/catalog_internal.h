@@ -43,8 +43,8 @@ void catalog_pair_key(uint64_t high, uint64_t low, char out[PAIR_KEY_SIZE]);
 uint64_t catalog_pair_high(const MDB_val *key);
 uint64_t catalog_pair_low(const MDB_val *key);
 
-/* LMDB has no checksums of its own, so records and chunks bring theirs, over their key as well: what is
- * in another's place is as wrong. False: it is damaged. */
+/* LMDB has no checksums of its own, so records and chunks bring theirs, over their key as well:
+ * what is in another's place is as wrong. False: it is damaged. */
 bool catalog_record_of(uint64_t id, const MDB_val *value, struct slice *record);
 uint32_t catalog_chunk_crc(const MDB_val *key, const MDB_val *value);
 bool catalog_chunk_of(const MDB_val *key, const MDB_val *value, struct chunk *chunk);

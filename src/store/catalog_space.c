@@ -1,15 +1,15 @@
 /* Giving the disk back what was deleted.
  *
  * LMDB uses the pages of deleted records again, and its file never shrinks. So that the space of a
- * million streams that have gone is there for others than this file, free pages that lie together are
- * punched out of it: the file keeps its length, and has holes. A page that is used again is written
- * as a whole, and takes its place on the disk again.
+ * million streams that have gone is there for others than this file, free pages that lie together
+ * are punched out of it: the file keeps its length, and has holes. A page that is used again is
+ * written as a whole, and takes its place on the disk again.
  *
- * Which pages are free LMDB keeps in its database 0, by the transaction that freed them, as mdb_stat
- * reads them too: a record is a count and so many page numbers, the greatest first. Punched is what
- * LMDB itself would write over in the next transaction: what was free in the last commit and in the
- * one before it, to which a damaged last one would be cut back. Nobody reads older states: the loop's
- * reads end with its turn, and no turn begins a checkpoint before that. */
+ * Which pages are free LMDB keeps in its database 0, by the transaction that freed them, as
+ * mdb_stat reads them too: a record is a count and so many page numbers, the greatest first.
+ * Punched is what LMDB itself would write over in the next transaction: what was free in the last
+ * commit and in the one before it, to which a damaged last one would be cut back. Nobody reads
+ * older states: the loop's reads end with its turn, and no turn begins a checkpoint before that. */
 #include "catalog_internal.h"
 
 #include "weir/base/log.h"
@@ -61,7 +61,8 @@ static uint64_t slack(const struct survey *survey)
 
 static bool is_worth_it(struct catalog *catalog, const struct survey *survey)
 {
-    uint64_t bytes = slack(survey), used = (survey->pages - survey->free_pages) * survey->page_bytes;
+    uint64_t bytes = slack(survey),
+             used = (survey->pages - survey->free_pages) * survey->page_bytes;
     if (bytes < catalog->slack_left)
         catalog->slack_left = bytes;
     return bytes > catalog->slack_left + SLACK_MIN && bytes > used / SLACK_PARTS;
@@ -124,9 +125,8 @@ void catalog_give_back(struct catalog *catalog)
         return;
     mdb_env_info(catalog->env, &info);
     mdb_env_stat(catalog->env, &stat);
-    survey = (struct survey){.page_bytes = stat.ms_psize,
-                             .pages = info.me_last_pgno + 1,
-                             .snapshot = mdb_txn_id(txn)};
+    survey = (struct survey){
+        .page_bytes = stat.ms_psize, .pages = info.me_last_pgno + 1, .snapshot = mdb_txn_id(txn)};
     MDB_cursor *cursor = open_free(txn);
     /* Somebody else reads the file, and what they read need not be the last commit. */
     bool is_ours = info.me_numreaders <= OWN_READERS;

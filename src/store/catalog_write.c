@@ -257,8 +257,8 @@ static void fetch_ahead(const struct writer *writer, const struct place *place, 
     }
 }
 
-/* Those that are not deleted, in the order of the catalog's keys and not of their changes: what lies on
- * one page is then written one after the other, while it is in the processor's cache. */
+/* Those that are not deleted, in the order of the catalog's keys and not of their changes: what
+ * lies on one page is then written one after the other, while it is in the processor's cache. */
 static void put_streams(struct writer *writer, size_t first)
 {
     const struct checkpoint_stream *streams = writer->job->streams;

@@ -3,8 +3,9 @@
  *
  * A job is cut at the end of a frame and started when that frame is durable, so the catalog is
  * never ahead of the log. Which streams are in it is decided at once; each is copied in one of the
- * following turns, or just before it changes. Its streams stay held, and its frames in memory, until it is done. A job
- * that fails (a full disk) is tried again; the log keeps what it would have written. */
+ * following turns, or just before it changes. Its streams stay held, and its frames in memory,
+ * until it is done. A job that fails (a full disk) is tried again; the log keeps what it would have
+ * written. */
 #pragma once
 
 #include "stream.h"

@@ -1,8 +1,8 @@
 /* Cutting a checkpoint: copying what has changed out of memory, and letting go afterwards.
  *
  * Copying a hundred thousand streams takes longer than an append may wait, so it goes on over many
- * turns. What is copied is the state at the cut all the same, as a stream that is about to change is
- * copied first. */
+ * turns. What is copied is the state at the cut all the same, as a stream that is about to change
+ * is copied first. */
 #include "internal.h"
 
 #include "weir/base/clock.h"
@@ -127,7 +127,8 @@ static void free_job(struct checkpoint_job *job)
     free(job);
 }
 
-/* Lets go of streams of the job that is over, if there is one. Returns what is left of the limit. */
+/* Lets go of streams of the job that is over, if there is one. Returns what is left of the limit.
+ */
 static size_t let_go(struct store *store, size_t limit)
 {
     struct checkpoint_job *job = store->job_over;

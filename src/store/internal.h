@@ -52,9 +52,9 @@ struct store {
     struct checkpoint_job *job; /* cut, under way or to be tried again */
     bool is_job_started;
     struct checkpoint_job *job_over; /* whose streams are being let go of; may be NULL */
-    bool has_checkpoint_failed; /* the last one that was tried */
+    bool has_checkpoint_failed;      /* the last one that was tried */
     bool is_observed;
-    unsigned checkpoints_owed; /* without anything new in them: cut.c */
+    unsigned checkpoints_owed;                          /* without anything new in them: cut.c */
     uint64_t checkpoint_due_ms, retry_ms, sweep_due_ms; /* monotonic */
 
     struct checkpoint_producer *producers; /* of batches; names are owned */
@@ -82,8 +82,9 @@ uint64_t store_path_hash(struct slice path);
 enum find_result store_find_hashed(struct store *store, struct slice path, uint64_t hash,
                                    struct stream **stream);
 
-/* For who goes through many streams: begins to fetch the stream with this hash, by_path or by_id, into
- * the processor's cache. Once for its slot, FETCH_SLOT streams ahead, and once for the stream itself. */
+/* For who goes through many streams: begins to fetch the stream with this hash, by_path or by_id,
+ * into the processor's cache. Once for its slot, FETCH_SLOT streams ahead, and once for the stream
+ * itself. */
 enum { FETCH_SLOT = 16, FETCH_STREAM = 8 };
 void store_fetch_stream(const struct table *table, uint64_t hash);
 
@@ -153,6 +154,6 @@ void store_finish_job(struct store *store);
 /* No job any more; its streams are let go of as memory is trimmed. */
 void store_end_job(struct store *store);
 
-/* Lets go of the streams of a job that is over, and of checkpointed frames above the memory bound: of
- * all, or of some, and wakes the loop for more. */
+/* Lets go of the streams of a job that is over, and of checkpointed frames above the memory bound:
+ * of all, or of some, and wakes the loop for more. */
 void store_trim_memory(struct store *store, bool all);

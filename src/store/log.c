@@ -214,9 +214,8 @@ static _Noreturn void die(const char *what)
 static void write_all(int fd, struct slice rest, uint64_t offset)
 {
     while (rest.len) {
-        ssize_t written = fault_fails(FAULT_LOG_WRITE)
-                              ? -1
-                              : pwrite(fd, rest.data, rest.len, (off_t)offset);
+        ssize_t written =
+            fault_fails(FAULT_LOG_WRITE) ? -1 : pwrite(fd, rest.data, rest.len, (off_t)offset);
         if (written < 0 && errno == EINTR)
             continue;
         if (written <= 0)

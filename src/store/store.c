@@ -196,8 +196,8 @@ void store_turn(struct store *store)
     eventfd_t ignored;
     eventfd_read(store->event_fd, &ignored);
     /* From here until the checkpoint is collected nobody may read the catalog (on_change() and
-     * on_append() do not). A collected checkpoint is why streams and frames may leave memory, and in a
-     * snapshot of before it they are not: who looked there then would find them nowhere. */
+     * on_append() do not). A collected checkpoint is why streams and frames may leave memory, and
+     * in a snapshot of before it they are not: who looked there then would find them nowhere. */
     catalog_read_end(store->catalog);
     take_in(store, commit_synced(store->commit));
     collect_checkpoint(store, false);

@@ -28,7 +28,7 @@ struct producer {
 enum { STREAM_PRODUCERS_MAX = 1000 };
 
 /* Instead of a batch producer's number. */
-static const uint64_t WRITER_NONE = 0;        /* no message yet, or written by an older version */
+static const uint64_t WRITER_NONE = 0; /* no message yet, or written by an older version */
 static const uint64_t WRITER_SEVERAL = UINT64_MAX; /* or one that is no batch producer */
 
 struct fork_origin {
@@ -39,8 +39,8 @@ struct fork_origin {
     uint64_t sub_offset;
 };
 
-/* What an append looks at comes first, so that little memory has to be fetched for one: where there are
- * many streams, it is another's each time. */
+/* What an append looks at comes first, so that little memory has to be fetched for one: where there
+ * are many streams, it is another's each time. */
 struct stream {
     uint32_t magic;
     uint32_t references;
@@ -52,18 +52,18 @@ struct stream {
     bool has_ttl, has_expires_at;
     bool is_closed;
     bool is_soft_deleted;
-    bool is_gone; /* deleted for good; kept while a checkpoint or a frame refers to it */
-    bool is_dirty; /* changed since the last checkpoint was cut */
+    bool is_gone;   /* deleted for good; kept while a checkpoint or a frame refers to it */
+    bool is_dirty;  /* changed since the last checkpoint was cut */
     bool is_listed; /* unused, and in the list of those */
     bool is_durably_closed, is_durably_gone;
     size_t cut_place; /* in the checkpoint that is being copied, from 1; 0: not in it, or copied */
 
     uint64_t tail;
     uint64_t durable_tail;
-    uint64_t ticket; /* of the last change */
+    uint64_t ticket;           /* of the last change */
     uint64_t touched_sequence; /* of the last frame that touched the stream, and where */
     size_t touched_index;
-    uint64_t writer; /* who wrote all of its messages: store_writer(), or WRITER_... */
+    uint64_t writer;       /* who wrote all of its messages: store_writer(), or WRITER_... */
     int64_t logged_use_ms; /* last use as of the log */
     int64_t used_ms;       /* last use */
 
@@ -82,7 +82,7 @@ struct stream {
     int64_t created_ms;
     struct fork_origin fork;
     uint32_t fork_count; /* streams that read from this one */
-    char *seq; /* last Stream-Seq, or NULL */
+    char *seq;           /* last Stream-Seq, or NULL */
     size_t seq_len;
     struct producer *producers;
     size_t producer_count;

@@ -299,8 +299,7 @@ enum find_result store_find_hashed(struct store *store, struct slice path, uint6
     if (stream->is_soft_deleted)
         return FIND_SOFT_DELETED;
     /* Without room for the deletion the stream is gone all the same, for whoever asks. */
-    if (stream_deadline(stream) != INT64_MAX &&
-        store_is_expired(store, stream, clock_wall_ms())) {
+    if (stream_deadline(stream) != INT64_MAX && store_is_expired(store, stream, clock_wall_ms())) {
         bool is_kept = store_delete(store, stream) && stream->is_soft_deleted;
         return is_kept ? FIND_SOFT_DELETED : FIND_MISSING;
     }

@@ -38,8 +38,8 @@ static void place(struct table *table, uint64_t hash, struct stream *stream)
     table->slots[at] = (struct table_slot){hash, stream};
 }
 
-/* Slots are all over a large table, so it is asked for in large pages, which take fewer entries of the
- * processor's own list of where pages are. */
+/* Slots are all over a large table, so it is asked for in large pages, which take fewer entries of
+ * the processor's own list of where pages are. */
 static struct table_slot *new_slots(size_t count)
 {
     enum { LARGE_PAGE = 2 << 20 };

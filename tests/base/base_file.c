@@ -55,8 +55,12 @@ Test(base_file, secrets_are_lines)
 
 Test(base_file, what_is_no_secret_is_refused_and_not_quoted)
 {
-    static const char *const bad[] = {"", "\n \n", "short", "0123456789abcdef\nshort\n",
-                                      "0123456789 abcdefgh", "0123456789abcdef\x01",
+    static const char *const bad[] = {"",
+                                      "\n \n",
+                                      "short",
+                                      "0123456789abcdef\nshort\n",
+                                      "0123456789 abcdefgh",
+                                      "0123456789abcdef\x01",
                                       "0123456789abcd\xc3\xa9"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct buffer lines = BUFFER_INIT;

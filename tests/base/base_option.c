@@ -30,8 +30,8 @@ static enum option_result parse(struct settings *settings, struct err *err, int 
     return option_parse(&command, argc + 1, argv, settings, err);
 }
 
-#define PARSE(settings, err, ...)                                                                  \
-    parse(settings, err, sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *),                   \
+#define PARSE(settings, err, ...) \
+    parse(settings, err, sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *), \
           (const char *const[]){__VA_ARGS__})
 
 Test(base_option, defaults_then_environment_then_arguments)

@@ -1,11 +1,14 @@
 /* Texts of another type than the column's, as they come between an ALTER TABLE and the look at the
- * catalog that finds it: whatever they are, what is made of them is one JSON value, or nothing is. */
+ * catalog that finds it: whatever they are, what is made of them is one JSON value, or nothing is.
+ */
 #include "weir/events/convert.h"
 
 #include <criterion/criterion.h>
 
-static const struct value_type text_type = {.oid = 25, .base_oid = 25, .kind = VALUE_TEXT, .delimiter = ',', .name = "text"};
-static const struct value_type int_type = {.oid = 23, .base_oid = 23, .kind = VALUE_INTEGER, .delimiter = ',', .name = "integer"};
+static const struct value_type text_type = {
+    .oid = 25, .base_oid = 25, .kind = VALUE_TEXT, .delimiter = ',', .name = "text"};
+static const struct value_type int_type = {
+    .oid = 23, .base_oid = 23, .kind = VALUE_INTEGER, .delimiter = ',', .name = "integer"};
 static const struct value_field fields[] = {{SLICE("\"a\""), &int_type}};
 
 static const struct value_type types[] = {
@@ -22,16 +25,40 @@ static const struct value_type types[] = {
     {.base_oid = 3802, .kind = VALUE_JSON, .name = "jsonb"},
     {.base_oid = 1007, .kind = VALUE_ARRAY, .element = &int_type, .name = "integer[]"},
     {.base_oid = 1009, .kind = VALUE_ARRAY, .element = &text_type, .name = "text[]"},
-    {.base_oid = 20000, .kind = VALUE_COMPOSITE, .fields = fields, .field_count = 1, .name = "pair"},
+    {.base_oid = 20000,
+     .kind = VALUE_COMPOSITE,
+     .fields = fields,
+     .field_count = 1,
+     .name = "pair"},
     {.base_oid = 22, .kind = VALUE_OTHER, .name = "int2vector"},
     {.base_oid = 30, .kind = VALUE_OTHER, .name = "oidvector"},
     {.base_oid = 600, .kind = VALUE_OTHER, .name = "point"},
 };
 
 static const char *const tokens[] = {
-    "\"50%\"", "\"quote\\\"d\"", "\"\"", "\"-\"", "\"1 x\"", "\"2026-01-02\"", "\"2026-01-02 3\\\"\"", "\"{\\\"a\"",
-    "\"{1,2%}\"", "\"{1,2}\"", "\"(1%)\"", "\"(\"", "\"[\"", "\"1\\\\\"", "\"t\"", "\"\\u0001\"", "\"NaN\"", "\"5\"", "\"é\"",
-    "1", "-1.5e+3", "true", "null",
+    "\"50%\"",
+    "\"quote\\\"d\"",
+    "\"\"",
+    "\"-\"",
+    "\"1 x\"",
+    "\"2026-01-02\"",
+    "\"2026-01-02 3\\\"\"",
+    "\"{\\\"a\"",
+    "\"{1,2%}\"",
+    "\"{1,2}\"",
+    "\"(1%)\"",
+    "\"(\"",
+    "\"[\"",
+    "\"1\\\\\"",
+    "\"t\"",
+    "\"\\u0001\"",
+    "\"NaN\"",
+    "\"5\"",
+    "\"é\"",
+    "1",
+    "-1.5e+3",
+    "true",
+    "null",
 };
 
 static void check_token(const struct value_type *type, const char *text)

@@ -20,8 +20,8 @@ struct type_case {
     const char *random;  /* an expression */
 };
 
-#define RANDOM_TEXT                                                                                \
-    "(SELECT string_agg(substr(E'abAB\"\\\\''{}(),;: \\t\\n\\r\\b\\u0001\\u007fé€😀NUL', "         \
+#define RANDOM_TEXT \
+    "(SELECT string_agg(substr(E'abAB\"\\\\''{}(),;: \\t\\n\\r\\b\\u0001\\u007fé€😀NUL', " \
     "1 + (random() * 30)::int, 1), '') FROM generate_series(0, g % 7))"
 
 static const struct type_case cases[] = {
@@ -262,8 +262,8 @@ static const struct relation *table_of(const struct run *run, size_t index)
 {
     char name[32];
     int len = snprintf(name, sizeof name, "t_%zu", index);
-    const struct relation *relation = relation_set_find(
-        &run->catalog->relations, SLICE("public"), slice_of(name, (size_t)len));
+    const struct relation *relation =
+        relation_set_find(&run->catalog->relations, SLICE("public"), slice_of(name, (size_t)len));
     cr_assert(relation);
     return relation;
 }

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define EXPECT_PART(text, part)                                                                    \
+#define EXPECT_PART(text, part) \
     cr_assert(strstr(text, part), "\"%s\" lacks \"%s\"", (const char *)(text), part)
 
 static const char *conninfo(const char *more)

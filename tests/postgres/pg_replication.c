@@ -9,7 +9,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define EXPECT_PART(text, part)                                                                    \
+#define EXPECT_PART(text, part) \
     cr_assert(strstr(text, part), "\"%s\" lacks \"%s\"", (const char *)(text), part)
 
 enum { PATIENCE_MS = 20000, LOCK_TIMEOUT_MS = 10000 };

@@ -14,8 +14,8 @@ static bool same(struct hash128 a, struct hash128 b)
     return a.low == b.low && a.high == b.high;
 }
 
-#define EVENT(key, value, txid)                                                                    \
-    "{\"type\":\"t\",\"key\":\"" key "\",\"value\":" value                                          \
+#define EVENT(key, value, txid) \
+    "{\"type\":\"t\",\"key\":\"" key "\",\"value\":" value \
     ",\"headers\":{\"operation\":\"insert\",\"txid\":\"" txid "\"}}"
 
 Test(last_event, an_event_is_itself_whatever_a_server_does_to_numbers_and_headers)
@@ -32,7 +32,8 @@ Test(last_event, an_event_is_itself_whatever_a_server_does_to_numbers_and_header
 Test(last_event, the_last_one_is_found_in_any_tail_that_holds_it)
 {
     static const char array[] = "[" EVENT("1", "{}", "7") "," EVENT(
-        "2", "{\"s\":\"{\\\"type\\\":\\\"t\\\"\",\"j\":{\"type\":\"t\",\"key\":\"9\"}}", "8") "] \n";
+        "2", "{\"s\":\"{\\\"type\\\":\\\"t\\\"\",\"j\":{\"type\":\"t\",\"key\":\"9\"}}",
+        "8") "] \n";
     struct hash128 found,
         own = identity_of(EVENT(
             "2", "{\"s\":\"{\\\"type\\\":\\\"t\\\"\",\"j\":{\"type\":\"t\",\"key\":\"9\"}}", "8"));
@@ -40,7 +41,8 @@ Test(last_event, the_last_one_is_found_in_any_tail_that_holds_it)
     for (size_t from = 0; from < sizeof array - 1; from++) {
         struct slice tail = slice_of(array + from, sizeof array - 1 - from);
         enum last_event result = last_event_of(tail, &found);
-        cr_assert_eq(result, from <= begin + 1 ? LAST_EVENT_FOUND : LAST_EVENT_UNKNOWN, "%zu", from);
+        cr_assert_eq(result, from <= begin + 1 ? LAST_EVENT_FOUND : LAST_EVENT_UNKNOWN, "%zu",
+                     from);
         cr_assert(result != LAST_EVENT_FOUND || same(found, own), "%zu", from);
     }
 }

@@ -36,19 +36,13 @@ static void pair_free(struct pair *pair)
     close(pair->notify_fd);
 }
 
-#define PAIR(...)                                                                                  \
-    pair_new((const struct scripted_answer[]){__VA_ARGS__},                                        \
-             sizeof((const struct scripted_answer[]){__VA_ARGS__}) /                               \
+#define PAIR(...) \
+    pair_new((const struct scripted_answer[]){__VA_ARGS__}, \
+             sizeof((const struct scripted_answer[]){__VA_ARGS__}) / \
                  sizeof(struct scripted_answer))
 
-#define CLAIMED                                                                                    \
-    {                                                                                              \
-        200, "{\"epoch\":3,\"lsn\":\"0/10\",\"step\":2}"                                           \
-    }
-#define STORED                                                                                     \
-    {                                                                                              \
-        200, "{\"lsn\":\"0/20\",\"step\":0,\"skipped\":[]}"                                        \
-    }
+#define CLAIMED {200, "{\"epoch\":3,\"lsn\":\"0/10\",\"step\":2}"}
+#define STORED  {200, "{\"lsn\":\"0/20\",\"step\":0,\"skipped\":[]}"}
 
 static const struct publisher_start start; /* this server keeps progress */
 
@@ -106,7 +100,7 @@ static void expect_body(struct pair *pair, size_t request, const char *expected)
     buffer_release(&text);
 }
 
-#define EXPECT_PART(text, part)                                                                    \
+#define EXPECT_PART(text, part) \
     cr_assert(strstr(text, part), "\"%s\" lacks \"%s\"", (const char *)(text), part)
 
 Test(publisher, claims_and_sends_in_order_on_one_connection)

@@ -1,7 +1,7 @@
-/* A bit that flips in the file, anywhere in the pages that hold rows and index entries: what is read
- * afterwards is right, or the process ends and names the damage. A child of its own reads everything after
- * each flip: every row, rows that are not there, every range. WEIR_SEED repeats a run; WEIR_LONG flips
- * more, and anywhere else too, of which only is told what came of it. */
+/* A bit that flips in the file, anywhere in the pages that hold rows and index entries: what is
+ * read afterwards is right, or the process ends and names the damage. A child of its own reads
+ * everything after each flip: every row, rows that are not there, every range. WEIR_SEED repeats a
+ * run; WEIR_LONG flips more, and anywhere else too, of which only is told what came of it. */
 #include "tables.h"
 
 #include "weir/base/buffer.h"
@@ -38,7 +38,8 @@ static struct row row_of(struct arena *arena, size_t i)
     return test_row(arena, a, "\"x\"", g, n);
 }
 
-static struct replica *open_replica(const struct fixture *fixture, const struct replica_index *by[2])
+static struct replica *open_replica(const struct fixture *fixture,
+                                    const struct replica_index *by[2])
 {
     static const uint16_t g[] = {COLUMN_G}, l[] = {COLUMN_L};
     struct replica_settings settings = {.directory = fixture->directory, .size_limit = 64 << 20};
@@ -78,7 +79,8 @@ static void begin(struct fixture *fixture)
     cr_assert(fixture->fd >= 0 && fstat(fixture->fd, &info) == 0);
     fixture->pages = (size_t)info.st_size / PAGE;
     char page[PAGE];
-    while (fixture->pages && pread(fixture->fd, page, PAGE, (off_t)(fixture->pages - 1) * PAGE) == PAGE &&
+    while (fixture->pages &&
+           pread(fixture->fd, page, PAGE, (off_t)(fixture->pages - 1) * PAGE) == PAGE &&
            memcmp(page, (char[16]){0}, 16) == 0)
         fixture->pages--;
     fixture->kept = malloc(fixture->pages * PAGE);
@@ -223,7 +225,8 @@ static off_t place_of_records(struct fixture *fixture)
     for (;;) {
         size_t from, number = test_random(&fixture->random, (uint32_t)fixture->pages);
         if (holds_records(fixture, number, &from))
-            return (off_t)(number * PAGE + from + test_random(&fixture->random, (uint32_t)(PAGE - from)));
+            return (off_t)(number * PAGE + from +
+                           test_random(&fixture->random, (uint32_t)(PAGE - from)));
     }
 }
 

@@ -17,7 +17,7 @@ enum { AS = 6, BS = 5, ROWS = AS * BS, STEPS = 3000 };
 static const char *const b_values[BS] = {"\"\"", "\"x\"", "\"x y\"", "\"\\u0001\"", "\"é\""};
 static const char *const g_values[] = {"null", "\"\"", "\"g\"", "\"gg\"",
                                        ("\"a long text that is more than sixty-four bytes, so that "
-                                       "its key is folded into a hash\"")};
+                                        "its key is folded into a hash\"")};
 static const char *const n_values[] = {"null", "1", "1.0", "1.00", "2", "-1.5"};
 
 /* What each row is: an index into the values above, or absent. */
@@ -208,8 +208,8 @@ static void check_reads(struct fixture *fixture, const struct state *state,
                 (struct expectation){has_n, n, 0});
 
     add_value(fixture, &key, COLUMN_G, g_values[g]);
-    access = (struct access){
-        ACCESS_INDEX, &test_relation, fixture->by_n_g, {COLUMN_N, COLUMN_G}, 2};
+    access =
+        (struct access){ACCESS_INDEX, &test_relation, fixture->by_n_g, {COLUMN_N, COLUMN_G}, 2};
     expect_read(fixture, state, model, &access, buffer_slice(&key),
                 (struct expectation){has_n_and_g, n, g});
 
@@ -278,8 +278,8 @@ static void check_entries(struct fixture *fixture, struct change_set *changes,
 }
 
 /* Several changes, some of the same row, some back and forth; then both states are read. The set is
- * complete before it is read, as its indexes are not kept. Some sets are spilled, at first or on the
- * way; and some are given up. */
+ * complete before it is read, as its indexes are not kept. Some sets are spilled, at first or on
+ * the way; and some are given up. */
 static void change_many(struct fixture *fixture, struct change_set *changes)
 {
     struct model after = fixture->now;
@@ -365,8 +365,7 @@ Test(replica_model, an_index_made_later_holds_what_is_there)
     for (int i = 0; i < 100; i++)
         put_one(&fixture);
     const struct replica_index *index =
-        replica_ensure_index(fixture.replica, &test_relation, INDEX_OF_VALUES, columns, 1,
-                             &err);
+        replica_ensure_index(fixture.replica, &test_relation, INDEX_OF_VALUES, columns, 1, &err);
     cr_assert(index);
     struct state state = {.replica = fixture.replica};
     struct access access = {ACCESS_INDEX, &test_relation, index, {COLUMN_N}, 1};

@@ -64,7 +64,8 @@ Test(replica_key, no_component_is_a_prefix_of_another)
         size_t len = i < 8 ? i : test_random(&state, 2 * KEY_COMPONENT_MAX);
         char *bytes = arena_alloc(&arena, len + 1);
         for (size_t j = 0; j < len; j++)
-            bytes[j] = "\0\1\2\3\xff" "ab"[test_random(&state, 7)];
+            bytes[j] = "\0\1\2\3\xff"
+                       "ab"[test_random(&state, 7)];
         /* Every third one is the one before it, with one more byte. */
         if (i % 3 == 2) {
             len = inputs[i - 1].len + 1;

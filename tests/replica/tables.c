@@ -9,18 +9,23 @@ const struct value_type numeric_type = {
 const struct value_type char_type = {
     .oid = 1042, .base_oid = 1042, .kind = VALUE_CHAR, .name = "character"};
 
-static const struct value_type array_type = {
-    .oid = 1009, .base_oid = 1009, .kind = VALUE_ARRAY, .element = &plain_text_type, .name = "text[]"};
+static const struct value_type array_type = {.oid = 1009,
+                                             .base_oid = 1009,
+                                             .kind = VALUE_ARRAY,
+                                             .element = &plain_text_type,
+                                             .name = "text[]"};
 
-#define COLUMN(text, its_type)                                                                     \
-    {.name = {text, sizeof(text) - 1},                                                             \
-     .json_name = {"\"" text "\"", sizeof(text) + 1},                                              \
-     .type = &(its_type),                                                                          \
-     .collation = {.is_deterministic = true}}
+#define COLUMN(text, its_type) \
+    { \
+        .name = {text, sizeof(text) - 1}, .json_name = {"\"" text "\"", sizeof(text) + 1}, \
+        .type = &(its_type), .collation = { \
+            .is_deterministic = true \
+        } \
+    }
 
-static const struct column columns[COLUMNS] = {
-    COLUMN("a", int_type), COLUMN("b", plain_text_type), COLUMN("g", plain_text_type),
-    COLUMN("n", numeric_type), COLUMN("l", array_type)};
+static const struct column columns[COLUMNS] = {COLUMN("a", int_type), COLUMN("b", plain_text_type),
+                                               COLUMN("g", plain_text_type),
+                                               COLUMN("n", numeric_type), COLUMN("l", array_type)};
 static const uint16_t key_columns[] = {COLUMN_A, COLUMN_B};
 
 const struct relation test_relation = {.oid = 4711,

@@ -14,28 +14,30 @@ static const struct value_type string_type = {
 static const struct value_type jsonb_type = {
     .oid = 3802, .base_oid = 3802, .kind = VALUE_JSON, .name = "jsonb"};
 
-#define COLUMN(text, its_type)                                                                     \
-    {.name = {text, sizeof(text) - 1},                                                             \
-     .json_name = {"\"" text "\"", sizeof(text) + 1},                                              \
-     .type = &(its_type),                                                                          \
-     .collation = {.is_deterministic = true}}
+#define COLUMN(text, its_type) \
+    { \
+        .name = {text, sizeof(text) - 1}, .json_name = {"\"" text "\"", sizeof(text) + 1}, \
+        .type = &(its_type), .collation = { \
+            .is_deterministic = true \
+        } \
+    }
 
 static const struct column item_columns[] = {COLUMN("id", int_type), COLUMN("project", int_type),
                                              COLUMN("kind", string_type)};
 static const struct column member_columns[] = {
-    COLUMN("id", int_type),        COLUMN("project", int_type), COLUMN("other", int_type),
+    COLUMN("id", int_type),         COLUMN("project", int_type), COLUMN("other", int_type),
     COLUMN("subject", string_type), COLUMN("role", string_type), COLUMN("more", jsonb_type)};
 static const uint16_t key[] = {0};
 
-#define TABLE(its_oid, text, its_columns)                                                          \
-    {.oid = (its_oid),                                                                             \
-     .storage_id = (its_oid),                                                                      \
-     .schema = {"public", 6},                                                                      \
-     .name = {text, sizeof(text) - 1},                                                             \
-     .columns = (its_columns),                                                                     \
-     .column_count = sizeof(its_columns) / sizeof *(its_columns),                                  \
-     .key = key,                                                                                   \
-     .key_count = 1,                                                                               \
+#define TABLE(its_oid, text, its_columns) \
+    {.oid = (its_oid), \
+     .storage_id = (its_oid), \
+     .schema = {"public", 6}, \
+     .name = {text, sizeof(text) - 1}, \
+     .columns = (its_columns), \
+     .column_count = sizeof(its_columns) / sizeof *(its_columns), \
+     .key = key, \
+     .key_count = 1, \
      .published = PUBLISH_ALL}
 
 static struct relation items = TABLE(1, "items", item_columns);
@@ -49,7 +51,7 @@ struct pair {
     const char *a, *b;
 };
 
-#define MEMBERS "SELECT m.subject FROM members m WHERE m.project = items.project "
+#define MEMBERS  "SELECT m.subject FROM members m WHERE m.project = items.project "
 #define NO_GUEST "AND NOT EXISTS (SELECT FROM guests g WHERE g.project = items.project "
 
 static const struct pair pairs[] = {
@@ -58,7 +60,8 @@ static const struct pair pairs[] = {
     {true, MEMBERS "AND items.kind = 'a'", MEMBERS},
     {true, MEMBERS "AND items.kind = 'a'", MEMBERS "AND items.id > 7 AND items.kind IS NOT NULL"},
     {true, MEMBERS, "SELECT x.subject FROM members x WHERE x.project = items.project "},
-    {true, MEMBERS "AND m.role = 'a' AND items.id = 1", MEMBERS "AND items.id = 2 AND m.role = 'a'"},
+    {true, MEMBERS "AND m.role = 'a' AND items.id = 1",
+     MEMBERS "AND items.id = 2 AND m.role = 'a'"},
     {true, MEMBERS NO_GUEST ") AND items.id = 1", MEMBERS "AND items.id = 2 " NO_GUEST ")"},
     {false, MEMBERS, "SELECT g.subject FROM guests g WHERE g.project = items.project"},
     {false, MEMBERS, "SELECT m.role FROM members m WHERE m.project = items.project"},
@@ -87,7 +90,8 @@ static const struct pair pairs[] = {
     {false, MEMBERS NO_GUEST "AND items.kind = 'a')", MEMBERS NO_GUEST "AND items.kind = 'b')"},
     {false, MEMBERS "AND EXISTS (SELECT FROM guests g WHERE g.role = 'a')",
      MEMBERS "AND EXISTS (SELECT FROM guests g WHERE g.role = 'b')"},
-    {false, "SELECT a.subject FROM members a, members b WHERE a.project = b.other AND a.id = items.id",
+    {false,
+     "SELECT a.subject FROM members a, members b WHERE a.project = b.other AND a.id = items.id",
      "SELECT a.subject FROM members a, members b WHERE a.project = b.other AND b.id = items.id"},
 };
 
@@ -117,7 +121,8 @@ static void check_pair(const struct pair *pair, struct replica *replica)
     struct rule_definition definitions[] = {rule_of(pair->a), rule_of(pair->b)};
     struct ruleset *rules;
     struct err err = {0};
-    cr_assert(ruleset_compile(definitions, 2, &set, replica, NULL, &rules, &err), "%s", err.message);
+    cr_assert(ruleset_compile(definitions, 2, &set, replica, NULL, &rules, &err), "%s",
+              err.message);
     for (size_t i = 0; i < 2; i++) {
         struct rule_status status = ruleset_rule_status(rules, i);
         cr_assert(status.is_active, "%s: %s", i ? pair->b : pair->a, status.reason);

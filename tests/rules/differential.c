@@ -95,7 +95,7 @@ static struct strings audiences(struct test *test, struct rule_case *rule,
         for (size_t i = 0; i < audience.count; i++) {
             rule->channel = audience.members[i]->channel;
             pairs_add(&pairs, arena, row_event_key(relation, row, arena),
-                     audience.members[i]->subject);
+                      audience.members[i]->subject);
         }
     }
     state_read_end(&read);
@@ -113,8 +113,8 @@ static void check_visible(struct test *test, struct rule_case *rule, const struc
         return;
     for (size_t i = 0; i < answer->subjects.count && i < 40; i++)
         strings_add(&subjects, arena, answer->subjects.items[i]);
-    static const char *const others[] = {"nobody", "", "1", "01", "1.0", "1.00", "a", "a ",
-                                         "2026-01-01", "true", "NaN", "u/"};
+    static const char *const others[] = {"nobody", "",   "1",          "01",   "1.0", "1.00",
+                                         "a",      "a ", "2026-01-01", "true", "NaN", "u/"};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         strings_add(&subjects, arena, slice_from_str(others[i]));
     strings_sort(&subjects);
@@ -173,8 +173,7 @@ static void check_difference(struct test *test, struct rule_case *rule, struct c
 {
     struct arena arena = ARENA_INIT;
     struct strings expected = {0};
-    struct strings got =
-        run_difference(test, changes, rule->rules, rule->rules, rule, &arena);
+    struct strings got = run_difference(test, changes, rule->rules, rule->rules, rule, &arena);
     oracle_expect_events(&expected, &arena, table_name(test, rule), a, b);
     strings_sort(&expected);
     expect_same(test, rule, "difference", &got, &expected);
@@ -224,13 +223,12 @@ static void check_edit(struct test *test, struct change_set *changes, const stru
     uint32_t all = ((uint32_t)1 << test->case_count) - 1;
     uint32_t in_a = random_below(&test->random, UINT32_MAX) & all, in_b = in_a;
     if (random_percent(&test->random, 70))
-        in_b ^= random_below(&test->random, UINT32_MAX) & random_below(&test->random, UINT32_MAX) &
-                all;
+        in_b ^=
+            random_below(&test->random, UINT32_MAX) & random_below(&test->random, UINT32_MAX) & all;
     struct ruleset *rules_a = compile_some(test, in_a, &arena);
     struct ruleset *rules_b = in_b == in_a ? rules_a : compile_some(test, in_b, &arena);
     struct strings expected = {0};
-    struct strings got =
-        run_difference(test, changes, rules_a, rules_b, &test->cases[0], &arena);
+    struct strings got = run_difference(test, changes, rules_a, rules_b, &test->cases[0], &arena);
     for (size_t i = 0; i < TABLES; i++) {
         struct answer a = joined(test, i, in_a, before, &arena);
         struct answer b = joined(test, i, in_b, after, &arena);

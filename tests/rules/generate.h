@@ -10,7 +10,7 @@ void generate_audience(const struct schema *schema, const struct table *target,
 /* Appends a constant to compare a column of the type with, as SQL may write it. */
 void generate_constant(struct random *random, const struct type *type, struct buffer *sql);
 
-/* Appends one of many audiences that are alike and differ in their constants: `column = constant` of
- * the row or of a joined one, IN, = ANY, and what stands beside them. */
+/* Appends one of many audiences that are alike and differ in their constants: `column = constant`
+ * of the row or of a joined one, IN, = ANY, and what stands beside them. */
 void generate_constant_audience(const struct schema *schema, const struct table *target,
                                 struct random *random, struct buffer *sql);

@@ -4,10 +4,10 @@
 void add_comparison(struct generator *generator)
 {
     struct reference left = any_column(generator, is_comparable), right;
-    const char *operator = any_operator(generator, left.column->type->is_ordered);
+    const char *operator= any_operator(generator, left.column->type->is_ordered);
     bool has_partner = percent(generator, 65) && find_partner(generator, left, &right);
     if (has_partner) {
-        bool is_equality = *operator == '=' || *operator == '!' || operator[1] == '>';
+        bool is_equality = *operator== '=' || * operator== '!' || operator[1] == '>';
         bool is_text = is_equality && is_castable(left.column->type) &&
                        is_castable(right.column->type) && percent(generator, 15);
         add_reference(generator, left);
@@ -73,9 +73,15 @@ static void add_between(struct generator *generator)
 
 static void add_truth(struct generator *generator)
 {
-    static const char *const tests[] = {"",          " IS TRUE",     " IS FALSE", " IS NOT TRUE",
-                                        " IS NOT FALSE", " IS UNKNOWN", " IS NOT UNKNOWN",
-                                        " IS NULL", " IS NOT NULL"};
+    static const char *const tests[] = {"",
+                                        " IS TRUE",
+                                        " IS FALSE",
+                                        " IS NOT TRUE",
+                                        " IS NOT FALSE",
+                                        " IS UNKNOWN",
+                                        " IS NOT UNKNOWN",
+                                        " IS NULL",
+                                        " IS NOT NULL"};
     if (!has_column(generator, is_bool)) {
         add(generator, percent(generator, 50) ? "true" : "false");
         return;
@@ -119,8 +125,9 @@ static void add_any(struct generator *generator)
 
 void add_json_text(struct generator *generator)
 {
-    static const char *const paths[] = {"->> 'a'", "->> 'b'", "-> 'b' ->> 'c'", "->> 0", "->> -1",
-                                        "-> 'b' ->> 1", "-> 0 ->> 'a'", "-> 'b' -> 'c' ->> 'x'"};
+    static const char *const paths[] = {
+        "->> 'a'", "->> 'b'",      "-> 'b' ->> 'c'", "->> 0",
+        "->> -1",  "-> 'b' ->> 1", "-> 0 ->> 'a'",   "-> 'b' -> 'c' ->> 'x'"};
     add(generator, "(");
     add_reference(generator, any_column(generator, is_json));
     buffer_printf(generator->sql, " %s)", paths[below(generator, 8)]);
@@ -128,8 +135,8 @@ void add_json_text(struct generator *generator)
 
 static void add_json(struct generator *generator)
 {
-    static const char *const others[] = {" = 'x'", " <> '1'", " IS NULL", " IS NOT NULL",
-                                         " IN ('1', 'x', 'true')", " = '[1, 2]'"};
+    static const char *const others[] = {
+        " = 'x'", " <> '1'", " IS NULL", " IS NOT NULL", " IN ('1', 'x', 'true')", " = '[1, 2]'"};
     struct reference text;
     bool has_text = false;
     for (int i = 0; i < 12 && !has_text; i++) {
@@ -148,16 +155,22 @@ static void add_json(struct generator *generator)
 
 static bool is_spelled_like_no_json(const struct type *type)
 {
-    return type->family == FAMILY_BOOL || type->family == FAMILY_DATE || type->family == FAMILY_UUID;
+    return type->family == FAMILY_BOOL || type->family == FAMILY_DATE ||
+           type->family == FAMILY_UUID;
 }
 
 /* What does not hang on how a number or a document is written. */
 static void add_json_as_written(struct generator *generator)
 {
-    static const char *const paths[] = {"->> 'a'", "->> 'b'", "-> 'b' ->> 'c'", "->> 0", "->> -1",
-                                        "-> 'b' ->> 0", "-> 0 ->> 'a'"};
-    static const char *const tests[] = {" = 'x'", " <> 'x'", " <> ''", " IS NULL", " IS NOT NULL",
-                                        " IN ('x', 'true', NULL)", " NOT IN ('x', 'a')",
+    static const char *const paths[] = {"->> 'a'", "->> 'b'",      "-> 'b' ->> 'c'", "->> 0",
+                                        "->> -1",  "-> 'b' ->> 0", "-> 0 ->> 'a'"};
+    static const char *const tests[] = {" = 'x'",
+                                        " <> 'x'",
+                                        " <> ''",
+                                        " IS NULL",
+                                        " IS NOT NULL",
+                                        " IN ('x', 'true', NULL)",
+                                        " NOT IN ('x', 'a')",
                                         " = ANY ('{x,true}')"};
     bool is_pair = has_column(generator, is_spelled_like_no_json) && percent(generator, 40);
     add(generator, "(");
@@ -215,7 +228,8 @@ static void add_distinct(struct generator *generator)
         add_reference(generator, right);
     else
         add(generator, left.column->type->family == FAMILY_REAL
-                           ? "1" : random_value(left.column->type, generator->random, 10));
+                           ? "1"
+                           : random_value(left.column->type, generator->random, 10));
 }
 
 static void add_exists(struct generator *generator, int depth)
@@ -265,7 +279,8 @@ static void add_relative(struct generator *generator, struct reference of)
         }
     }
     add(generator, of.column->type->family == FAMILY_REAL
-                       ? "1" : random_value(of.column->type, generator->random, 0));
+                       ? "1"
+                       : random_value(of.column->type, generator->random, 0));
 }
 
 void add_coalesce_of(struct generator *generator, struct reference first)
@@ -317,8 +332,8 @@ static void add_mixed_list(struct generator *generator)
 
 static void add_like(struct generator *generator)
 {
-    static const char *const patterns[] = {"'a%'", "'%b'", "'_'", "'a_'", "'%'", "''", "'%a%b%'",
-                                           "'\\a%'", "'_%_'"};
+    static const char *const patterns[] = {"'a%'", "'%b'",    "'_'",    "'a_'", "'%'",
+                                           "''",   "'%a%b%'", "'\\a%'", "'_%_'"};
     add_reference(generator, any_column(generator, is_text));
     buffer_printf(generator->sql, "%s LIKE %s", percent(generator, 30) ? " NOT" : "",
                   patterns[below(generator, 9)]);
@@ -382,8 +397,8 @@ static void add_leaf(struct generator *generator, int depth)
 
 void add_condition(struct generator *generator, int depth)
 {
-    static const char *const tests[] = {"TRUE", "NOT TRUE", "FALSE", "NOT FALSE", "UNKNOWN",
-                                        "NOT UNKNOWN"};
+    static const char *const tests[] = {"TRUE",      "NOT TRUE", "FALSE",
+                                        "NOT FALSE", "UNKNOWN",  "NOT UNKNOWN"};
     uint32_t what = depth > 0 ? below(generator, 102) : 99;
     if (what >= 100) {
         add(generator, "COALESCE(NOT (");

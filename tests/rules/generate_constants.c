@@ -77,8 +77,9 @@ static void add_array(const struct side *side, struct random *random, struct buf
 
 static void add_json(const struct side *side, struct random *random, struct buffer *sql)
 {
-    static const char *const tests[] = {"->> 'a' = '1'", "->> 'b' = 'x'", "->> 'a' IN ('1', 'true')",
-                                        "-> 'b' ->> 'c' = 'b'", "->> 0 = '1'"};
+    static const char *const tests[] = {"->> 'a' = '1'", "->> 'b' = 'x'",
+                                        "->> 'a' IN ('1', 'true')", "-> 'b' ->> 'c' = 'b'",
+                                        "->> 0 = '1'"};
     const struct table_column *column = find_family(side, random, FAMILY_JSON);
     if (!column)
         add_list(side, random, sql);

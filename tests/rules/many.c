@@ -73,7 +73,8 @@ static struct answer ask(struct test *test, const struct choice *choice, size_t 
     }
     if (!all.len)
         buffer_add_str(&all, "SELECT NULL::text");
-    struct answer answer = oracle_ask(&test->world, table_at(test, table), buffer_slice(&all), arena);
+    struct answer answer =
+        oracle_ask(&test->world, table_at(test, table), buffer_slice(&all), arena);
     buffer_release(&all);
     return answer;
 }
@@ -154,15 +155,15 @@ static void check_table(struct test *test, const struct choice *choice, const st
     arena_release(&arena);
 }
 
-static void check_difference(struct test *test, struct change_set *changes,
-                             const struct choice *a, const struct choice *b,
-                             const struct answer *before, const struct answer *after)
+static void check_difference(struct test *test, struct change_set *changes, const struct choice *a,
+                             const struct choice *b, const struct answer *before,
+                             const struct answer *after)
 {
     struct arena arena = ARENA_INIT;
     struct strings expected = {0};
     bool has_duplicates;
-    struct strings got = deliveries_of(test->world.replica, changes, a->rules, b->rules, &arena,
-                                       &has_duplicates);
+    struct strings got =
+        deliveries_of(test->world.replica, changes, a->rules, b->rules, &arena, &has_duplicates);
     for (size_t i = 0; i < TABLES; i++)
         oracle_expect_events(&expected, &arena, table_at(test, i)->name, &before[i], &after[i]);
     strings_sort(&expected);
@@ -227,8 +228,8 @@ static void add_rule(struct test *test)
             fprintf(stderr, "Postgres: %s: %.*s\n", err.message, SLICE_ARG(rule.audience));
         return;
     }
-    struct rule_definition definition = world_rule(
-        &test->world, table_at(test, rule.table)->name, rule.audience, &test->arena);
+    struct rule_definition definition =
+        world_rule(&test->world, table_at(test, rule.table)->name, rule.audience, &test->arena);
     struct ruleset *rules = world_compile(&test->world, &definition, 1);
     struct rule_status status = ruleset_rule_status(rules, 0);
     if (status.is_active) {

@@ -36,8 +36,9 @@ static bool ask_pairs_where(struct world *world, const struct table *table, stru
     struct buffer sql = BUFFER_INIT;
     buffer_add_str(&sql, "SELECT ");
     schema_key_expression(table, table->name, &sql);
-    buffer_printf(&sql, ", s.subject::text FROM %s, LATERAL (%.*s) s(subject)"
-                        " WHERE s.subject IS NOT NULL AND %s",
+    buffer_printf(&sql,
+                  ", s.subject::text FROM %s, LATERAL (%.*s) s(subject)"
+                  " WHERE s.subject IS NOT NULL AND %s",
                   table->name, SLICE_ARG(audience), row);
     struct pg_rows *rows = pg_query(world->connection, err, buffer_str(&sql), 0, NULL);
     buffer_release(&sql);
@@ -51,9 +52,8 @@ static bool ask_pairs_where(struct world *world, const struct table *table, stru
     return true;
 }
 
-static bool ask_pairs_of_each(struct world *world, const struct table *table,
-                              struct slice audience, struct answer *answer, struct arena *arena,
-                              struct err *err)
+static bool ask_pairs_of_each(struct world *world, const struct table *table, struct slice audience,
+                              struct answer *answer, struct arena *arena, struct err *err)
 {
     char row[128], sql[128];
     bool ok = true;
@@ -174,7 +174,7 @@ static void expect_event(struct strings *expected, struct arena *arena, const ch
     percent_encode_segment(&path, subject);
     buffer_add_str(&path, "/data");
     deliveries_add(expected, arena, buffer_slice(&path), slice_from_str(operation),
-                 slice_from_str(table), key);
+                   slice_from_str(table), key);
     buffer_release(&path);
 }
 
@@ -253,7 +253,8 @@ struct strings deliveries_of(struct replica *replica, struct change_set *changes
 {
     struct capture capture = {.arena = arena};
     struct event_sink sink = {&capture, capture_payload, capture_delivery, NULL, NULL};
-    struct difference *difference = difference_new(&sink, change_set_is_spilled(changes) ? 0 : SIZE_MAX, SIZE_MAX);
+    struct difference *difference =
+        difference_new(&sink, change_set_is_spilled(changes) ? 0 : SIZE_MAX, SIZE_MAX);
     struct event_headers headers;
     event_headers_set(&headers, 7, SLICE_NONE);
     difference_run(difference, replica, changes, rules_a, rules_b, &headers);

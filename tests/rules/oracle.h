@@ -5,9 +5,9 @@
 
 /* What a rule says of one state. */
 struct answer {
-    struct strings pairs;    /* key, 0x1f, subject */
+    struct strings pairs; /* key, 0x1f, subject */
     struct strings subjects;
-    struct strings rows;     /* key, 0x1f, the row as JSON */
+    struct strings rows; /* key, 0x1f, the row as JSON */
 };
 
 void pairs_add(struct strings *strings, struct arena *arena, struct slice a, struct slice b);

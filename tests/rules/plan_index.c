@@ -8,9 +8,9 @@ enum { PLANS = 1000 };
 static const struct value_type integer_type = {.kind = VALUE_INTEGER, .name = "int"};
 static const struct value_type array_type = {.kind = VALUE_ARRAY, .element = &integer_type};
 
-#define COLUMN(text, its_type)                                                                     \
-    {.name = {text, sizeof(text) - 1},                                                             \
-     .json_name = {"\"" text "\"", sizeof(text) + 1},                                              \
+#define COLUMN(text, its_type) \
+    {.name = {text, sizeof(text) - 1}, \
+     .json_name = {"\"" text "\"", sizeof(text) + 1}, \
      .type = &(its_type)}
 
 static const struct column columns[] = {COLUMN("n", integer_type), COLUMN("a", array_type)};
@@ -108,10 +108,12 @@ Test(plan_index, plans_of_several_lists_come_once_and_in_order)
     add_plan(&fixture, n_is(&fixture, 1));
     add_plan(&fixture,
              (struct condition){.kind = CONDITION_ANY, .left = constant(&fixture, 5), .right = &a});
-    add_plan(&fixture, (struct condition){.kind = CONDITION_IN, .left = &n, .list = list,
-                                          .list_count = 3});
+    add_plan(&fixture,
+             (struct condition){.kind = CONDITION_IN, .left = &n, .list = list, .list_count = 3});
     add_plan(&fixture, (struct condition){.kind = CONDITION_COMPARE, .left = &n, .right = &null});
-    add_plan(&fixture, (struct condition){.kind = CONDITION_COMPARE, .op = COMPARE_NE, .left = &n,
+    add_plan(&fixture, (struct condition){.kind = CONDITION_COMPARE,
+                                          .op = COMPARE_NE,
+                                          .left = &n,
                                           .right = constant(&fixture, 1)});
     build(&fixture);
     expect(find(&fixture, "1", "[5,null,5]"), 5, (uint32_t[]){0, 1, 2, 3, 5});
@@ -125,8 +127,8 @@ Test(plan_index, a_plan_is_filed_by_what_tells_it_from_the_others)
     struct fixture fixture = {0};
     const struct operand *list[] = {constant(&fixture, 1), constant(&fixture, 2)};
     for (int i = 0; i < 100; i++) {
-        add_plan(&fixture, (struct condition){.kind = CONDITION_IN, .left = &n, .list = list,
-                                              .list_count = 2});
+        add_plan(&fixture, (struct condition){
+                               .kind = CONDITION_IN, .left = &n, .list = list, .list_count = 2});
         struct plan *plan = &fixture.plans[i];
         const struct condition **both = arena_calloc(&fixture.arena, 2, sizeof(void *));
         struct condition *any = arena_calloc(&fixture.arena, 1, sizeof *any);

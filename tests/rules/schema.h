@@ -28,7 +28,7 @@ enum family {
 struct type {
     const char *name;
     enum family family;
-    bool is_ordered;          /* rules may use < */
+    bool is_ordered; /* rules may use < */
     bool can_be_key;
     const char *element;      /* FAMILY_ARRAY: the element's type */
     const char *values[9];    /* literals, ends in NULL */

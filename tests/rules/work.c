@@ -16,17 +16,18 @@ static const struct value_type int_type = {
 static const struct value_type text_type = {
     .oid = 25, .base_oid = 25, .kind = VALUE_TEXT, .name = "text"};
 
-#define COLUMN(text, its_type)                                                                     \
-    {.name = {text, sizeof(text) - 1},                                                             \
-     .json_name = {"\"" text "\"", sizeof(text) + 1},                                              \
-     .type = &(its_type),                                                                          \
-     .collation = {.is_deterministic = true}}
+#define COLUMN(text, its_type) \
+    { \
+        .name = {text, sizeof(text) - 1}, .json_name = {"\"" text "\"", sizeof(text) + 1}, \
+        .type = &(its_type), .collation = { \
+            .is_deterministic = true \
+        } \
+    }
 
 static const struct column item_columns[] = {COLUMN("id", int_type), COLUMN("project_id", int_type),
                                              COLUMN("owner", text_type), COLUMN("kind", int_type)};
-static const struct column member_columns[] = {COLUMN("id", int_type),
-                                               COLUMN("project_id", int_type),
-                                               COLUMN("user_id", text_type)};
+static const struct column member_columns[] = {
+    COLUMN("id", int_type), COLUMN("project_id", int_type), COLUMN("user_id", text_type)};
 static const uint16_t key[] = {0};
 
 static struct relation items = {.oid = 1,

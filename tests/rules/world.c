@@ -72,9 +72,11 @@ void world_publish(struct world *world, const char *schema, const char *tables)
     struct buffer sql = BUFFER_INIT;
     struct err err;
     snprintf(world->schema.name, sizeof world->schema.name, "%s", schema);
-    buffer_printf(&sql, "DROP PUBLICATION IF EXISTS weir;"
-                        "CREATE PUBLICATION weir FOR TABLE weir.rules, %s;"
-                        "SET search_path = pg_catalog", tables);
+    buffer_printf(&sql,
+                  "DROP PUBLICATION IF EXISTS weir;"
+                  "CREATE PUBLICATION weir FOR TABLE weir.rules, %s;"
+                  "SET search_path = pg_catalog",
+                  tables);
     world_execute(world, buffer_str(&sql));
     world->catalog = catalog_load(world->connection, "weir", CATALOG_STRICT, &err);
     if (!world->catalog)
@@ -121,9 +123,8 @@ void world_close(struct world *world)
 
 const struct relation *world_relation(const struct world *world, const char *table)
 {
-    const struct relation *relation =
-        relation_set_find(&world->catalog->relations, slice_from_str(world->schema.name),
-                          slice_from_str(table));
+    const struct relation *relation = relation_set_find(
+        &world->catalog->relations, slice_from_str(world->schema.name), slice_from_str(table));
     check(relation != NULL);
     return relation;
 }
@@ -186,8 +187,8 @@ static void collect_deletes(struct reading *reading)
     while (replica_range_next(&range, &key, &row)) {
         if (strings_hold(&reading->keys, key))
             continue;
-        struct change_entry *entry = change_set_touch(reading->changes, reading->world->replica,
-                                                      reading->relation, key);
+        struct change_entry *entry =
+            change_set_touch(reading->changes, reading->world->replica, reading->relation, key);
         check(change_set_put(reading->changes, entry, ROW_NONE, &err));
     }
     replica_range_end(&range);
@@ -196,9 +197,8 @@ static void collect_deletes(struct reading *reading)
 void world_collect_changes(struct world *world, struct change_set *changes)
 {
     for (size_t i = 0; i < world->catalog->relations.count; i++) {
-        struct reading reading = {.world = world,
-                                  .relation = world->catalog->relations.relations[i],
-                                  .changes = changes};
+        struct reading reading = {
+            .world = world, .relation = world->catalog->relations.relations[i], .changes = changes};
         const struct slice *fields;
         size_t count;
         struct err err;
@@ -274,14 +274,14 @@ static bool has_table(void *context, struct slice name, bool *has, struct err *e
     return ok;
 }
 
-static bool own_meaning(void *context, enum value_use use, struct slice schema, const uint32_t *types,
-                        size_t count, struct buffer *what, struct err *err)
+static bool own_meaning(void *context, enum value_use use, struct slice schema,
+                        const uint32_t *types, size_t count, struct buffer *what, struct err *err)
 {
     struct world *world = context;
     struct arena arena = ARENA_INIT;
     const char *parameter = arena_copy(&arena, schema).data;
-    struct pg_rows *rows = pg_query(world->connection, err, own_meaning_sql(&arena, use, types, count), 1,
-                                    &parameter);
+    struct pg_rows *rows =
+        pg_query(world->connection, err, own_meaning_sql(&arena, use, types, count), 1, &parameter);
     if (rows)
         buffer_add_slice(what, pg_rows_slice(rows, 0, 0));
     pg_rows_free(rows);

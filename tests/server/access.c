@@ -131,7 +131,8 @@ Test(access, patterns_of_the_setting)
     cr_expect(may_request(several, "ana", "public/a/b"));
     cr_expect(may_request(several, "ana", "ana%20x/y"));
     cr_expect(may_request(several, "/", "%2F%20x/y"));
-    static const char *const bad[] = {"", ",", "a,", "a//b", "/a", "a/", "a/%2", "{sub}%zz", "a/.."};
+    static const char *const bad[] = {"",   ",",    "a,",       "a//b", "/a",
+                                      "a/", "a/%2", "{sub}%zz", "a/.."};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         cr_expect(!grant_check_patterns(bad[i], &err), "%s", bad[i]);
         cr_expect(strstr(err.message, "--auth-streams") && err.hint[0]);
@@ -156,9 +157,8 @@ Test(access, streams_of_the_token)
 static bool is_revoked(const struct revocations *all, const char *subject, const char *id,
                        int64_t issued_ms)
 {
-    struct token_claims claims = {.subject = (char *)(uintptr_t)subject,
-                                  .id = (char *)(uintptr_t)id,
-                                  .issued_ms = issued_ms};
+    struct token_claims claims = {
+        .subject = (char *)(uintptr_t)subject, .id = (char *)(uintptr_t)id, .issued_ms = issued_ms};
     return revocations_has(all, &claims, 1000000);
 }
 
@@ -166,16 +166,17 @@ static void apply(struct revocations *all, const char *key, const char *value,
                   const char *operation)
 {
     char event[512];
-    snprintf(event, sizeof event,
-             "{\"type\":\"revoked\",\"key\":\"%s\",\"value\":%s,\"headers\":{\"operation\":\"%s\"}}",
-             key, value, operation);
+    snprintf(
+        event, sizeof event,
+        "{\"type\":\"revoked\",\"key\":\"%s\",\"value\":%s,\"headers\":{\"operation\":\"%s\"}}",
+        key, value, operation);
     revocations_apply(all, slice_from_str(event));
 }
 
-#define ROW(subject, since, until, jti)                                                            \
+#define ROW(subject, since, until, jti) \
     "{\"subject\":\"" subject "\",\"since\":" since ",\"until\":" until ",\"jti\":" jti "}"
-#define AT_500S "\"1970-01-01T00:08:20+00:00\""
-#define AT_900S "\"1970-01-01T00:15:00.5+00:00\""
+#define AT_500S  "\"1970-01-01T00:08:20+00:00\""
+#define AT_900S  "\"1970-01-01T00:15:00.5+00:00\""
 #define AT_1100S "\"1970-01-01T00:18:20+00:00\""
 
 Test(access, tokens_issued_before_the_row_are_refused)

@@ -6,7 +6,7 @@
 static const unsigned char secret[CLAIM_SECRET_SIZE + 1] = "0123456789abcdef";
 
 #define SHORT_MAC "fd0e8fdf7802f724fb7581555b15c20d01ae8225a96ad930e1d97400cd1b7ea2"
-#define LONG_MAC "6019e170197f2a7ea0ec89d6ea7cb5f51496234fc639e88ec02d4bb013ec41b9"
+#define LONG_MAC  "6019e170197f2a7ea0ec89d6ea7cb5f51496234fc639e88ec02d4bb013ec41b9"
 
 static void expect_token(const struct claim_token *token, const char *expected)
 {
@@ -25,7 +25,8 @@ Test(claim_token, says_whose_it_is_of_which_generation_and_until_when)
 {
     const struct claim_token one = {"s", 5, 7, 1000000000};
     const struct claim_token other = {"a%2Fb", 1764000000000, 9007199254740991, 4102444800000};
-    /* Of "cw.7.1000000.5", and so on: what is before the MAC, and when the subscription was made. */
+    /* Of "cw.7.1000000.5", and so on: what is before the MAC, and when the subscription was made.
+     */
     expect_token(&one, "cw.7.1000000." SHORT_MAC);
     expect_token(&other, "YSUyRmI.9007199254740991.4102444800." LONG_MAC);
     struct claim_token found = {.id = "s", .created_ms = 5};

@@ -119,7 +119,7 @@ static void fuzz_etags(struct slice text)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static void (*const parts[])(struct slice) = {fuzz_path,   fuzz_query, fuzz_time,  fuzz_glob,
+    static void (*const parts[])(struct slice) = {fuzz_path,   fuzz_query,  fuzz_time,  fuzz_glob,
                                                   fuzz_number, fuzz_target, fuzz_field, fuzz_etags};
     if (size)
         parts[data[0] % (sizeof parts / sizeof *parts)](slice_of((const char *)data + 1, size - 1));

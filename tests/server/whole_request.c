@@ -1,8 +1,9 @@
-/* libFuzzer: what comes in on a connection, to a whole server that runs in a thread of this process,
- * with a store of its own. Bounds are small and times short, so that they are reached. What one input
- * has written, others find: the server must stand whatever there is, so an input that ends it may
- * need those before it (-seed, -runs). Now and then all connections and requests must be over, and
- * at its end the server stops as on SIGTERM, so that what it has not freed then is a leak. */
+/* libFuzzer: what comes in on a connection, to a whole server that runs in a thread of this
+ * process, with a store of its own. Bounds are small and times short, so that they are reached.
+ * What one input has written, others find: the server must stand whatever there is, so an input
+ * that ends it may need those before it (-seed, -runs). Now and then all connections and requests
+ * must be over, and at its end the server stops as on SIGTERM, so that what it has not freed then
+ * is a leak. */
 #include "weir/base/blob.h"
 #include "weir/base/check.h"
 #include "weir/base/clock.h"

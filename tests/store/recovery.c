@@ -213,7 +213,8 @@ static void append_to_each(struct store *store, const char *text)
     }
 }
 
-/* The first checkpoint is cut behind "0", copied one stream a turn, and ends; the second does not. */
+/* The first checkpoint is cut behind "0", copied one stream a turn, and ends; the second does not.
+ */
 static void change_while_a_checkpoint_is_copied(const struct folder *folder)
 {
     struct store *store = folder_open(folder, true);

@@ -136,7 +136,7 @@ Test(decode, members_may_come_in_any_order_and_with_more_beside_them)
     change_decoder_free(decoder);
 }
 
-#define ROW(action, rest)                                                                          \
+#define ROW(action, rest) \
     "{\"action\":\"" action "\",\"xid\":1,\"lsn\":\"0/1\",\"schema\":\"s\",\"table\":\"t\"" rest "}"
 
 Test(decode, what_is_missing_or_wrong_is_named)

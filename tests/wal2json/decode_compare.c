@@ -36,7 +36,8 @@ static bool are_plain_columns(struct slice message, struct slice name, const str
     bool is_plain = true;
     if (!columns || !json_object_begin(&scan))
         return true;
-    for (bool first = true; json_object_next(&scan, first, &key, &value) == JSON_STEP_ITEM; first = false) {
+    for (bool first = true; json_object_next(&scan, first, &key, &value) == JSON_STEP_ITEM;
+         first = false) {
         if (!slice_eq(key, name))
             continue;
         items = json_scan_of(value.raw);
@@ -225,8 +226,7 @@ static bool has_escapes(struct slice message)
     for (bool first = true; json_object_next(&scan, first, &key, &value) == JSON_STEP_ITEM;
          first = false) {
         bool is_plain_text = slice_eq(key, SLICE("\"action\"")) ||
-                             slice_eq(key, SLICE("\"lsn\"")) ||
-                             slice_eq(key, SLICE("\"nextlsn\""));
+                             slice_eq(key, SLICE("\"lsn\"")) || slice_eq(key, SLICE("\"nextlsn\""));
         found = found || (is_plain_text && memchr(value.raw.data, '\\', value.raw.len));
     }
     return found;

@@ -1,8 +1,8 @@
 /* struct token_keys: what bearer tokens are signed with, from files. RFC 7517, 7518, 8037.
  *
  * Every key has one kind, and a token is only ever checked by an algorithm of its key's kind: what
- * the token says about itself chooses among keys, and never how a key is used. Reading blocks on the
- * disk; otherwise pure. */
+ * the token says about itself chooses among keys, and never how a key is used. Reading blocks on
+ * the disk; otherwise pure. */
 #pragma once
 
 #include "weir/base/err.h"

@@ -23,8 +23,8 @@ struct token_rules {
 
 struct token_claims {
     char *subject;
-    char *id; /* `jti`; NULL: none */
-    int64_t issued_ms; /* INT64_MIN: it does not say */
+    char *id;           /* `jti`; NULL: none */
+    int64_t issued_ms;  /* INT64_MIN: it does not say */
     int64_t expires_ms; /* without the leeway */
     char **streams;
     size_t stream_count;
@@ -35,11 +35,11 @@ void token_claims_release(struct token_claims *claims);
 enum token_result {
     TOKEN_OK,
     TOKEN_MALFORMED,
-    TOKEN_NO_KEY,        /* none of its kind and kid */
+    TOKEN_NO_KEY, /* none of its kind and kid */
     TOKEN_BAD_SIGNATURE,
-    TOKEN_BAD_CLAIMS,    /* sub, exp or streams are missing, or not what they should be */
+    TOKEN_BAD_CLAIMS, /* sub, exp or streams are missing, or not what they should be */
     TOKEN_EXPIRED,
-    TOKEN_NOT_YET,       /* nbf or iat lie in the future */
+    TOKEN_NOT_YET, /* nbf or iat lie in the future */
     TOKEN_WRONG_ISSUER,
     TOKEN_WRONG_AUDIENCE,
 };

@@ -7,7 +7,7 @@
 
 #define check(expr) ((expr) ? (void)0 : check_failed(#expr, __FILE__, __LINE__))
 
-#define WEIR_MUST_CHECK __attribute__((warn_unused_result))
+#define WEIR_MUST_CHECK         __attribute__((warn_unused_result))
 #define WEIR_PRINTF(fmt, first) __attribute__((format(printf, fmt, first)))
 
 _Noreturn void check_failed(const char *expr, const char *file, int line);

@@ -1,10 +1,11 @@
 /* Named steps at which a test makes this process die, pause or meet an error.
  *
  * WEIR_FAULT="log.sync:3=kill,publish.send=EIO" arms them: the third time that the step log.sync is
- * reached the process kills itself, and each time that it is about to send a batch that fails. Actions: kill
- * (SIGKILL), pause (SIGSTOP), and EIO, ENOSPC, EROFS, ENOMEM for steps that may fail. Unarmed, a
- * step is a test of one global; steps stand where something is written, sent or committed, never on
- * the way of a single row. Any thread. docs/reliability.md says how they are used. */
+ * reached the process kills itself, and each time that it is about to send a batch that fails.
+ * Actions: kill (SIGKILL), pause (SIGSTOP), and EIO, ENOSPC, EROFS, ENOMEM for steps that may fail.
+ * Unarmed, a step is a test of one global; steps stand where something is written, sent or
+ * committed, never on the way of a single row. Any thread. docs/reliability.md says how they are
+ * used. */
 #pragma once
 
 #include "weir/base/err.h"

@@ -22,16 +22,24 @@ struct log_field {
     };
 };
 
-#define LOG_STR(n, v) ((struct log_field){.name = (n), .kind = LOG_FIELD_STR, .str = slice_from_str(v)})
+#define LOG_STR(n, v) \
+    ((struct log_field){.name = (n), .kind = LOG_FIELD_STR, .str = slice_from_str(v)})
 #define LOG_SLICE(n, v) ((struct log_field){.name = (n), .kind = LOG_FIELD_STR, .str = (v)})
-#define LOG_I(n, v) ((struct log_field){.name = (n), .kind = LOG_FIELD_INT, .i = (int64_t)(v)})
-#define LOG_U(n, v) ((struct log_field){.name = (n), .kind = LOG_FIELD_UINT, .u = (uint64_t)(v)})
-#define LOG_LSN(n, v) ((struct log_field){.name = (n), .kind = LOG_FIELD_LSN, .u = (uint64_t)(v)})
+#define LOG_I(n, v)     ((struct log_field){.name = (n), .kind = LOG_FIELD_INT, .i = (int64_t)(v)})
+#define LOG_U(n, v)     ((struct log_field){.name = (n), .kind = LOG_FIELD_UINT, .u = (uint64_t)(v)})
+#define LOG_LSN(n, v)   ((struct log_field){.name = (n), .kind = LOG_FIELD_LSN, .u = (uint64_t)(v)})
 
 /* log_event(LOG_INFO, "slot created", LOG_STR("slot", name), LOG_LSN("lsn", lsn)); */
-#define log_event(level, ...) log_event_(level, LOG_FIRST_(__VA_ARGS__, 0), LOG_REST_(__VA_ARGS__))
+#define log_event(level, ...)  log_event_(level, LOG_FIRST_(__VA_ARGS__, 0), LOG_REST_(__VA_ARGS__))
 #define LOG_FIRST_(first, ...) first
-#define LOG_REST_(first, ...) (const struct log_field[]){__VA_ARGS__ __VA_OPT__(,) {.name = NULL}}
+#define LOG_REST_(first, ...) \
+    (const struct log_field[]) \
+    { \
+        __VA_ARGS__ __VA_OPT__(, ) \
+        { \
+            .name = NULL \
+        } \
+    }
 
 void log_event_(enum log_level level, const char *message, const struct log_field *fields);
 

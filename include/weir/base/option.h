@@ -21,7 +21,7 @@ enum option_kind {
 };
 
 struct option_spec {
-    const char *name;          /* without "--"; NULL ends the table */
+    const char *name; /* without "--"; NULL ends the table */
     enum option_kind kind;
     size_t offset;             /* of the field in the command's settings */
     const char *default_value; /* NULL: none */

@@ -15,7 +15,7 @@ struct slice {
 };
 
 #define SLICE(literal) ((struct slice){(literal), sizeof(literal) - 1})
-#define SLICE_NONE ((struct slice){NULL, 0})
+#define SLICE_NONE     ((struct slice){NULL, 0})
 
 static inline struct slice slice_of(const char *data, size_t len)
 {
@@ -40,7 +40,8 @@ static inline bool slice_eq_str(struct slice a, const char *str)
 
 static inline bool slice_starts_with(struct slice text, struct slice prefix)
 {
-    return text.len >= prefix.len && (prefix.len == 0 || memcmp(text.data, prefix.data, prefix.len) == 0);
+    return text.len >= prefix.len &&
+           (prefix.len == 0 || memcmp(text.data, prefix.data, prefix.len) == 0);
 }
 
 /* What follows a prefix that the text has. */

@@ -15,19 +15,19 @@
 #include <stdint.h>
 
 struct bridge_settings {
-    const char *db;          /* libpq connection string */
-    const char *streams;     /* URL of the stream root */
+    const char *db;                 /* libpq connection string */
+    const char *streams;            /* URL of the stream root */
     enum publisher_dialect dialect; /* the stream server's */
-    uint64_t connections; /* to one of the standard dialect */
-    const char *token_file;  /* whose first line is the writer's token, or NULL */
-    const char *ca_file;     /* for an https stream server, or NULL */
-    const char *state;       /* folder of the replica */
+    uint64_t connections;           /* to one of the standard dialect */
+    const char *token_file;         /* whose first line is the writer's token, or NULL */
+    const char *ca_file;            /* for an https stream server, or NULL */
+    const char *state;              /* folder of the replica */
     const char *publication;
-    const char *slot;        /* also the producer's name */
-    uint64_t replica_limit;  /* bytes of the replica's map */
-    uint64_t batch_size;     /* bytes after which a batch is sent though more is waiting */
-    uint64_t transaction_memory; /* bytes; of a larger transaction the rest is kept in `state` */
-    uint64_t event_max; /* bytes of a row as JSON; a larger one is parked */
+    const char *slot;             /* also the producer's name */
+    uint64_t replica_limit;       /* bytes of the replica's map */
+    uint64_t batch_size;          /* bytes after which a batch is sent though more is waiting */
+    uint64_t transaction_memory;  /* bytes; of a larger transaction the rest is kept in `state` */
+    uint64_t event_max;           /* bytes of a row as JSON; a larger one is parked */
     uint64_t checkpoint_interval; /* ms */
     uint64_t catalog_interval;    /* ms between looks at which tables are published, and how */
     uint64_t probe_interval;      /* ms between probes of the lag; 0: none */

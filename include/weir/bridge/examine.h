@@ -13,7 +13,8 @@ struct finding {
     const char *check; /* which one: "tables" */
     enum finding_severity severity;
     const char *message;
-    const char *mend; /* the SQL or command that mends it, to be run as it is; "" when all is well */
+    const char
+        *mend; /* the SQL or command that mends it, to be run as it is; "" when all is well */
 };
 
 /* The strings are borrowed for the call. */

@@ -3,9 +3,9 @@
  *   {"type":"todos","key":"7","value":{...},"headers":{"operation":"insert","txid":"731",
  *    "timestamp":"2026-11-23T12:00:00.5Z"}}
  *
- * `value` is the whole row (or the columns that the reader may see) and absent from deletes. The key
- * is the primary key's text, or a JSON array of the texts for a composite key.
- * State Protocol, sections 4.1 and 5.1. Pure. */
+ * `value` is the whole row (or the columns that the reader may see) and absent from deletes. The
+ * key is the primary key's text, or a JSON array of the texts for a composite key. State Protocol,
+ * sections 4.1 and 5.1. Pure. */
 #pragma once
 
 #include "weir/base/arena.h"
@@ -20,8 +20,8 @@ struct event_headers {
     size_t tail_len;
 };
 
-/* timestamp: as Postgres prints it in UTC, `2026-11-23 12:00:00.5+00`; empty: left out. xid 0 is left
- * out. */
+/* timestamp: as Postgres prints it in UTC, `2026-11-23 12:00:00.5+00`; empty: left out. xid 0 is
+ * left out. */
 void event_headers_set(struct event_headers *headers, uint32_t xid, struct slice timestamp);
 
 /* Appends the event. type_json is a quoted token; columns NULL for all. scratch is cleared. */

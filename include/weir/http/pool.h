@@ -10,10 +10,10 @@ struct http_pool;
 struct http_exchange;
 
 struct http_request {
-    const char *method; /* "POST" and "PUT" send a body; "GET"; "HEAD"; "DELETE" */
-    const char *url;    /* copied */
-    const char *content_type; /* NULL: none */
-    const char *header; /* one more "Name: value", or NULL; copied */
+    const char *method;         /* "POST" and "PUT" send a body; "GET"; "HEAD"; "DELETE" */
+    const char *url;            /* copied */
+    const char *content_type;   /* NULL: none */
+    const char *header;         /* one more "Name: value", or NULL; copied */
     const struct slice *pieces; /* of the body; borrowed until the exchange has ended */
     size_t piece_count;
     size_t answer_max; /* of the answer only so many of the last bytes are kept */

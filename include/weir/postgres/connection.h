@@ -35,12 +35,12 @@ void pg_close(struct pg_connection *connection); /* NULL is allowed */
 bool pg_is_broken(const struct pg_connection *connection);
 const char *pg_sqlstate(const struct pg_connection *connection);
 
-/* After a call that failed: whether that was the server's day and not the statement, so that the same may
- * succeed later: no connection, a lock that was waited for too long, no memory. */
+/* After a call that failed: whether that was the server's day and not the statement, so that the
+ * same may succeed later: no connection, a lock that was waited for too long, no memory. */
 bool pg_may_retry(const struct pg_connection *connection);
 
-/* Between two statements: whether the other side has closed the connection meanwhile. Does not block; it
- * is broken from then on. */
+/* Between two statements: whether the other side has closed the connection meanwhile. Does not
+ * block; it is broken from then on. */
 bool pg_has_been_closed(struct pg_connection *connection);
 
 /* Where it is connected to, as a connection string: host, port and database, without the user. */
@@ -58,8 +58,7 @@ struct pg_rows *pg_query(struct pg_connection *connection, struct err *err, cons
 
 /* Several statements in one string, as psql -f would send them; results are thrown away. Not a
  * transaction unless the text makes one. Notices are passed to the log at level info. */
-bool pg_execute(struct pg_connection *connection, struct err *err, const char *sql)
-    WEIR_MUST_CHECK;
+bool pg_execute(struct pg_connection *connection, struct err *err, const char *sql) WEIR_MUST_CHECK;
 
 size_t pg_rows_count(const struct pg_rows *rows);
 bool pg_rows_is_null(const struct pg_rows *rows, size_t row, size_t column);
@@ -70,8 +69,8 @@ void pg_rows_free(struct pg_rows *rows); /* NULL is allowed */
 /* COPY (query) TO STDOUT in text format: each call gives the fields of one row, unescaped, NULLs as
  * slices with a NULL pointer (an empty text has a pointer). The fields are borrowed until the next
  * call. */
-bool pg_copy_begin(struct pg_connection *connection, struct err *err, const char *copy_sql)
-    WEIR_MUST_CHECK;
+bool pg_copy_begin(struct pg_connection *connection, struct err *err,
+                   const char *copy_sql) WEIR_MUST_CHECK;
 enum pg_copy_step { PG_COPY_ROW, PG_COPY_END, PG_COPY_FAILED };
 enum pg_copy_step pg_copy_next(struct pg_connection *connection, const struct slice **fields,
                                size_t *field_count, struct err *err) WEIR_MUST_CHECK;

@@ -1,8 +1,8 @@
 /* struct pg_origin: which history of which database a connection has reached.
  *
  * A connection string names a place, and what is there may change: a standby is promoted behind the
- * same address, a backup is restored, a database is made again. Positions in the WAL (LSNs) only mean
- * something within one history.
+ * same address, a backup is restored, a database is made again. Positions in the WAL (LSNs) only
+ * mean something within one history.
  * https://www.postgresql.org/docs/15/continuous-archiving.html#BACKUP-TIMELINES */
 #pragma once
 

@@ -27,43 +27,44 @@ struct replication_slot {
 
 /* CREATE_REPLICATION_SLOT name LOGICAL wal2json EXPORT_SNAPSHOT. Waits for running transactions, so
  * blocking; lock_timeout_ms bounds one attempt, and the error then names the blocker. Errors
- * that people meet get a hint with the exact SQL: wal_level, no free slot, wal2json missing, wal2json
- * not on output_plugin_libraries, no REPLICATION right. */
+ * that people meet get a hint with the exact SQL: wal_level, no free slot, wal2json missing,
+ * wal2json not on output_plugin_libraries, no REPLICATION right. */
 bool replication_create_slot(struct replication *replication, const char *slot,
                              uint64_t lock_timeout_ms, struct replication_slot *created,
                              struct err *err) WEIR_MUST_CHECK;
 
-/* The same for a slot that is gone with the connection: only for its snapshot, and the position that
- * goes with it. */
+/* The same for a slot that is gone with the connection: only for its snapshot, and the position
+ * that goes with it. */
 bool replication_create_temporary_slot(struct replication *replication, const char *slot,
                                        uint64_t lock_timeout_ms, struct replication_slot *created,
                                        struct err *err) WEIR_MUST_CHECK;
 
 /* Queries for what is in the way of a slot, as a message and the SQL that mends it; no row when
  * nothing is. */
-#define REPLICATION_NO_LOGICAL_WAL_SQL                                                             \
-    "SELECT 'wal_level is ' || setting || ', and logical decoding needs wal_level = logical',"     \
-    "       'ALTER SYSTEM SET wal_level = logical; -- and restart Postgres'"                       \
+#define REPLICATION_NO_LOGICAL_WAL_SQL \
+    "SELECT 'wal_level is ' || setting || ', and logical decoding needs wal_level = logical'," \
+    "       'ALTER SYSTEM SET wal_level = logical; -- and restart Postgres'" \
     "  FROM pg_settings WHERE name = 'wal_level' AND setting <> 'logical'"
-#define REPLICATION_NO_FREE_SLOT_SQL                                                               \
-    "SELECT 'all ' || setting || ' replication slots of the server are in use',"                   \
-    "       'ALTER SYSTEM SET max_replication_slots = ' || (setting::int + 10)::text"              \
+#define REPLICATION_NO_FREE_SLOT_SQL \
+    "SELECT 'all ' || setting || ' replication slots of the server are in use'," \
+    "       'ALTER SYSTEM SET max_replication_slots = ' || (setting::int + 10)::text" \
     "       || '; -- and restart Postgres; or SELECT pg_drop_replication_slot(slot_name) for one " \
-    "that is not needed'"                                                                          \
-    "  FROM pg_settings WHERE name = 'max_replication_slots'"                                      \
+    "that is not needed'" \
+    "  FROM pg_settings WHERE name = 'max_replication_slots'" \
     "   AND setting::int <= (SELECT count(*) FROM pg_replication_slots)"
 
-/* Of the session's application_name, which a replication connection to the same place has as well. */
-#define REPLICATION_AWAITED_SQL                                                                    \
-    "SELECT 'synchronous_standby_names is ' || setting || ', so commits wait for the bridge as for "   \
-    "a standby, and the bridge for the commits',"                                                  \
-    "       'name the standbys in synchronous_standby_names one by one, without * and ' ||"        \
-    "       current_setting('application_name') || ', and SELECT pg_reload_conf();'"               \
-    "  FROM pg_settings WHERE name = 'synchronous_standby_names' AND EXISTS ("                     \
-    "       SELECT FROM regexp_matches("                                                           \
-    "               regexp_replace(setting, '^\\s*((first|any)\\s+)?\\d+\\s*\\(', '', 'i'),"       \
-    "               '\"((?:[^\"]|\"\")*)\"|([^\\s,()\"]+)', 'g') standby"                         \
-    "        WHERE lower(coalesce(replace(standby[1], '\"\"', '\"'), standby[2]))"                  \
+/* Of the session's application_name, which a replication connection to the same place has as well.
+ */
+#define REPLICATION_AWAITED_SQL \
+    "SELECT 'synchronous_standby_names is ' || setting || ', so commits wait for the bridge as for " \
+    "a standby, and the bridge for the commits'," \
+    "       'name the standbys in synchronous_standby_names one by one, without * and ' ||" \
+    "       current_setting('application_name') || ', and SELECT pg_reload_conf();'" \
+    "  FROM pg_settings WHERE name = 'synchronous_standby_names' AND EXISTS (" \
+    "       SELECT FROM regexp_matches(" \
+    "               regexp_replace(setting, '^\\s*((first|any)\\s+)?\\d+\\s*\\(', '', 'i')," \
+    "               '\"((?:[^\"]|\"\")*)\"|([^\\s,()\"]+)', 'g') standby" \
+    "        WHERE lower(coalesce(replace(standby[1], '\"\"', '\"'), standby[2]))" \
     "           IN ('*', lower(current_setting('application_name'))))"
 
 struct replication_option {
@@ -93,9 +94,9 @@ enum replication_event {
 };
 
 struct replication_input {
-    struct slice message;  /* borrowed until the next call */
-    uint64_t server_lsn;   /* end of WAL on the server as of this message */
-    bool reply_requested;  /* keep-alive: send feedback at once */
+    struct slice message; /* borrowed until the next call */
+    uint64_t server_lsn;  /* end of WAL on the server as of this message */
+    bool reply_requested; /* keep-alive: send feedback at once */
 };
 
 /* The next event; waits up to timeout_ms (0: only what has already arrived). wake_fd, or -1, is

@@ -24,7 +24,7 @@ static inline int progress_cmp(struct progress a, struct progress b)
 struct batch;
 
 struct batch *batch_new(void);
-void batch_free(struct batch *batch); /* NULL is allowed */
+void batch_free(struct batch *batch);  /* NULL is allowed */
 void batch_clear(struct batch *batch); /* keeps the memory */
 
 /* Adds one event (a JSON object) and returns its index. The bytes are copied. */
@@ -36,8 +36,8 @@ uint32_t batch_add_stream(struct batch *batch, struct slice path);
 /* In the open transaction, the payload goes to the stream, behind what went there before. */
 void batch_add_reference(struct batch *batch, uint32_t stream, uint32_t payload);
 
-/* Does both, for one delivery of many in a row: where they go to ever more streams, several look-ups
- * then wait for memory at the same time. */
+/* Does both, for one delivery of many in a row: where they go to ever more streams, several
+ * look-ups then wait for memory at the same time. */
 void batch_add_delivery(struct batch *batch, struct slice path, uint32_t payload);
 
 /* Ends the open transaction: its references become one append per stream, in the order in which
@@ -66,6 +66,6 @@ struct batch_visitor {
     void (*reference)(void *context, struct slice path, uint32_t payload);
 };
 
-/* Hands over the open transaction's payloads, then its references in their order, and leaves the batch
- * as it was before it began. */
+/* Hands over the open transaction's payloads, then its references in their order, and leaves the
+ * batch as it was before it began. */
 void batch_take_open(struct batch *batch, const struct batch_visitor *visitor);

@@ -47,14 +47,14 @@ enum publisher_claim {
 
 /* Learns the producer's progress without taking its name over, {0,0} when it is new: to find out
  * whether this bridge goes with the server's streams before it ends another one. Otherwise as
- * publisher_claim(); after it, refused when another bridge has claimed the name since. A server that
- * keeps no progress has `own`, or the first there is where the caller has none, once a producer of this
- * name has claimed it. */
+ * publisher_claim(); after it, refused when another bridge has claimed the name since. A server
+ * that keeps no progress has `own`, or the first there is where the caller has none, once a
+ * producer of this name has claimed it. */
 enum publisher_claim publisher_look(struct publisher *publisher, struct progress own,
                                     struct progress *progress, struct err *err) WEIR_MUST_CHECK;
 
-/* Whether the server lets the bridge write, where publisher_look() does not tell: on a server of the
- * standard dialect a stream is made for it, and deleted. Otherwise as publisher_look(). */
+/* Whether the server lets the bridge write, where publisher_look() does not tell: on a server of
+ * the standard dialect a stream is made for it, and deleted. Otherwise as publisher_look(). */
 enum publisher_claim publisher_try_writing(struct publisher *publisher,
                                            struct err *err) WEIR_MUST_CHECK;
 
@@ -68,8 +68,8 @@ struct publisher_start {
  * where the server keeps none). Blocks for at most about 10 s. Before the first batch, or when all
  * that were submitted are stored. */
 enum publisher_claim publisher_claim(struct publisher *publisher,
-                                     const struct publisher_start *start,
-                                     struct progress *progress, struct err *err) WEIR_MUST_CHECK;
+                                     const struct publisher_start *start, struct progress *progress,
+                                     struct err *err) WEIR_MUST_CHECK;
 
 /* False for a server of the standard dialect. Known after publisher_look(). */
 bool publisher_keeps_progress(const struct publisher *publisher);
@@ -87,8 +87,8 @@ enum publisher_claim publisher_set_source(struct publisher *publisher, const cha
 const char *publisher_name(const struct publisher *publisher);
 
 /* GETs something below the root of the streams while all that was submitted is stored; below begins
- * with "/". Blocks for at most a minute. False with err when there was no answer. The answer and its
- * headers are borrowed until the next request. */
+ * with "/". Blocks for at most a minute. False with err when there was no answer. The answer and
+ * its headers are borrowed until the next request. */
 bool publisher_get(struct publisher *publisher, const char *below, long *status,
                    struct slice *answer, struct err *err) WEIR_MUST_CHECK;
 const char *publisher_answer_header(struct publisher *publisher, const char *name);

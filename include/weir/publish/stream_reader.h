@@ -18,8 +18,8 @@ enum reading {
 struct stream_reader *stream_reader_new(struct publisher *publisher);
 void stream_reader_free(struct stream_reader *reader); /* NULL is allowed */
 
-/* The next stream: its canonical path, borrowed until the next call, and whether this producer alone
- * has written all of it. A stream may come twice where it is made meanwhile. */
+/* The next stream: its canonical path, borrowed until the next call, and whether this producer
+ * alone has written all of it. A stream may come twice where it is made meanwhile. */
 enum reading stream_reader_next(struct stream_reader *reader, struct slice *path, bool *is_own,
                                 struct err *err) WEIR_MUST_CHECK;
 

@@ -27,13 +27,12 @@ void key_add_value(struct buffer *out, const struct hash_key *hash, const struct
                    struct slice json, struct arena *arena);
 
 /* The row key, made of a JSON value for each key column, in key order. */
-void key_of_values(struct buffer *out, const struct hash_key *hash,
-                   const struct relation *relation, const struct slice *key_values,
-                   struct arena *arena);
+void key_of_values(struct buffer *out, const struct hash_key *hash, const struct relation *relation,
+                   const struct slice *key_values, struct arena *arena);
 
 void key_of_row(struct buffer *out, const struct hash_key *hash, const struct relation *relation,
                 struct row row, struct arena *arena);
 
-/* Whether the first columns of the primary key can be looked up as a range of row keys: the keys are
- * never folded into one hash, and equal values have equal texts. */
+/* Whether the first columns of the primary key can be looked up as a range of row keys: the keys
+ * are never folded into one hash, and equal values have equal texts. */
 bool key_has_ranges(const struct relation *relation);

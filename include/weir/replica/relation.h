@@ -82,7 +82,7 @@ struct relation {
     uint64_t storage_id; /* of oid and shape: rows of another shape are stored apart */
     struct slice schema;
     struct slice name;
-    struct slice named_by; /* the transactions that named it and its leaves; none when restored */
+    struct slice named_by;  /* the transactions that named it and its leaves; none when restored */
     struct slice shaped_by; /* those that made its columns what they are; none when restored */
     const struct column *columns;
     size_t column_count;
@@ -91,10 +91,11 @@ struct relation {
     bool has_column_list; /* the publication leaves out some columns, whose names are not known */
     uint8_t published;    /* PUBLISH_INSERT and so on */
     /* The publication's row filter, as SQL over the columns; empty: none. Rows outside of it are
-     * stored too, as an update that leads over the border may bring only a part of the row: they are
-     * there for no rule. */
+     * stored too, as an update that leads over the border may bring only a part of the row: they
+     * are there for no rule. */
     struct slice row_filter;
-    /* A partitioned table that is published by its root: its rows are stored, and arrive, by these. */
+    /* A partitioned table that is published by its root: its rows are stored, and arrive, by these.
+     */
     bool is_partitioned;
     const struct table_name *leaves;
     size_t leaf_count;
@@ -110,7 +111,8 @@ int relation_find_column(const struct relation *relation, struct slice name);
 struct relation_set {
     struct relation **relations;
     size_t count;
-    bool is_bytewise; /* the order of texts in the database's own collation is that of their bytes */
+    bool
+        is_bytewise; /* the order of texts in the database's own collation is that of their bytes */
 };
 
 /* By exact schema and name; NULL when it is not published. */

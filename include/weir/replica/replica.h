@@ -25,8 +25,8 @@ struct replica_settings {
 
 /* Opens and locks the folder: a second process is refused. A folder of another format is refused
  * with what to do. */
-struct replica *replica_open(const struct replica_settings *settings, struct err *err)
-    WEIR_MUST_CHECK;
+struct replica *replica_open(const struct replica_settings *settings,
+                             struct err *err) WEIR_MUST_CHECK;
 
 /* Whether another process has the folder open. */
 bool replica_is_in_use(const char *directory);
@@ -44,21 +44,24 @@ bool replica_commit(struct replica *replica, struct err *err) WEIR_MUST_CHECK;
  * room for. */
 bool replica_is_full(const struct replica *replica);
 
-/* Whether something has failed that was not rolled back: then all there is to do with it is to close it. */
+/* Whether something has failed that was not rolled back: then all there is to do with it is to
+ * close it. */
 bool replica_has_failed(const struct replica *replica);
 
-/* Whether something failed because the disk is full: opening it anew when there is room mends it. */
+/* Whether something failed because the disk is full: opening it anew when there is room mends it.
+ */
 bool replica_has_no_space(const struct replica *replica);
 uint64_t replica_size(const struct replica *replica);
 
-/* Starts writing changed pages to the disk without waiting, so that the commit finds little left. */
+/* Starts writing changed pages to the disk without waiting, so that the commit finds little left.
+ */
 void replica_flush_ahead(struct replica *replica);
 
 /* Whether anything was put since the last commit. */
 bool replica_is_dirty(const struct replica *replica);
 
-/* Keeps what was last committed to be read as "before", while the rows are changed; nothing may have
- * been put since. The file may then grow to its limit without a commit between. */
+/* Keeps what was last committed to be read as "before", while the rows are changed; nothing may
+ * have been put since. The file may then grow to its limit without a commit between. */
 bool replica_keep_before(struct replica *replica, struct err *err) WEIR_MUST_CHECK;
 
 /* Commits and roll-backs do so too. */
@@ -80,9 +83,9 @@ struct slice replica_meta(struct replica *replica, const char *name);
 bool replica_set_meta(struct replica *replica, const char *name, struct slice value,
                       struct err *err) WEIR_MUST_CHECK;
 
-/* An index on up to INDEX_COLUMNS_MAX columns of a relation, in that order; or on the elements of one
- * array column, with an entry for each of them that is not NULL. Made and filled when it does not
- * exist. Pointers stay valid until the replica is wiped or closed. */
+/* An index on up to INDEX_COLUMNS_MAX columns of a relation, in that order; or on the elements of
+ * one array column, with an entry for each of them that is not NULL. Made and filled when it does
+ * not exist. Pointers stay valid until the replica is wiped or closed. */
 enum index_kind { INDEX_OF_VALUES, INDEX_OF_ELEMENTS };
 
 struct replica_index {
@@ -93,11 +96,9 @@ struct replica_index {
     uint16_t column_count;
 };
 
-const struct replica_index *replica_ensure_index(struct replica *replica,
-                                                 const struct relation *relation,
-                                                 enum index_kind kind, const uint16_t *columns,
-                                                 size_t column_count,
-                                                 struct err *err) WEIR_MUST_CHECK;
+const struct replica_index *
+replica_ensure_index(struct replica *replica, const struct relation *relation, enum index_kind kind,
+                     const uint16_t *columns, size_t column_count, struct err *err) WEIR_MUST_CHECK;
 
 /* Forgets the indexes of relations that are not in the set. Their rows must be gone. */
 bool replica_forget_indexes_except(struct replica *replica, const struct relation_set *relations,
@@ -114,8 +115,8 @@ bool replica_put(struct replica *replica, const struct relation *relation, struc
                  struct row old_row, struct row new_row, struct err *err) WEIR_MUST_CHECK;
 
 /* Rows in a range of keys: of the relation itself (index NULL), those whose row key starts with
- * prefix; else those whose index entry does. No put may happen between begin and end, unless the range
- * is of the rows as they were before. */
+ * prefix; else those whose index entry does. No put may happen between begin and end, unless the
+ * range is of the rows as they were before. */
 struct replica_range {
     struct replica *replica;
     const struct relation *relation;
@@ -132,8 +133,8 @@ void replica_range_begin(struct replica_range *range, struct replica *replica,
                          struct slice prefix);
 
 void replica_range_begin_before(struct replica_range *range, struct replica *replica,
-                                const struct relation *relation,
-                                const struct replica_index *index, struct slice prefix);
+                                const struct relation *relation, const struct replica_index *index,
+                                struct slice prefix);
 
 /* False at the end. key and row are borrowed as the head of this file says. */
 bool replica_range_next(struct replica_range *range, struct slice *key, struct row *row);

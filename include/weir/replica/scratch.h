@@ -1,10 +1,10 @@
 /* struct scratch: sorted tables in a file of the state folder, for what is too much for memory.
  *
- * What a large transaction changes, reaches and says is kept here while it is worked out, and what it
- * says until the stream server has it. Everything has one lifetime: it begins with the first put and
- * ends with scratch_clear(), which removes the file. A failure (no room on the disk) is kept and told
- * by scratch_is_sound(); until then puts do nothing and gets find nothing. One thread; not a store:
- * only what was there at scratch_sync() survives. */
+ * What a large transaction changes, reaches and says is kept here while it is worked out, and what
+ * it says until the stream server has it. Everything has one lifetime: it begins with the first put
+ * and ends with scratch_clear(), which removes the file. A failure (no room on the disk) is kept
+ * and told by scratch_is_sound(); until then puts do nothing and gets find nothing. One thread; not
+ * a store: only what was there at scratch_sync() survives. */
 #pragma once
 
 #include "weir/base/err.h"
@@ -58,8 +58,8 @@ void scratch_clear(struct scratch *scratch);
 /* One table only. */
 void scratch_empty(struct scratch *scratch, enum scratch_table table);
 
-/* The entries whose keys begin with a prefix, in the order of their keys. Other tables may be written
- * to meanwhile; key and value are borrowed until this one is. */
+/* The entries whose keys begin with a prefix, in the order of their keys. Other tables may be
+ * written to meanwhile; key and value are borrowed until this one is. */
 struct scratch_walk {
     void *cursor; /* NULL: there is nothing */
     bool is_started;

@@ -1,9 +1,9 @@
 /* struct state: the rows as they were before a transaction, or as they are after it.
  *
  * A is the replica; B is the replica seen through a change set that has not been applied. Where the
- * change set is spilled, B is the replica and A what it was before. Both can be read at any time while
- * a difference is worked out, which is what makes every delivery the difference between two committed
- * states. One thread; nothing may be put meanwhile. */
+ * change set is spilled, B is the replica and A what it was before. Both can be read at any time
+ * while a difference is worked out, which is what makes every delivery the difference between two
+ * committed states. One thread; nothing may be put meanwhile. */
 #pragma once
 
 #include "weir/replica/change_set.h"
@@ -28,7 +28,7 @@ enum access_kind {
 struct access {
     enum access_kind kind;
     const struct relation *relation;
-    const struct replica_index *index; /* ACCESS_INDEX */
+    const struct replica_index *index;   /* ACCESS_INDEX */
     uint16_t columns[INDEX_COLUMNS_MAX]; /* in the order of the components */
     size_t column_count;
 };

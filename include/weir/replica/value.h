@@ -12,9 +12,9 @@ static inline bool value_is_null(struct slice json)
     return json.len == 4 && json.data[0] == 'n';
 }
 
-/* Whether a value that value_is_null() may be JSON's null, which SQL does not take for NULL. As they are
- * stored the two are the same: who has to tell them apart must refuse the type, unless the column cannot
- * be NULL, as in a key. */
+/* Whether a value that value_is_null() may be JSON's null, which SQL does not take for NULL. As
+ * they are stored the two are the same: who has to tell them apart must refuse the type, unless the
+ * column cannot be NULL, as in a key. */
 bool value_may_be_json_null(const struct value_type *type);
 
 /* The value as `column::text` gives it. Borrowed from json where the bytes are the same, else in

@@ -12,11 +12,12 @@
 #include "weir/base/arena.h"
 #include "weir/replica/state.h"
 
-/* Which language rules are written in. The streams hold what one program's rules have shown; another that
- * refuses one of these, or understands it otherwise, must not take its own rules for that, and by this
- * number it knows (src/bridge/checks.c). Raise it with every change after which the same row of weir.rules,
- * on the same tables, is accepted, refused, or shows other rows or columns, to others, or by another type or
- * stream, than in a version that people may have; that each bridge then reads all streams once is the price. */
+/* Which language rules are written in. The streams hold what one program's rules have shown;
+ * another that refuses one of these, or understands it otherwise, must not take its own rules for
+ * that, and by this number it knows (src/bridge/checks.c). Raise it with every change after which
+ * the same row of weir.rules, on the same tables, is accepted, refused, or shows other rows or
+ * columns, to others, or by another type or stream, than in a version that people may have; that
+ * each bridge then reads all streams once is the price. */
 enum { RULE_LANGUAGE = 2 };
 
 /* One row of weir.rules. Slices are copied by ruleset_compile(). */
@@ -45,11 +46,12 @@ enum value_use {
 struct rule_literals {
     bool (*canonical)(void *context, const struct value_type *type, struct slice literal,
                       struct buffer *out, struct err *err);
-    /* The elements of the literal of an array of the type, as to_json() gives them, without white space. */
+    /* The elements of the literal of an array of the type, as to_json() gives them, without white
+     * space. */
     bool (*elements)(void *context, const struct value_type *type, struct slice literal,
                      struct buffer *out, struct err *err);
-    /* Whether Postgres has a table of the name, which is qualified and quoted: asked of one that is not
-     * among the relations, where public's is that has its bare name. False: it cannot say. */
+    /* Whether Postgres has a table of the name, which is qualified and quoted: asked of one that is
+     * not among the relations, where public's is that has its bare name. False: it cannot say. */
     bool (*has_table)(void *context, struct slice name, bool *has, struct err *err);
     /* Appends what of the application's own may be taken for a use of values of these types by a
      * rule of a table in that schema; nothing where there is none. */
@@ -126,8 +128,8 @@ bool ruleset_is_visible(struct ruleset *rules, const struct state *state, struct
 /* Whether the relation has any active rule. */
 bool ruleset_has_channels(const struct ruleset *rules, const struct relation *relation);
 
-/* Whether some rule can lead to the stream with events of this type (a JSON string), or could while it was
- * not refused yet. */
+/* Whether some rule can lead to the stream with events of this type (a JSON string), or could while
+ * it was not refused yet. */
 bool ruleset_may_have_written(const struct ruleset *rules, struct slice path,
                               struct slice type_json);
 
@@ -142,9 +144,9 @@ bool ruleset_target_columns_differ(const struct ruleset *rules, const struct rel
 bool ruleset_reads(const struct ruleset *rules, const struct relation *target,
                    const struct relation *other);
 
-/* Called with a row of channel->relation and a subject whose right to see it may hang on the changed
- * row. is_visible: it is certain that the subject sees the row in the state; otherwise, it has to be
- * asked. Both are borrowed for the call. */
+/* Called with a row of channel->relation and a subject whose right to see it may hang on the
+ * changed row. is_visible: it is certain that the subject sees the row in the state; otherwise, it
+ * has to be asked. Both are borrowed for the call. */
 typedef void ruleset_affected_fn(void *context, const struct channel *channel, struct row target,
                                  struct slice subject, bool is_visible);
 

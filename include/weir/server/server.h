@@ -18,20 +18,20 @@ struct server_settings {
     const char *writer_token_file, *admin_token_file;
     const char *console; /* "on", "off", or "auto": where only this machine reaches it */
     const char *tls_cert_file, *tls_key_file; /* both or neither */
-    bool is_public;     /* Cache-Control: public instead of private */
+    bool is_public;                           /* Cache-Control: public instead of private */
     bool has_webhooks;
-    bool has_webhook_loopback; /* they may go to http://localhost and http://127.0.0.x */
+    bool has_webhook_loopback;        /* they may go to http://localhost and http://127.0.0.x */
     uint64_t webhook_key_lifetime_ms; /* 0: for ever */
     bool wants_new_webhook_key;       /* forget those there are */
-    const char *public_url;    /* of /v1/stream, without '/' at its end; NULL: from listen */
+    const char *public_url;           /* of /v1/stream, without '/' at its end; NULL: from listen */
     uint64_t long_poll_timeout_ms;
     uint64_t sse_lifetime_ms;
     uint64_t heartbeat_ms;
     uint64_t idle_timeout_ms; /* of connections that neither send nor take anything */
     uint64_t drain_timeout_ms;
     uint64_t max_body;
-    uint64_t page_bytes;  /* a page ends at the first append boundary behind so many */
-    uint64_t cache_bytes; /* of recent data in memory */
+    uint64_t page_bytes;    /* a page ends at the first append boundary behind so many */
+    uint64_t cache_bytes;   /* of recent data in memory */
     uint64_t checkpoint_ms; /* between two checkpoints of the store, at most */
     uint64_t
         connection_bytes; /* memory of one connection, for its request's head and the answer's */

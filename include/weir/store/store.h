@@ -80,7 +80,7 @@ extern const uint64_t store_commit_class_us[COMMIT_CLASSES];
 
 struct store_counters {
     uint64_t commits_by_class[COMMIT_CLASSES]; /* those that took longer are in none */
-    uint64_t commit_us; /* writing and syncing, in all */
+    uint64_t commit_us;                        /* writing and syncing, in all */
     uint64_t commits, commit_bytes, appends, messages, creates, deletes, checkpoints;
     uint64_t log_bytes;      /* on disk */
     uint64_t memory_bytes;   /* frames held */
@@ -223,8 +223,8 @@ enum claim_result store_claim(struct store *store, struct slice name,
 
 enum { STORE_SOURCE_MAX = 300 };
 
-/* What a producer's events come from, as it has said; borrowed until that changes. Empty: it has not
- * said. */
+/* What a producer's events come from, as it has said; borrowed until that changes. Empty: it has
+ * not said. */
 struct slice store_source(struct store *store, struct slice name);
 
 /* Says so, of a producer that has this epoch. restarts: its progress begins again at (0, 0), in the

@@ -34,7 +34,8 @@ struct change {
     struct slice table;     /* raw token */
     struct slice prefix;    /* raw token; MESSAGE */
     struct slice content;   /* raw token; MESSAGE; wal2json cuts it at its first NUL */
-    const struct change_column *columns; /* INSERT, UPDATE: the new row; unchanged TOAST is absent */
+    const struct change_column
+        *columns; /* INSERT, UPDATE: the new row; unchanged TOAST is absent */
     size_t column_count;
     const struct change_column *identity; /* UPDATE, DELETE: old key or old row; may be empty */
     size_t identity_count;

@@ -28,8 +28,8 @@ bool call_must_fail(enum kind kind)
         return false;
     if (number == failing.at) {
         char line[100];
-        int len = snprintf(line, sizeof line, "disk.c: call %lu of %s fails\n", number,
-                           kind_names[kind]);
+        int len =
+            snprintf(line, sizeof line, "disk.c: call %lu of %s fails\n", number, kind_names[kind]);
         syscall(SYS_write, 2, line, (size_t)len);
     }
     errno = failing.errno_value;
@@ -41,7 +41,8 @@ void calls_read(const char *text)
     static const struct {
         const char *name;
         int value;
-    } errors[] = {{"EIO", EIO}, {"ENOSPC", ENOSPC}, {"EROFS", EROFS}, {"ENOMEM", ENOMEM}, {"EMFILE", EMFILE}};
+    } errors[] = {
+        {"EIO", EIO}, {"ENOSPC", ENOSPC}, {"EROFS", EROFS}, {"ENOMEM", ENOMEM}, {"EMFILE", EMFILE}};
     char kind[20], error[20], plus[2] = "";
     unsigned long at;
     if (sscanf(text, "%19[a-z]:%lu%1[+]=%19s", kind, &at, plus, error) != 4 &&

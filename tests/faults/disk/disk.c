@@ -1,14 +1,15 @@
 /* LD_PRELOAD: a disk that forgets what was not synced, and calls that fail.
  *
  *   WEIR_DISK_ROOT     the folder that this is about
- *   WEIR_DISK_DURABLE  where to note what of it is durable: what a power loss would leave (optional)
- *   WEIR_DISK_FAIL     KIND:N=ERRNO or KIND:N+=ERRNO, the N-th call of a kind, or each from there on;
- *                      kinds: open, write, sync, truncate, mmap, unlink, malloc
+ *   WEIR_DISK_DURABLE  where to note what of it is durable: what a power loss would leave
+ * (optional) WEIR_DISK_FAIL     KIND:N=ERRNO or KIND:N+=ERRNO, the N-th call of a kind, or each
+ * from there on; kinds: open, write, sync, truncate, mmap, unlink, malloc
  *
  * The durable folder holds a copy of each file as of its last sync (`data.<id>`), and a journal of
  * names: C dir name id, U dir name, M dir name, and S dir where a folder was synced. A sync copies
  * what differs and does nothing else; tests/faults/lib/disk.js makes the folder that a power loss
- * leaves. Files are known by inode, and an inode is given a new id whenever it becomes a new file. */
+ * leaves. Files are known by inode, and an inode is given a new id whenever it becomes a new file.
+ */
 #include "disk.h"
 
 #include <errno.h>

@@ -1,5 +1,6 @@
-/* The parts of the library of disk.c: which calls fail (calls.c), what is durable (durable.c), the files below
- * the root (files.c), and what is written and synced (writing.c). Nothing here is seen outside of it. */
+/* The parts of the library of disk.c: which calls fail (calls.c), what is durable (durable.c), the
+ * files below the root (files.c), and what is written and synced (writing.c). Nothing here is seen
+ * outside of it. */
 #pragma once
 
 #include <limits.h>
@@ -10,7 +11,7 @@
 enum { PAGE = 4096 };
 
 extern char disk_root[PATH_MAX];
-extern size_t disk_root_len; /* 0: there is none, and every call is the system's */
+extern size_t disk_root_len;      /* 0: there is none, and every call is the system's */
 extern pthread_mutex_t disk_lock; /* of the tables of files, of maps and of what is durable */
 
 _Noreturn void disk_give_up(const char *what);

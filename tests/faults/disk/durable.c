@@ -1,4 +1,5 @@
-/* What of the files below the root is durable: a copy of each as of its last sync, and a journal of names. */
+/* What of the files below the root is durable: a copy of each as of its last sync, and a journal of
+ * names. */
 #include "disk.h"
 
 #include <dirent.h>
@@ -85,9 +86,11 @@ static void copy_range(int from_fd, int to_fd, off_t from, off_t to)
         if (kept_len != len || memcmp(live, kept, (size_t)len) != 0) {
             for (ssize_t page = 0; page < len; page += PAGE) {
                 size_t page_len = len - page < PAGE ? (size_t)(len - page) : PAGE;
-                if (kept_len >= page + (ssize_t)page_len && memcmp(live + page, kept + page, page_len) == 0)
+                if (kept_len >= page + (ssize_t)page_len &&
+                    memcmp(live + page, kept + page, page_len) == 0)
                     continue;
-                if (syscall(SYS_pwrite64, to_fd, live + page, page_len, at + page) != (long)page_len)
+                if (syscall(SYS_pwrite64, to_fd, live + page, page_len, at + page) !=
+                    (long)page_len)
                     disk_give_up("copying");
             }
         }
@@ -135,7 +138,8 @@ static int append_to(const char *name)
 {
     char path[PATH_MAX + 16];
     snprintf(path, sizeof path, "%s/%s", durable, name);
-    int fd = (int)syscall(SYS_openat, AT_FDCWD, path, O_CREAT | O_APPEND | O_WRONLY | O_CLOEXEC, 0600);
+    int fd =
+        (int)syscall(SYS_openat, AT_FDCWD, path, O_CREAT | O_APPEND | O_WRONLY | O_CLOEXEC, 0600);
     if (fd < 0)
         disk_give_up(path);
     return fd;
@@ -154,7 +158,8 @@ static void take_in(const char *folder)
             continue;
         if (item->d_type == DT_DIR) {
             durable_note("M\t%s\t%s\n", folder, item->d_name);
-            snprintf(below, sizeof below, strcmp(folder, ".") ? "%s/%s" : "%.0s%s", folder, item->d_name);
+            snprintf(below, sizeof below, strcmp(folder, ".") ? "%s/%s" : "%.0s%s", folder,
+                     item->d_name);
             take_in(below);
             continue;
         }

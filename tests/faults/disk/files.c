@@ -1,5 +1,5 @@
-/* Files and folders below the root: which descriptors are theirs, and the calls that open, make, remove and
- * resize them. */
+/* Files and folders below the root: which descriptors are theirs, and the calls that open, make,
+ * remove and resize them. */
 #include "disk.h"
 
 #include <errno.h>
@@ -35,7 +35,8 @@ static bool resolve(int at_fd, const char *path, char *folder, char *name)
     snprintf(name, NAME_MAX, "%.*s", NAME_MAX - 1, slash ? slash + 1 : whole);
     if (slash)
         *slash = 0;
-    if (!realpath(slash ? whole : ".", real_folder) || strncmp(real_folder, disk_root, disk_root_len) != 0 ||
+    if (!realpath(slash ? whole : ".", real_folder) ||
+        strncmp(real_folder, disk_root, disk_root_len) != 0 ||
         (real_folder[disk_root_len] != 0 && real_folder[disk_root_len] != '/'))
         return false;
     snprintf(folder, PATH_MAX, "%.*s", PATH_MAX - 1,
@@ -51,7 +52,8 @@ const struct open_file *file_of_root(int fd)
     return is_ours ? &fds[fd] : NULL;
 }
 
-static int opened(int fd, int flags, bool is_ours, bool was_there, const char *folder, const char *name)
+static int opened(int fd, int flags, bool is_ours, bool was_there, const char *folder,
+                  const char *name)
 {
     struct stat status;
     if (fd < 0 || fd >= FD_MAX)
@@ -63,13 +65,15 @@ static int opened(int fd, int flags, bool is_ours, bool was_there, const char *f
         snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
         ssize_t len = readlink(link, path, sizeof path - 1);
         path[len > 0 ? len : 0] = 0;
-        bool is_below = disk_root_len && strncmp(path, disk_root, disk_root_len) == 0 && (path[disk_root_len] == '/' || !path[disk_root_len]);
+        bool is_below = disk_root_len && strncmp(path, disk_root, disk_root_len) == 0 &&
+                        (path[disk_root_len] == '/' || !path[disk_root_len]);
         if (is_below) {
             fds[fd].inode = status.st_ino;
             fds[fd].is_dsync = flags & O_DSYNC;
             fds[fd].is_folder = S_ISDIR(status.st_mode);
         }
-        if (is_ours && S_ISREG(status.st_mode) && durable_is_kept() && (!was_there || !durable_id_of(status.st_ino)))
+        if (is_ours && S_ISREG(status.st_mode) && durable_is_kept() &&
+            (!was_there || !durable_id_of(status.st_ino)))
             durable_note("C\t%s\t%s\t%u\n", folder, name, durable_new_id(status.st_ino));
     }
     pthread_mutex_unlock(&disk_lock);
@@ -90,13 +94,13 @@ static int open_any(int at_fd, const char *path, int flags, mode_t mode)
 /* What stands before the program's own; the rest of the library is nobody's business. */
 #pragma GCC visibility push(default)
 
-#define MODE(flags)                                                            \
-    mode_t mode = 0;                                                           \
-    if ((flags) & (O_CREAT | O_TMPFILE)) {                                     \
-        va_list args;                                                          \
-        va_start(args, flags);                                                 \
-        mode = va_arg(args, mode_t);                                           \
-        va_end(args);                                                          \
+#define MODE(flags) \
+    mode_t mode = 0; \
+    if ((flags) & (O_CREAT | O_TMPFILE)) { \
+        va_list args; \
+        va_start(args, flags); \
+        mode = va_arg(args, mode_t); \
+        va_end(args); \
     }
 
 int open(const char *path, int flags, ...)

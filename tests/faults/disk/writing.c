@@ -1,4 +1,5 @@
-/* Writing and syncing, by calls and by maps: what is synced is noted as durable, and goes to no disk. */
+/* Writing and syncing, by calls and by maps: what is synced is noted as durable, and goes to no
+ * disk. */
 #include "disk.h"
 
 #include <fcntl.h>
