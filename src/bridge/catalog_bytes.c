@@ -1,10 +1,11 @@
 /* The catalog as bytes and back, and which of its relations are the same.
  *
  *   catalog   1 bytewise, 4 count, relations, and up to the last that is not empty: text hiding
- * tables, text own operators and casts relation  8 storage id, 4 oid, text schema, text name, 4
- * count, columns, 4 count, 2 column of the primary key each, 1 has a column list, 1 published
- *             operations, text row filter, 1 partitioned (1) or inherited from (2), 4 count,
- *             (text schema, text name) of each leaf
+ *             tables, text own operators and casts
+ *   relation  8 storage id, 4 oid, text schema, text name, 4 count, columns, 4 count, 2 column of
+ *             the primary key each, 1 has a column list, 1 published operations, text row filter,
+ *             1 partitioned (1) or inherited from (2), 4 count, (text schema, text name) of each
+ *             leaf
  *   column    text name, 1 not null, collation, type
  *   collation text name, 1 deterministic, 1 bytewise
  *   type      4 oid, 4 base oid, 1 kind, 1 domain, 1 delimiter, text name, 1 has an element,

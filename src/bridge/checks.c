@@ -4,11 +4,10 @@
  * Three things can be lost, exchanged or older than the others, each alone. Any two states can be
  * brought together by their difference, so the only question is which states are known:
  *
- *   slot goes on from the replica, the streams are where it says     follow
- *   no slot that goes on, the streams are where the replica says     a new snapshot, compared with
- * it slot goes on from the replica, the streams are not there         the replica, compared with
- * them neither                                                          both: a new snapshot, and
- * that
+ *   slot goes on from the replica, streams are where it says     follow
+ *   no slot that goes on, streams are where the replica says     a new snapshot, compared with it
+ *   slot goes on from the replica, streams are not there         the replica, compared with them
+ *   neither                                                      both: a new snapshot, and that
  *
  * Where the streams are is known by the rules that brought them there. With a program that
  * understands these otherwise it is not, however well the positions agree.

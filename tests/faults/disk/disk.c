@@ -2,8 +2,9 @@
  *
  *   WEIR_DISK_ROOT     the folder that this is about
  *   WEIR_DISK_DURABLE  where to note what of it is durable: what a power loss would leave
- * (optional) WEIR_DISK_FAIL     KIND:N=ERRNO or KIND:N+=ERRNO, the N-th call of a kind, or each
- * from there on; kinds: open, write, sync, truncate, mmap, unlink, malloc
+ *                      (optional)
+ *   WEIR_DISK_FAIL     KIND:N=ERRNO or KIND:N+=ERRNO, the N-th call of a kind, or each from
+ *                      there on; kinds: open, write, sync, truncate, mmap, unlink, malloc
  *
  * The durable folder holds a copy of each file as of its last sync (`data.<id>`), and a journal of
  * names: C dir name id, U dir name, M dir name, and S dir where a folder was synced. A sync copies
