@@ -177,7 +177,6 @@ void request_watch(struct request *request);
 void reply_text(struct request *request, unsigned status, const char *text);
 void reply_json(struct request *request, unsigned status, struct slice json);
 void reply_empty(struct request *request, unsigned status);
-void reply_head(struct request *request); /* 200, of a body whose length is not said */
 void reply_blob(struct request *request, unsigned status, struct blob *blob);
 void reply_response(struct request *request, unsigned status, struct MHD_Response *response);
 void reply_header(struct request *request, const char *name, const char *value);

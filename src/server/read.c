@@ -115,7 +115,7 @@ static void reply_metadata(struct request *request, const struct stream *stream)
     uint64_t ttl_s;
     int64_t expires_at_ms;
     char text[TIME_TEXT_SIZE];
-    reply_head(request);
+    reply_empty(request, MHD_HTTP_OK);
     reply_header_slice(request, "Content-Type", stream_content_type(stream));
     reply_offset(request, stream_tail(stream));
     reply_header(request, "Cache-Control", "no-store");

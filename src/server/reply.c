@@ -84,25 +84,6 @@ void reply_empty(struct request *request, unsigned status)
     reply_bytes(request, status, SLICE(""));
 }
 
-static ssize_t no_bytes(void *context, uint64_t position, char *out, size_t room)
-{
-    (void)context;
-    (void)position;
-    (void)out;
-    (void)room;
-    return MHD_CONTENT_READER_END_OF_STREAM;
-}
-
-/* A Content-Length here is that of the GET, RFC 9110, 8.6, which is not known without reading. The
- * library gives one to every answer whose length it knows. */
-void reply_head(struct request *request)
-{
-    enum { BLOCK_SIZE = 64 };
-    reply_response(
-        request, MHD_HTTP_OK,
-        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_SIZE, no_bytes, NULL, NULL));
-}
-
 /* ---- Plain answers ----
  *
  * An answer is a dozen allocations, most of them for headers that are always the same. So whole

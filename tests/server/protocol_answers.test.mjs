@@ -146,18 +146,17 @@ test('a body that is compressed is not taken for what it is not', async () => {
   assert.equal((await ask(`${path}/new`)).status, 404)
 })
 
-test('the answer to HEAD says no length that is not that of the body of GET, and the connection goes on', async () => {
+test('nothing follows the header of an answer to HEAD, and the connection goes on', async () => {
   const path = await made(json, '[1]')
   const head = lines(`HEAD /v1/stream/${path} HTTP/1.1`, 'Host: x', '', '')
   const received = await exchange(daemon, head + head + lines(`GET /v1/stream/${path} HTTP/1.1`, 'Host: x', 'Connection: close', '', ''))
-  const answers = received.split('HTTP/1.1 200').slice(1)
+  const [before, ...answers] = received.split('HTTP/1.1 200 OK\r\n')
+  assert.equal(before, '')
   assert.equal(answers.length, 3, received)
   for (const answer of answers.slice(0, 2)) {
-    assert.doesNotMatch(answer, /content-length/i)
-    assert.match(answer, /\r\nStream-Next-Offset: /i)
-    assert.match(answer, /\r\n\r\n$/)
+    assert.match(answer, /\r\nStream-Next-Offset: /)
+    assert.equal(answer.indexOf('\r\n\r\n'), answer.length - 4, JSON.stringify(answer.slice(-20)))
   }
-  assert.match(answers[2], /\r\nContent-Length: 3\r\n/i)
   assert.match(answers[2], /\r\n\r\n\[1\]$/)
 })
 
