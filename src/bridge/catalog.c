@@ -24,9 +24,10 @@ static const char columns_sql[] =
 /* Where the rows of partitioned tables are. */
 static const char leaves_sql[] =
     "SELECT root.oid, n.nspname, c.relname"
-    "  FROM unnest($1::oid[]) root(oid), pg_partition_tree(root.oid) t"
+    "  FROM pg_class root, LATERAL " PARTITION_TREE("root") " t"
     "  JOIN pg_class c ON c.oid = t.relid JOIN pg_namespace n ON n.oid = c.relnamespace"
-    " WHERE t.isleaf AND c.relkind = 'r' ORDER BY root.oid, n.nspname, c.relname";
+    " WHERE root.oid = ANY ($1::oid[]) AND c.relkind = 'r'"
+    " ORDER BY root.oid, n.nspname, c.relname";
 
 const char *oid_array(struct arena *arena, const uint32_t *oids, size_t count)
 {

@@ -33,6 +33,14 @@ static inline struct slice copy_at(struct arena *arena, const struct pg_rows *ro
     return arena_copy(arena, pg_rows_slice(rows, row, column));
 }
 
+/* SQL: relid of the table that has this alias of pg_class and, where it is partitioned, of all that
+ * is below it. As pg_partition_tree() has it, which waits for whoever has locked one of them: and
+ * for what is read here, other tables' rows wait. */
+#define PARTITION_TREE(table)                                                                      \
+    "(WITH RECURSIVE tree(relid) AS (SELECT " table ".oid UNION ALL"                               \
+    "   SELECT h.inhrelid FROM tree JOIN pg_inherits h ON h.inhparent = tree.relid"                \
+    "    WHERE " table ".relkind = 'p' AND NOT h.inhdetachpending) SELECT relid FROM tree)"
+
 /* As a parameter of type oid[]; in the arena. */
 const char *oid_array(struct arena *arena, const uint32_t *oids, size_t count);
 

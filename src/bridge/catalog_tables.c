@@ -26,13 +26,11 @@ static const char tables_sql[] =
     /* A new name, or schema, is one of the row type as well, and of that there is little else to
      * change. Rights on a schema are granted again and again: one that has some says nothing of its
      * name. */
-    "       (SELECT string_agg(y.xmin::text, ' ' ORDER BY y.oid) FROM pg_type y"
-    "         WHERE y.oid = c.reltype OR y.oid IN (SELECT l.reltype FROM pg_class l"
-    "          WHERE c.relkind = 'p' AND l.oid IN (SELECT relid FROM pg_partition_tree(c.oid))))"
+    "       (SELECT string_agg(y.xmin::text, ' ' ORDER BY y.oid) FROM " PARTITION_TREE("c") " t"
+    "          JOIN pg_class l ON l.oid = t.relid JOIN pg_type y ON y.oid = l.reltype)"
     "       || coalesce((SELECT string_agg(' ' || s.xmin, '' ORDER BY s.oid) FROM pg_namespace s"
-    "         WHERE s.nspacl IS NULL AND (s.oid = n.oid OR s.oid IN (SELECT l.relnamespace"
-    "           FROM pg_class l WHERE c.relkind = 'p'"
-    "            AND l.oid IN (SELECT relid FROM pg_partition_tree(c.oid))))), ''),"
+    "         WHERE s.nspacl IS NULL AND s.oid IN (SELECT l.relnamespace"
+    "           FROM " PARTITION_TREE("c") " t JOIN pg_class l ON l.oid = t.relid)), ''),"
     /* As the bridge reads it: rows that policies would hide from it are missing, without a word. */
     "       CASE WHEN NOT has_schema_privilege(n.oid, 'USAGE') THEN 'schema'"
     "            WHEN NOT has_table_privilege(c.oid, 'SELECT') THEN 'table'"
@@ -47,10 +45,8 @@ static const char tables_sql[] =
     "  LEFT JOIN pg_publication_rel pr ON pr.prpubid = p.oid AND pr.prrelid = c.oid"
     /* The table, or a partition, whose updates and deletes do not say which row they are of. */
     "  LEFT JOIN LATERAL (SELECT s.nspname, l.relname, l.relreplident"
-    "       FROM (SELECT c.oid WHERE c.relkind = 'r' UNION ALL"
-    "             SELECT t.relid FROM pg_partition_tree(c.oid) t"
-    "              WHERE c.relkind = 'p' AND t.isleaf) rows_in(oid)"
-    "       JOIN pg_class l ON l.oid = rows_in.oid JOIN pg_namespace s ON s.oid = l.relnamespace"
+    "       FROM " PARTITION_TREE("c") " t JOIN pg_class l ON l.oid = t.relid"
+    "       JOIN pg_namespace s ON s.oid = l.relnamespace"
     "      WHERE l.relkind = 'r' AND l.relreplident <> 'f' AND NOT EXISTS (SELECT FROM pg_index i"
     "              WHERE i.indrelid = l.oid AND CASE l.relreplident"
     "                    WHEN 'd' THEN i.indisprimary AND i.indimmediate"
@@ -61,7 +57,7 @@ static const char tables_sql[] =
     "      ORDER BY 1, 2 LIMIT 1) nameless(schema, name, identity) ON true"
     /* A partition whose changes are in no log. With a foreign one there is no primary key. */
     "  LEFT JOIN LATERAL (SELECT s.nspname, l.relname"
-    "       FROM pg_partition_tree(c.oid) t JOIN pg_class l ON l.oid = t.relid"
+    "       FROM " PARTITION_TREE("c") " t JOIN pg_class l ON l.oid = t.relid"
     "       JOIN pg_namespace s ON s.oid = l.relnamespace"
     "      WHERE c.relkind = 'p' AND l.relkind = 'r' AND l.relpersistence <> 'p'"
     "      ORDER BY 1, 2 LIMIT 1) silent(schema, name) ON true"

@@ -95,3 +95,25 @@ test('a rule is reported on once whoever has locked weir.rule_status lets go', a
     await stack.close()
   }
 })
+
+test('other tables go on while somebody has a partition locked, whatever is altered beside', async () => {
+  const stack = await Stack.create('locks', {
+    schema: `${SCHEMA}
+      CREATE TABLE parts (id int PRIMARY KEY) PARTITION BY RANGE (id);
+      CREATE TABLE parts_low PARTITION OF parts FOR VALUES FROM (0) TO (10);`,
+    tables: ['todos', 'others', 'parts'],
+    rules: [{ name: 'own', relation: 'todos', audience: 'SELECT todos.owner' }],
+  })
+  try {
+    await stack.db.query('ALTER PUBLICATION weir SET (publish_via_partition_root = true)')
+    stack.bridge.start()
+    await stack.settle()
+    const other = await stack.connect()
+    await other.query('BEGIN; LOCK TABLE parts_low')
+    await stack.db.query('GRANT SELECT ON todos TO public')
+    await stack.settle({ deadlineMs: 30_000 })
+    await other.query('COMMIT')
+  } finally {
+    await stack.close()
+  }
+})
