@@ -72,6 +72,7 @@ struct bridge {
     bool needs_slot;                 /* it is gone or lost: everything is read again */
     char resync_reason[120];         /* said already */
     bool wants_resync;               /* that, or the catalog has changed, or: */
+    bool is_held_up;                 /* the transaction at hand cannot go on without that */
     const struct relation *misfit;   /* a change did not fit this table */
     unsigned resyncs;                /* for misfits, since a transaction was last applied */
     uint64_t next_catalog_ms;

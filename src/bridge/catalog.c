@@ -21,9 +21,17 @@ static const char columns_sql[] =
     "   AND (pr.prattrs IS NULL OR a.attnum = ANY (pr.prattrs::int2[]))"
     " ORDER BY a.attrelid, a.attnum";
 
-/* Where the rows of partitioned tables are. */
+/* Where the rows of partitioned tables are. What was detached and attached again may have become
+ * another's in between: the links from the partition up to the table tell. Of names and schemas see
+ * tables_sql. */
 static const char leaves_sql[] =
-    "SELECT root.oid, n.nspname, c.relname"
+    "SELECT root.oid, n.nspname, c.relname,"
+    "       concat_ws(' ', c.oid, (SELECT y.xmin FROM pg_type y WHERE y.oid = c.reltype),"
+    "         CASE WHEN n.nspacl IS NULL THEN n.xmin END,"
+    "         (SELECT string_agg(h.xmin::text, ' ' ORDER BY h.inhrelid) FROM pg_inherits h"
+    "           WHERE h.inhrelid IN (SELECT relid FROM pg_partition_ancestors(c.oid)))),"
+    "       c.oid, has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')"
+    "         AND NOT row_security_active(c.oid)"
     "  FROM pg_class root, LATERAL " PARTITION_TREE("root") " t"
     "  JOIN pg_class c ON c.oid = t.relid JOIN pg_namespace n ON n.oid = c.relnamespace"
     " WHERE root.oid = ANY ($1::oid[]) AND c.relkind = 'r'"
@@ -150,11 +158,15 @@ static bool load_leaves(struct loading *loading, struct err *err)
     for (size_t i = 0; i < relations->count; i++) {
         struct relation *relation = relations->relations[i];
         size_t end, first = rows_of(rows, relation->oid, &end);
-        struct table_name *leaves = arena_calloc(loading->arena, end - first + 1, sizeof *leaves);
+        struct leaf *leaves = arena_calloc(loading->arena, end - first + 1, sizeof *leaves);
         relation->leaves = leaves;
         for (size_t j = first; j < end; j++)
-            leaves[relation->leaf_count++] = (struct table_name){
-                copy_at(loading->arena, rows, j, 1), copy_at(loading->arena, rows, j, 2)};
+            leaves[relation->leaf_count++] =
+                (struct leaf){.schema = copy_at(loading->arena, rows, j, 1),
+                              .name = copy_at(loading->arena, rows, j, 2),
+                              .named_by = copy_at(loading->arena, rows, j, 3),
+                              .oid = oid_at(rows, j, 4),
+                              .is_readable = bool_at(rows, j, 5)};
     }
     pg_rows_free(rows);
     return true;

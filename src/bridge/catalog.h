@@ -52,8 +52,16 @@ struct catalog *catalog_restore(struct slice bytes, struct err *err) WEIR_MUST_C
  * that were compiled with one of them. */
 bool catalog_equals(const struct catalog *a, const struct catalog *b);
 
-/* Whether the catalog has a table of the same shape. */
-bool catalog_has_shape(const struct catalog *catalog, const struct relation *relation);
+/* What has become of a table of before. */
+enum table_change {
+    TABLE_SAME,
+    TABLE_GROWN, /* it has got partitions, and the others are what they were */
+    TABLE_OTHER,
+};
+enum table_change catalog_table_change(const struct catalog *now, const struct relation *before);
+
+/* Whether the very partition is among the table's. */
+bool relation_has_leaf(const struct relation *relation, const struct leaf *leaf);
 
 /* Whether by now others may be shown of the tables of before: a table is not published, or in
  * another way; rules may be refused. */
@@ -63,9 +71,10 @@ bool catalog_shows_other_rows(const struct catalog *before, const struct catalog
 bool catalog_hides(const struct catalog *catalog, struct slice name);
 
 /* Makes catalog the follower of older, which it takes over: relations of the same shape become one
- * and the same, others of the same table know each other as predecessor and successor until
- * catalog_settle(). */
+ * and the same, with the older one's partitions until catalog_renew(), others of the same table
+ * know each other as predecessor and successor, until catalog_settle(). */
 void catalog_succeed(struct catalog *catalog, struct catalog *older);
+void catalog_renew(struct catalog *catalog);
 void catalog_settle(struct catalog *catalog);
 
 /* Whether the very relation is in the catalog. */

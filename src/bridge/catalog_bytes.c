@@ -4,8 +4,8 @@
  *             tables, text own operators and casts
  *   relation  8 storage id, 4 oid, text schema, text name, 4 count, columns, 4 count, 2 column of
  *             the primary key each, 1 has a column list, 1 published operations, text row filter,
- *             1 partitioned (1) or inherited from (2), 4 count, (text schema, text name) of each
- *             leaf
+ *             1 inherited from (2) or partitioned (3), 4 count, (text schema, text name, text
+ *             named by) of each leaf; earlier versions wrote 1 instead of 3, and no named by
  *   column    text name, 1 not null, collation, type
  *   collation text name, 1 deterministic, 1 bytewise
  *   type      4 oid, 4 base oid, 1 kind, 1 domain, 1 delimiter, text name, 1 has an element,
@@ -24,7 +24,7 @@
 
 #include <stdlib.h>
 
-enum { PARTITIONED = 1, HAS_HEIRS = 2 };
+enum { PARTITIONED_UNNAMED = 1, HAS_HEIRS = 2, PARTITIONED = 3 };
 
 static void save_text(struct buffer *out, struct slice text)
 {
@@ -60,7 +60,8 @@ static void save_key(struct buffer *out, const uint16_t *columns, size_t count)
         buffer_add_u16(out, columns[i]);
 }
 
-void relation_save(struct buffer *out, const struct relation *relation)
+/* What the stored rows depend on. Which partitions they are in is not: these come and go. */
+static void save_shape(struct buffer *out, const struct relation *relation)
 {
     buffer_add_u32(out, relation->oid);
     save_text(out, relation->schema);
@@ -82,10 +83,15 @@ void relation_save(struct buffer *out, const struct relation *relation)
     buffer_add_char(out, relation->is_partitioned ? PARTITIONED
                          : relation->has_heirs    ? HAS_HEIRS
                                                   : 0);
+}
+
+static void save_leaves(struct buffer *out, const struct relation *relation)
+{
     buffer_add_u32(out, (uint32_t)relation->leaf_count);
     for (size_t i = 0; i < relation->leaf_count; i++) {
         save_text(out, relation->leaves[i].schema);
         save_text(out, relation->leaves[i].name);
+        save_text(out, relation->leaves[i].named_by);
     }
 }
 
@@ -93,7 +99,7 @@ void relation_identify(struct relation *relation)
 {
     static const struct hash_key key = {0x7765697220736861ULL, 0x7065206f66207461ULL};
     struct buffer bytes = BUFFER_INIT;
-    relation_save(&bytes, relation);
+    save_shape(&bytes, relation);
     /* Rows come by their table's name: under another name, or as another's, even if it has its own
      * again when it is looked at. */
     buffer_add_slice(&bytes, relation->named_by);
@@ -109,8 +115,10 @@ void catalog_save(const struct catalog *catalog, struct buffer *out)
     buffer_add_char(out, (char)catalog->relations.is_bytewise);
     buffer_add_u32(out, (uint32_t)catalog->relations.count);
     for (size_t i = 0; i < catalog->relations.count; i++) {
-        buffer_add_u64(out, catalog->relations.relations[i]->storage_id);
-        relation_save(out, catalog->relations.relations[i]);
+        const struct relation *relation = catalog->relations.relations[i];
+        buffer_add_u64(out, relation->storage_id);
+        save_shape(out, relation);
+        save_leaves(out, relation->renewed ? relation->renewed : relation);
     }
     if (catalog->hiding.len || catalog->own_meanings.len)
         save_text(out, catalog->hiding);
@@ -215,13 +223,15 @@ static struct relation *restore_relation(struct restoring *from)
     relation->published = read_u8(&from->reader);
     relation->row_filter = restore_text(from);
     uint8_t kind = read_u8(&from->reader);
-    relation->is_partitioned = kind == PARTITIONED;
+    relation->is_partitioned = kind == PARTITIONED || kind == PARTITIONED_UNNAMED;
     relation->has_heirs = kind == HAS_HEIRS;
     relation->leaf_count = restore_count(from, 8);
-    struct table_name *leaves = arena_calloc(from->arena, relation->leaf_count + 1, sizeof *leaves);
+    struct leaf *leaves = arena_calloc(from->arena, relation->leaf_count + 1, sizeof *leaves);
     for (size_t i = 0; i < relation->leaf_count; i++) {
         leaves[i].schema = restore_text(from);
         leaves[i].name = restore_text(from);
+        if (kind == PARTITIONED)
+            leaves[i].named_by = restore_text(from);
     }
     relation->leaves = leaves;
     return relation;
@@ -273,9 +283,42 @@ static struct relation *find_same(const struct catalog *catalog, const struct re
     return NULL;
 }
 
-bool catalog_has_shape(const struct catalog *catalog, const struct relation *relation)
+static bool is_same_leaf(const struct leaf *a, const struct leaf *b)
 {
-    return find_same(catalog, relation) != NULL;
+    return slice_eq(a->schema, b->schema) && slice_eq(a->name, b->name) && a->named_by.len &&
+           slice_eq(a->named_by, b->named_by);
+}
+
+bool relation_has_leaf(const struct relation *relation, const struct leaf *leaf)
+{
+    for (size_t i = 0; i < relation->leaf_count; i++) {
+        if (is_same_leaf(&relation->leaves[i], leaf))
+            return true;
+    }
+    return false;
+}
+
+/* Both are in one order, and may be thousands. */
+static bool has_leaves_of(const struct relation *relation, const struct relation *other)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < other->leaf_count; i++, at++) {
+        while (at < relation->leaf_count && !is_same_leaf(&relation->leaves[at], &other->leaves[i]))
+            at++;
+        if (at == relation->leaf_count)
+            return false;
+    }
+    return true;
+}
+
+enum table_change catalog_table_change(const struct catalog *now, const struct relation *before)
+{
+    const struct relation *same = find_same(now, before);
+    if (same && same->renewed)
+        same = same->renewed;
+    if (!same || !has_leaves_of(same, before))
+        return TABLE_OTHER;
+    return same->leaf_count == before->leaf_count ? TABLE_SAME : TABLE_GROWN;
 }
 
 static bool rules_mean_the_same(const struct catalog *a, const struct catalog *b)
@@ -289,7 +332,7 @@ bool catalog_equals(const struct catalog *a, const struct catalog *b)
     if (a->relations.count != b->relations.count || !rules_mean_the_same(a, b))
         return false;
     for (size_t i = 0; i < a->relations.count; i++) {
-        if (!find_same(b, a->relations.relations[i]))
+        if (catalog_table_change(b, a->relations.relations[i]) != TABLE_SAME)
             return false;
     }
     return true;
@@ -317,6 +360,7 @@ void catalog_succeed(struct catalog *catalog, struct catalog *older)
         struct relation *relation = catalog->relations.relations[i];
         struct relation *same = find_same(older, relation);
         if (same) {
+            same->renewed = relation;
             catalog->relations.relations[i] = same;
             continue;
         }
@@ -328,11 +372,24 @@ void catalog_succeed(struct catalog *catalog, struct catalog *older)
     catalog->rules = relation_set_find(&catalog->relations, SLICE("weir"), SLICE("rules"));
 }
 
+void catalog_renew(struct catalog *catalog)
+{
+    for (size_t i = 0; i < catalog->relations.count; i++) {
+        struct relation *relation = catalog->relations.relations[i];
+        if (!relation->renewed)
+            continue;
+        relation->leaves = relation->renewed->leaves;
+        relation->leaf_count = relation->renewed->leaf_count;
+    }
+}
+
 void catalog_settle(struct catalog *catalog)
 {
-    for (size_t i = 0; i < catalog->relations.count; i++)
-        catalog->relations.relations[i]->predecessor = catalog->relations.relations[i]->successor =
-            NULL;
+    for (size_t i = 0; i < catalog->relations.count; i++) {
+        struct relation *relation = catalog->relations.relations[i];
+        relation->predecessor = relation->successor = relation->renewed = NULL;
+        relation->is_read_again = false;
+    }
 }
 
 bool catalog_holds(const struct catalog *catalog, const struct relation *relation)

@@ -1,11 +1,9 @@
-/* A relation as bytes: what its shape is known by. Inside src/bridge only. */
+/* What a relation's shape is known by. Inside src/bridge only. */
 #pragma once
 
 #include "weir/base/arena.h"
 #include "weir/base/buffer.h"
 #include "weir/replica/relation.h"
-
-void relation_save(struct buffer *out, const struct relation *relation);
 
 /* Sets storage_id from everything that the relation's stored rows depend on. */
 void relation_identify(struct relation *relation);

@@ -26,11 +26,8 @@ static const char tables_sql[] =
     /* A new name, or schema, is one of the row type as well, and of that there is little else to
      * change. Rights on a schema are granted again and again: one that has some says nothing of its
      * name. */
-    "       (SELECT string_agg(y.xmin::text, ' ' ORDER BY y.oid) FROM " PARTITION_TREE("c") " t"
-    "          JOIN pg_class l ON l.oid = t.relid JOIN pg_type y ON y.oid = l.reltype)"
-    "       || coalesce((SELECT string_agg(' ' || s.xmin, '' ORDER BY s.oid) FROM pg_namespace s"
-    "         WHERE s.nspacl IS NULL AND s.oid IN (SELECT l.relnamespace"
-    "           FROM " PARTITION_TREE("c") " t JOIN pg_class l ON l.oid = t.relid)), ''),"
+    "       concat_ws(' ', (SELECT y.xmin FROM pg_type y WHERE y.oid = c.reltype),"
+    "         CASE WHEN n.nspacl IS NULL THEN n.xmin END),"
     /* As the bridge reads it: rows that policies would hide from it are missing, without a word. */
     "       CASE WHEN NOT has_schema_privilege(n.oid, 'USAGE') THEN 'schema'"
     "            WHEN NOT has_table_privilege(c.oid, 'SELECT') THEN 'table'"

@@ -75,7 +75,7 @@ static bool read_rules(struct examination *examination, struct err *err)
 {
     struct bridge *bridge = &examination->bridge;
     struct table_reader *reader = table_reader_new(bridge->replica);
-    enum bridge_end end = table_read(reader, examination->connection, bridge->catalog->rules,
+    enum bridge_end end = table_read(reader, examination->connection, bridge->catalog->rules, NULL,
                                      store_rule, bridge->replica, err);
     table_reader_free(reader);
     return end == BRIDGE_DONE;

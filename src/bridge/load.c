@@ -41,7 +41,7 @@ static enum bridge_end load_table(struct load *load, const struct relation *rela
                                   struct err *err)
 {
     enum bridge_end end =
-        table_read(load->reader, load->connection, relation, store_row, load, err);
+        table_read(load->reader, load->connection, relation, NULL, store_row, load, err);
     fault_step(FAULT_LOAD_TABLE);
     return end == BRIDGE_DONE && *load->bridge->stop ? BRIDGE_STOPPED : end;
 }

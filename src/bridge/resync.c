@@ -165,12 +165,41 @@ static bool put_row(void *context, const struct relation *relation, struct slice
         changes, change_set_touch(changes, resync->bridge->replica, relation, key), row, err);
 }
 
-/* Whether the table is brought up from the snapshot and not by the slot. */
-static bool is_read_again(const struct resync *resync, const struct relation *relation)
+/* Which tables are brought up from the snapshot and not by the slot. Of one that only got
+ * partitions, these are. */
+static void choose_tables(struct resync *resync)
 {
-    return resync->bridge->needs_slot || relation == resync->bridge->misfit ||
-           !catalog_holds(resync->bridge->catalog, relation) ||
-           !catalog_holds(resync->catalog, relation);
+    const struct bridge *bridge = resync->bridge;
+    const struct relation_set *old = &bridge->catalog->relations,
+                              *new = &resync->catalog->relations;
+    for (size_t i = 0; i < new->count; i++)
+        new->relations[i]->is_read_again = true;
+    for (size_t i = 0; i < old->count; i++) {
+        struct relation *relation = old->relations[i];
+        relation->is_read_again = bridge->needs_slot || relation == bridge->misfit ||
+                                  catalog_table_change(resync->catalog, relation) == TABLE_OTHER;
+    }
+}
+
+static enum bridge_end read_table(struct resync *resync, const struct relation *relation,
+                                  const struct leaf *leaf, struct err *err)
+{
+    log_event(LOG_INFO, leaf ? "reading a partition" : "reading a table",
+              LOG_SLICE("schema", leaf ? leaf->schema : relation->schema),
+              LOG_SLICE("table", leaf ? leaf->name : relation->name));
+    return table_read(resync->reader, resync->connection, relation, leaf, put_row, resync, err);
+}
+
+static enum bridge_end read_new_leaves(struct resync *resync, const struct relation *relation,
+                                       struct err *err)
+{
+    const struct relation *renewed = relation->renewed;
+    enum bridge_end end = BRIDGE_DONE;
+    for (size_t i = 0; end == BRIDGE_DONE && i < renewed->leaf_count; i++) {
+        if (!relation_has_leaf(relation, &renewed->leaves[i]))
+            end = read_table(resync, relation, &renewed->leaves[i], err);
+    }
+    return end;
 }
 
 static enum bridge_end read_tables(struct resync *resync, struct err *err)
@@ -180,18 +209,14 @@ static enum bridge_end read_tables(struct resync *resync, struct err *err)
     const struct relation_set *new = &resync->catalog->relations;
     /* What the replica has of these tables leaves, unless it comes again from the snapshot. */
     for (size_t i = 0; i < old->count; i++) {
-        if (is_read_again(resync, old->relations[i]) &&
+        if (old->relations[i]->is_read_again &&
             !transaction_remove_all(&bridge->transaction, old->relations[i], err))
             return BRIDGE_FAILED;
     }
     for (size_t i = 0; i < new->count; i++) {
         const struct relation *relation = new->relations[i];
-        if (!is_read_again(resync, relation))
-            continue;
-        log_event(LOG_INFO, "reading a table", LOG_SLICE("schema", relation->schema),
-                  LOG_SLICE("table", relation->name));
-        enum bridge_end end =
-            table_read(resync->reader, resync->connection, relation, put_row, resync, err);
+        enum bridge_end end = relation->is_read_again ? read_table(resync, relation, NULL, err)
+                                                      : read_new_leaves(resync, relation, err);
         if (end != BRIDGE_DONE)
             return end;
     }
@@ -229,6 +254,7 @@ static void adopt(struct resync *resync)
 {
     struct bridge *bridge = resync->bridge;
     bridge_drop_changes(bridge);
+    catalog_renew(resync->catalog);
     catalog_settle(resync->catalog);
     bridge->catalog = resync->catalog;
     watch_forget(&bridge->watch);
@@ -242,6 +268,7 @@ static void adopt(struct resync *resync)
     if (bridge->needs_slot)
         bridge->server_lsn = 0; /* of the history that was left */
     bridge->wants_resync = bridge->needs_slot = false;
+    bridge->is_held_up = false;
     bridge->misfit = NULL;
     rule_table_report(&bridge->rule_table, bridge->rules);
 }
@@ -287,7 +314,7 @@ static enum bridge_end bring_up(struct resync *resync, struct err *err)
 static bool can_wait(const struct resync *resync)
 {
     const struct bridge *bridge = resync->bridge;
-    return resync->is_blocked && !bridge->misfit && !bridge->needs_slot &&
+    return resync->is_blocked && !bridge->misfit && !bridge->is_held_up && !bridge->needs_slot &&
            !bridge->watch.shows_other_rows;
 }
 
@@ -329,12 +356,11 @@ static enum bridge_end run(struct resync *resync, struct err *err)
         return end;
     if (catalog_equals(resync->catalog, bridge->catalog) && !bridge->misfit &&
         !bridge->needs_slot) {
-        bridge->wants_resync = false;
+        bridge->wants_resync = bridge->is_held_up = false;
         return BRIDGE_DONE;
     }
     catalog_succeed(resync->catalog, bridge->catalog);
-    bridge->transaction.only = resync->catalog;
-    bridge->transaction.except = bridge->misfit;
+    choose_tables(resync);
     if (!change_set_spill(&bridge->transaction.changes, bridge->replica, err))
         return BRIDGE_FAILED;
     if (!bridge->needs_slot)
@@ -342,8 +368,6 @@ static enum bridge_end run(struct resync *resync, struct err *err)
     fault_step(FAULT_RESYNC_GATHERED);
     if (end == BRIDGE_DONE)
         end = read_tables(resync, err);
-    bridge->transaction.only = NULL;
-    bridge->transaction.except = NULL;
     return end == BRIDGE_DONE ? bring_up(resync, err) : end;
 }
 

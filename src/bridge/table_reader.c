@@ -73,8 +73,24 @@ static bool hand_over(struct table_reader *reader, const struct relation *relati
     return fn(context, relation, buffer_slice(&reader->key), row, err);
 }
 
+/* A partition that may not be read by itself, as nobody granted that, is looked for among its
+ * table's rows. */
+static void write_from(struct table_reader *reader, const struct relation *relation,
+                       const struct leaf *leaf, struct buffer *sql)
+{
+    bool is_alone = leaf && leaf->is_readable;
+    struct slice schema = is_alone ? leaf->schema : relation->schema;
+    struct slice name = is_alone ? leaf->name : relation->name;
+    /* Rows of tables that inherit are those tables' own; partitions are the table. */
+    buffer_printf(sql, " FROM %s%s.", is_alone || !relation->is_partitioned ? "ONLY " : "",
+                  pg_quote_identifier(&reader->arena, schema.data));
+    buffer_add_str(sql, pg_quote_identifier(&reader->arena, name.data));
+    if (leaf && !is_alone)
+        buffer_printf(sql, " WHERE tableoid = %u", leaf->oid);
+}
+
 static void write_copy_sql(struct table_reader *reader, const struct relation *relation,
-                           struct buffer *sql)
+                           const struct leaf *leaf, struct buffer *sql)
 {
     buffer_add_str(sql, "COPY (SELECT ");
     for (size_t i = 0; i < relation->column_count; i++) {
@@ -82,20 +98,18 @@ static void write_copy_sql(struct table_reader *reader, const struct relation *r
         bool asks = convert_asks(relation->columns[i].type);
         buffer_printf(sql, asks ? "%sto_json(%s)" : "%s%s", i ? ", " : "", name);
     }
-    /* Rows of tables that inherit are those tables' own; partitions are the table. */
-    buffer_printf(sql, " FROM %s%s.", relation->is_partitioned ? "" : "ONLY ",
-                  pg_quote_identifier(&reader->arena, relation->schema.data));
-    buffer_printf(sql, "%s) TO STDOUT", pg_quote_identifier(&reader->arena, relation->name.data));
+    write_from(reader, relation, leaf, sql);
+    buffer_add_str(sql, ") TO STDOUT");
 }
 
 enum bridge_end table_read(struct table_reader *reader, struct pg_connection *connection,
-                           const struct relation *relation, table_row_fn *fn, void *context,
-                           struct err *err)
+                           const struct relation *relation, const struct leaf *leaf,
+                           table_row_fn *fn, void *context, struct err *err)
 {
     const struct slice *fields;
     size_t count;
     struct buffer sql = BUFFER_INIT;
-    write_copy_sql(reader, relation, &sql);
+    write_copy_sql(reader, relation, leaf, &sql);
     bool ok = pg_copy_begin(connection, err, buffer_str(&sql));
     buffer_release(&sql);
     while (ok) {

@@ -17,9 +17,10 @@ void table_reader_free(struct table_reader *reader); /* NULL is allowed */
 typedef bool table_row_fn(void *context, const struct relation *relation, struct slice key,
                           struct row row, struct err *err);
 
+/* leaf: of this partition, as of this moment's catalog; NULL: of the whole table. */
 enum bridge_end table_read(struct table_reader *reader, struct pg_connection *connection,
-                           const struct relation *relation, table_row_fn *fn, void *context,
-                           struct err *err) WEIR_MUST_CHECK;
+                           const struct relation *relation, const struct leaf *leaf,
+                           table_row_fn *fn, void *context, struct err *err) WEIR_MUST_CHECK;
 
 /* Enters an exported snapshot in which tables are to be read; *catalog is the catalog in it. DDL
  * does not obey snapshots: a table that is rewritten or truncated meanwhile would be empty to it.

@@ -454,8 +454,7 @@ bool transaction_add(struct transaction *transaction, const struct change *chang
     if (change->kind == CHANGE_MESSAGE)
         return true;
     const struct relation *relation = find_relation(transaction, change);
-    if (!relation || relation == transaction->except || !is_published(relation, change->kind) ||
-        (transaction->only && !catalog_holds(transaction->only, relation)))
+    if (!relation || relation->is_read_again || !is_published(relation, change->kind))
         return true;
     transaction->misfit = relation;
     transaction->is_cut_short = false;

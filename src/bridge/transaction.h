@@ -14,8 +14,6 @@
 
 struct transaction {
     const struct catalog *catalog;
-    const struct catalog *only;    /* set: relations that it does not hold are passed over, */
-    const struct relation *except; /* and so is this one */
     const struct relation *misfit; /* of the change that did not fit; NULL: the replica failed */
     struct replica *replica;
     struct casts *casts;

@@ -25,7 +25,7 @@ void watch_release(struct watch *watch)
     buffer_release(&watch->question);
     buffer_release(&watch->prepare);
     free(watch->running);
-    free(watch->is_other_table);
+    free(watch->tables);
     *watch = (struct watch){0};
 }
 
@@ -104,12 +104,12 @@ static void write_prepare(struct watch *watch, size_t table_count)
 static void compare(struct watch *watch, const struct catalog *known, const struct catalog *now)
 {
     const struct relation_set *relations = &known->relations;
-    watch->is_other_table = realloc(watch->is_other_table, relations->count * sizeof(bool));
-    check(watch->is_other_table);
+    watch->tables = realloc(watch->tables, relations->count * sizeof *watch->tables);
+    check(watch->tables);
     watch->is_other = !catalog_equals(now, known);
     watch->shows_other_rows = watch->is_other && catalog_shows_other_rows(known, now);
     for (size_t i = 0; i < relations->count; i++)
-        watch->is_other_table[i] = !catalog_has_shape(now, relations->relations[i]);
+        watch->tables[i] = catalog_table_change(now, relations->relations[i]);
 }
 
 bool watch_begin(struct watch *watch, const struct catalog *known, const struct catalog *now,

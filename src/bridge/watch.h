@@ -31,9 +31,9 @@ struct watch {
     struct buffer answer;
 
     /* What the last look found of the catalog that is known. */
-    bool is_other;         /* it is not what it was */
-    bool shows_other_rows; /* nor do publication and rules show the same rows of it */
-    bool *is_other_table;  /* for each of its relations */
+    bool is_other;             /* it is not what it was */
+    bool shows_other_rows;     /* nor do publication and rules show the same rows of it */
+    enum table_change *tables; /* for each of its relations */
 };
 
 /* After the catalog, or Postgres's history, has been exchanged. */

@@ -42,12 +42,12 @@ static enum bridge_end wait_until_shown(struct bridge *bridge, struct err *err)
     return BRIDGE_DONE;
 }
 
-/* A table that the transaction changed and that is another one by now, if there is one. */
-static const struct relation *find_other(const struct bridge *bridge)
+/* A table that the transaction changed and of which this has become by now, if there is one. */
+static const struct relation *find_changed(const struct bridge *bridge, enum table_change change)
 {
     const struct relation_set *relations = &bridge->catalog->relations;
     for (size_t i = 0; i < relations->count; i++) {
-        if (bridge->watch.is_other_table[i] &&
+        if (bridge->watch.tables[i] == change &&
             change_set_of(&bridge->transaction.changes, relations->relations[i]))
             return relations->relations[i];
     }
@@ -64,9 +64,12 @@ enum bridge_end bridge_check_catalog(struct bridge *bridge, struct err *err)
         end = BRIDGE_RETRY;
     if (end != BRIDGE_DONE || !watch->is_other)
         return end;
-    const struct relation *other = find_other(bridge);
-    if (!other && !watch->shows_other_rows && clock_monotonic_ms() < bridge->catalog_pause_ms)
+    const struct relation *other = find_changed(bridge, TABLE_OTHER);
+    const struct relation *grown = find_changed(bridge, TABLE_GROWN);
+    if (!other && !grown && !watch->shows_other_rows &&
+        clock_monotonic_ms() < bridge->catalog_pause_ms)
         return BRIDGE_DONE;
+    bridge->is_held_up = other || grown;
     if (other) {
         err_set(err, "table %.*s.%.*s is another one by now, or published otherwise",
                 SLICE_ARG(other->schema), SLICE_ARG(other->name));

@@ -62,8 +62,12 @@ struct column {
     struct collation collation; /* of texts, and domains and arrays of them */
 };
 
-struct table_name {
+/* A partition that has rows. */
+struct leaf {
     struct slice schema, name;
+    struct slice named_by; /* the transactions that named and attached it; empty: not known */
+    uint32_t oid;          /* none when restored, and so: */
+    bool is_readable;      /* by itself; else with its table only */
 };
 
 enum { RELATION_COLUMNS_MAX = 1600, RELATION_KEY_MAX = 32 };
@@ -82,7 +86,7 @@ struct relation {
     uint64_t storage_id; /* of oid and shape: rows of another shape are stored apart */
     struct slice schema;
     struct slice name;
-    struct slice named_by;  /* the transactions that named it and its leaves; none when restored */
+    struct slice named_by;  /* the transactions that named it; none when restored */
     struct slice shaped_by; /* those that made its columns what they are; none when restored */
     const struct column *columns;
     size_t column_count;
@@ -97,12 +101,14 @@ struct relation {
     /* A partitioned table that is published by its root: its rows are stored, and arrive, by these.
      */
     bool is_partitioned;
-    const struct table_name *leaves;
+    const struct leaf *leaves; /* by schema and name */
     size_t leaf_count;
     /* Others INHERIT from it: SQL reads their rows as its own, and they have keys of their own. */
     bool has_heirs;
-    /* While a table changes its shape (or is read again): what it was, and what it becomes. */
+    /* While a table changes its shape: what it was, and what it becomes. */
     const struct relation *predecessor, *successor;
+    const struct relation *renewed; /* while its partitions change: the same with those to come */
+    bool is_read_again;             /* meanwhile its changes are left out */
 };
 
 /* The column's index, or -1. */
