@@ -111,6 +111,7 @@ static bool set_columns(struct loading *loading, size_t at, const struct pg_rows
         column->collation.is_deterministic = bool_at(columns, i, 6);
         column->collation.is_bytewise = bool_at(columns, i, 7);
         buffer_printf(&shaped_by, " %s", pg_rows_str(columns, i, 8));
+        add_label_writers(&shaped_by, loading, column->type);
     }
     relation->columns = all;
     relation->shaped_by = arena_copy(loading->arena, buffer_slice(&shaped_by));

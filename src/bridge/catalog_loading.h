@@ -15,6 +15,7 @@ struct loading {
     const char **keys; /* pg_index.indkey of each relation */
     struct value_type *types;
     size_t type_count;
+    const struct slice *labels, *label_writers; /* of all types; which transaction wrote each */
 };
 
 static inline uint32_t oid_at(const struct pg_rows *rows, size_t row, size_t column)
@@ -50,6 +51,11 @@ bool load_tables(struct loading *loading, struct err *err) WEIR_MUST_CHECK;
 /* The types of all columns, the fourth of each row, with all they are made of. */
 bool load_types(struct loading *loading, const struct pg_rows *columns,
                 struct err *err) WEIR_MUST_CHECK;
+
+/* Which transactions wrote the labels of what the type is made of: in between, they may have been
+ * others, as the columns' names. */
+void add_label_writers(struct buffer *out, const struct loading *loading,
+                       const struct value_type *type);
 
 /* One of those that are loaded, or NULL. */
 struct value_type *find_type(const struct loading *loading, uint32_t oid);

@@ -26,7 +26,7 @@ static const char types_sql[] =
     "  FROM needed JOIN pg_type t ON t.oid = needed.oid ORDER BY t.oid";
 
 static const char labels_sql[] =
-    "SELECT enumtypid, enumlabel FROM pg_enum WHERE enumtypid = ANY ($1::oid[])"
+    "SELECT enumtypid, enumlabel, xmin FROM pg_enum WHERE enumtypid = ANY ($1::oid[])"
     " ORDER BY enumtypid, enumsortorder";
 
 static const char fields_sql[] =
@@ -134,14 +134,31 @@ static bool load_labels(struct loading *loading, const char *oids, struct err *e
     if (!rows)
         return false;
     struct slice *labels = arena_calloc(loading->arena, pg_rows_count(rows) + 1, sizeof *labels);
+    struct slice *writers = arena_calloc(loading->arena, pg_rows_count(rows) + 1, sizeof *writers);
+    loading->labels = labels;
+    loading->label_writers = writers;
     for (size_t i = 0; i < pg_rows_count(rows); i++) {
         struct value_type *type = find_type(loading, oid_at(rows, i, 0));
         labels[i] = copy_at(loading->arena, rows, i, 1);
+        writers[i] = copy_at(loading->arena, rows, i, 2);
         if (!type->label_count++)
             type->labels = &labels[i];
     }
     pg_rows_free(rows);
     return true;
+}
+
+void add_label_writers(struct buffer *out, const struct loading *loading,
+                       const struct value_type *type)
+{
+    for (size_t i = 0; i < type->label_count; i++) {
+        buffer_add_char(out, ' ');
+        buffer_add_slice(out, loading->label_writers[&type->labels[i] - loading->labels]);
+    }
+    if (type->element)
+        add_label_writers(out, loading, type->element);
+    for (size_t i = 0; i < type->field_count; i++)
+        add_label_writers(out, loading, type->fields[i].type);
 }
 
 bool load_types(struct loading *loading, const struct pg_rows *columns, struct err *err)

@@ -87,7 +87,7 @@ struct relation {
     struct slice schema;
     struct slice name;
     struct slice named_by;  /* the transactions that named it; none when restored */
-    struct slice shaped_by; /* those that made its columns what they are; none when restored */
+    struct slice shaped_by; /* those that made its columns and labels what they are; likewise */
     const struct column *columns;
     size_t column_count;
     const uint16_t *key; /* columns of the primary key, in its order */

@@ -27,6 +27,7 @@ const MEMBERS = 'SELECT m.who FROM members m'
 const rule = (relation, audience, more) => ({ name: 'the rule', relation, audience, type: 'rows', ...more })
 const again = (table, how) => `ALTER PUBLICATION weir DROP TABLE ${table}; ALTER PUBLICATION weir ADD TABLE ${table} ${how}`
 const COLUMNS = 'ALTER TABLE notes RENAME body TO t; ALTER TABLE notes RENAME hidden TO body; ALTER TABLE notes RENAME t TO hidden'
+const LABELS = `ALTER TYPE mood RENAME VALUE 'glad' TO 't'; ALTER TYPE mood RENAME VALUE 'sad' TO 'glad'; ALTER TYPE mood RENAME VALUE 't' TO 'sad'`
 const JOIN = `INSERT INTO members VALUES ('ana')`
 const note = (more = {}) => {
   const row = { id: 7, who: 'ana', mood: 'glad', body: 'secret', ...more }
@@ -53,7 +54,7 @@ const CASES = {
   'a table that has the name of one of the rule': [rule('app.plans', 'SELECT m.who FROM members m'), JOIN, 'CREATE TABLE app.members (who text)',
     `INSERT INTO app.plans VALUES (7, 'ana', 'secret')`, 'DROP TABLE app.members'],
   'labels change their names': [rule('notes', `${MEMBERS} WHERE notes.mood = 'glad'`), note(),
-    `ALTER TYPE mood RENAME VALUE 'glad' TO 't'; ALTER TYPE mood RENAME VALUE 'sad' TO 'glad'; ALTER TYPE mood RENAME VALUE 't' TO 'sad'`, JOIN],
+    LABELS, JOIN],
   'columns change their names': [rule('notes', MEMBERS, { columns: '{id,who,body}' }), note(),
     COLUMNS, JOIN],
 }
@@ -66,6 +67,7 @@ const RETURNS = {
     `INSERT INTO app.plans VALUES (7, 'ana', 'secret')`],
   'columns': [rule('notes', 'SELECT notes.who', { columns: '{id,who,body}' }),
     (act) => `${COLUMNS}; ${act}; ${COLUMNS}`, note()],
+  'labels': [rule('notes', `SELECT notes.who WHERE notes.mood = 'glad'`), (act) => `${LABELS}; ${act}; ${LABELS}`, note()],
 }
 
 // What concerns neither whose rows they are nor who may see them, and yet writes the catalog's rows.
