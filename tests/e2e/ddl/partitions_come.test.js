@@ -2,15 +2,16 @@
 // detached for a while has its table read, as it may have become another's in between.
 
 import assert from 'node:assert/strict'
-import test from 'node:test'
+import test, { after, before } from 'node:test'
+import { Cluster } from '../lib/cluster.js'
 import { Oracle } from '../lib/oracle.js'
 import { Stack } from '../lib/stack.js'
 import { readStream } from '../lib/stream.js'
 import { verifyFolds } from '../lib/verify.js'
+import { Workspace } from '../lib/workspace.js'
 
 const STREAMS = ['ana', 'bo'].map((user) => `user/${user}/data`)
 const SCHEMA = `
-  CREATE ROLE weir_bridge LOGIN REPLICATION;
   CREATE TABLE events (day int, id int, who text, note text, PRIMARY KEY (day, id)) PARTITION BY RANGE (day);
   CREATE TABLE events_0 PARTITION OF events FOR VALUES FROM (0) TO (10);
   CREATE TABLE other (id int PRIMARY KEY, who text);
@@ -20,9 +21,19 @@ const RIGHTS = `
   GRANT INSERT, UPDATE, DELETE ON weir.rule_status, weir.parked TO weir_bridge;
   ALTER PUBLICATION weir SET (publish_via_partition_root = true)`
 
+let workspace, cluster
+before(async () => {
+  workspace = new Workspace('partitions-come')
+  cluster = await Cluster.start(workspace)
+  const db = await cluster.connect()
+  await db.query('CREATE ROLE weir_bridge LOGIN REPLICATION')
+  await db.end()
+})
+after(() => workspace.close())
+
 async function scene(act) {
   const stack = await Stack.create('partitions-come', {
-    schema: SCHEMA, tables: ['events', 'other'],
+    cluster, schema: SCHEMA, tables: ['events', 'other'],
     rules: [{ name: 'events', relation: 'events', audience: 'SELECT events.who' }, { name: 'other', relation: 'other', audience: 'SELECT other.who' }],
     bridgeArgs: ['--catalog-interval', '1h'],
   })
