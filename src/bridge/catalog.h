@@ -77,5 +77,8 @@ void catalog_succeed(struct catalog *catalog, struct catalog *older);
 void catalog_renew(struct catalog *catalog);
 void catalog_settle(struct catalog *catalog);
 
+/* There may be several, which are found one after the other. */
+void catalog_mark_misfit(struct catalog *catalog, const struct relation *relation);
+
 /* Whether the very relation is in the catalog. */
 bool catalog_holds(const struct catalog *catalog, const struct relation *relation);

@@ -376,6 +376,7 @@ void catalog_renew(struct catalog *catalog)
 {
     for (size_t i = 0; i < catalog->relations.count; i++) {
         struct relation *relation = catalog->relations.relations[i];
+        relation->is_misfit = false;
         if (!relation->renewed)
             continue;
         relation->leaves = relation->renewed->leaves;
@@ -389,6 +390,14 @@ void catalog_settle(struct catalog *catalog)
         struct relation *relation = catalog->relations.relations[i];
         relation->predecessor = relation->successor = relation->renewed = NULL;
         relation->is_read_again = false;
+    }
+}
+
+void catalog_mark_misfit(struct catalog *catalog, const struct relation *relation)
+{
+    for (size_t i = 0; i < catalog->relations.count; i++) {
+        if (catalog->relations.relations[i] == relation)
+            catalog->relations.relations[i]->is_misfit = true;
     }
 }
 

@@ -168,6 +168,8 @@ static enum bridge_end add_change(struct bridge *bridge, const struct change *ch
         if (!transaction->misfit || !has_caught_up(bridge))
             return BRIDGE_FAILED;
         bridge->misfit = transaction->misfit;
+        bridge->resyncs++;
+        catalog_mark_misfit(bridge->catalog, bridge->misfit);
         return BRIDGE_RESYNC;
     }
     if (!transaction_is_large(transaction))

@@ -120,6 +120,7 @@ static enum bridge_end gather_message(struct resync *resync, struct slice messag
         if (bridge->rule_table.lost_connection)
             return BRIDGE_RETRY;
         bridge->misfit = bridge->transaction.misfit;
+        catalog_mark_misfit(bridge->catalog, bridge->misfit);
         return bridge->misfit ? BRIDGE_RESYNC : BRIDGE_FAILED;
     }
 }
@@ -176,7 +177,7 @@ static void choose_tables(struct resync *resync)
         new->relations[i]->is_read_again = true;
     for (size_t i = 0; i < old->count; i++) {
         struct relation *relation = old->relations[i];
-        relation->is_read_again = bridge->needs_slot || relation == bridge->misfit ||
+        relation->is_read_again = bridge->needs_slot || relation->is_misfit ||
                                   catalog_table_change(resync->catalog, relation) == TABLE_OTHER;
     }
 }

@@ -108,6 +108,7 @@ struct relation {
     /* While a table changes its shape: what it was, and what it becomes. */
     const struct relation *predecessor, *successor;
     const struct relation *renewed; /* while its partitions change: the same with those to come */
+    bool is_misfit;                 /* a change did not fit it, so it is to be read again */
     bool is_read_again;             /* meanwhile its changes are left out */
 };
 

@@ -136,3 +136,31 @@ test('what changes neither is looked at, and no table is read for it', async () 
     await stack.close()
   }
 })
+
+test('several tables had other columns for a while, and rows with them', async () => {
+  const stack = await Stack.create('windows', { cluster, schema: SCHEMA, tables: TABLES, rules: [OWN], bridgeArgs: ['--catalog-interval', '1h'] })
+  const { db, bridge, server } = stack
+  const tables = ['notes', 'members', 'parts', 'app.plans']
+  const each = async (sql) => {
+    for (const table of tables) await db.query(sql(table))
+  }
+  try {
+    await db.query('ALTER PUBLICATION weir SET (publish_via_partition_root = true)')
+    bridge.start()
+    await stack.settle()
+    for (const round of [1, 2]) { // a bridge that reads one of them at a time would never be through
+      await bridge.stop()
+      await each((table) => `ALTER TABLE ${table} ADD COLUMN for_a_while int DEFAULT 1`)
+      await db.query(`${note({ id: round })}; INSERT INTO members VALUES ('m${round}'); INSERT INTO parts VALUES (${round}, 'ana', 'part'); INSERT INTO app.plans VALUES (${round}, 'ana', 'plan')`)
+      await each((table) => `ALTER TABLE ${table} DROP COLUMN for_a_while`)
+      bridge.start()
+      await stack.settle()
+      await verifyFolds(server.url, await new Oracle(db).state(), ['user/ana/data'])
+    }
+  } catch (error) {
+    error.message += `\nbridge:\n${bridge.log(20)}`
+    throw error
+  } finally {
+    await stack.close()
+  }
+})
