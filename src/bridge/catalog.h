@@ -23,8 +23,8 @@ struct catalog {
      * own schema has them, its names mean them. Each qualified and quoted, with a space between.
      * And the schemas that the bridge may not look into. */
     struct slice hiding;
-    struct slice
-        own_meanings; /* the application's operators and casts that concern rules, as text */
+    /* The application's operators and casts that concern rules, as text. */
+    struct slice own_meanings;
     /* A rule goes by an answer of Postgres about such a table that was given at another time, and
      * is not what hiding says: though the next look finds hiding as it is here, the rule is to be
      * compiled anew. */

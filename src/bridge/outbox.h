@@ -18,7 +18,7 @@
  *   SCRATCH_EVENTS      number 4, big-endian -> event
  *   SCRATCH_PATHS       16 of the path -> path
  *   SCRATCH_DELIVERIES  16 of the path, number 8, big-endian -> event's number 4; or the event
- * itself, which is longer, where it goes to this stream only */
+ *                       itself, which is longer, where it goes to this stream only */
 enum { SPOOL_PATH_SIZE = 16, SPOOL_KEY_SIZE = SPOOL_PATH_SIZE + 8, INLINED_MAX = 8 };
 
 struct outbox {

@@ -2,7 +2,8 @@
  * or turned out not to be what the replica holds of it; or after the slot was lost, when all are.
  *
  * A temporary slot gives a snapshot and its exact position S. The tables that are as they were are
- * brought to S by the slot's own changes; the others are read from the snapshot. All of it is one
+ * brought to S by the slot's own changes; the others are read from the snapshot, and so are
+ * partitions that have come. All of it is one
  * change set, spilled at once as it may be everything there is, so that what is delivered is the
  * difference of two committed states like any other, and nothing in between is ever shown.
  *

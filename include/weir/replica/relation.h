@@ -98,8 +98,7 @@ struct relation {
      * stored too, as an update that leads over the border may bring only a part of the row: they
      * are there for no rule. */
     struct slice row_filter;
-    /* A partitioned table that is published by its root: its rows are stored, and arrive, by these.
-     */
+    /* A partitioned table that is published by its root: its rows arrive by these. */
     bool is_partitioned;
     const struct leaf *leaves; /* by schema and name */
     size_t leaf_count;
@@ -118,8 +117,7 @@ int relation_find_column(const struct relation *relation, struct slice name);
 struct relation_set {
     struct relation **relations;
     size_t count;
-    bool
-        is_bytewise; /* the order of texts in the database's own collation is that of their bytes */
+    bool is_bytewise; /* the database's own collation orders texts by their bytes */
 };
 
 /* By exact schema and name; NULL when it is not published. */
