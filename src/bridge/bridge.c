@@ -58,7 +58,7 @@ static enum bridge_end name_source(struct bridge *bridge, struct err *err)
 
 /* Where this bridge begins to send, for a server that keeps no progress: behind what its replica
  * has (of what is outgoing, nothing). What Postgres has written by now is all that an earlier one
- * can have sent. */
+ * can have sent, if that has not noted less. */
 static enum bridge_end find_start(struct bridge *bridge, struct publisher_start *start,
                                   struct err *err)
 {
@@ -74,8 +74,15 @@ static enum bridge_end find_start(struct bridge *bridge, struct publisher_start 
     bool ok = lsn_parse(pg_rows_slice(rows, 0, 0), &start->replayed_to);
     pg_rows_free(rows);
     check(ok);
-    bridge->replayed_to = start->replayed_to;
-    return BRIDGE_DONE;
+    uint64_t noted = sent_note_read(bridge->settings->state);
+    bridge->replayed_to = noted < start->replayed_to ? noted : start->replayed_to;
+    return bridge_note_sent(bridge, bridge->replayed_to, err) ? BRIDGE_DONE : BRIDGE_RETRY;
+}
+
+bool bridge_note_sent(struct bridge *bridge, uint64_t lsn, struct err *err)
+{
+    return publisher_keeps_progress(bridge->publisher) ||
+           sent_note_write(&bridge->sent, bridge->settings->state, lsn, err);
 }
 
 enum bridge_end bridge_claim(struct bridge *bridge, struct err *err)
@@ -295,6 +302,7 @@ static void close_bridge(struct bridge *bridge)
     outbox_release(&bridge->outbox);
     parking_release(&bridge->parking);
     publisher_close(bridge->publisher);
+    sent_note_close(&bridge->sent);
     replica_close(bridge->replica);
 }
 

@@ -24,6 +24,7 @@ enum bridge_end {
 #include "outbox.h"
 #include "reporter.h"
 #include "rule_table.h"
+#include "sent.h"
 #include "table_reader.h"
 #include "transaction.h"
 #include "watch.h"
@@ -59,11 +60,13 @@ struct bridge {
     struct progress published; /* the server had this when this process claimed the producer */
     uint64_t replayed_to; /* an earlier process may have published up to this, if the server keeps
                              no progress; else 0 */
+    struct sent_note sent; /* for the next one */
     uint64_t server_lsn;  /* Postgres has sent everything before it */
 
     bool in_transaction;
     bool skips_transaction; /* applied already */
     uint32_t xid;
+    uint64_t end_lsn; /* of the transaction at hand */
     struct event_headers headers;
 
     struct pg_origin origin;         /* of the connection that was last asked */
@@ -199,6 +202,9 @@ enum bridge_end bridge_send_outgoing(struct bridge *bridge, struct err *err) WEI
 /* bridge.c: takes the producer's name over, once, when it is sure that this bridge is the one to
  * publish: another bridge that had it is fenced by that, for good. */
 enum bridge_end bridge_claim(struct bridge *bridge, struct err *err) WEIR_MUST_CHECK;
+
+/* For a server that keeps no progress: transactions may have been sent up to here from now on. */
+bool bridge_note_sent(struct bridge *bridge, uint64_t lsn, struct err *err) WEIR_MUST_CHECK;
 
 /* Begins progress anew on the stream server, once, where the replica's commit calls for that. */
 enum bridge_end bridge_restart_progress(struct bridge *bridge, struct err *err) WEIR_MUST_CHECK;

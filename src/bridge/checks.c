@@ -359,7 +359,8 @@ bool bridge_begin_history(struct bridge *bridge, bool restarts, struct err *err)
     bool ok = replica_set_meta(replica, "source", buffer_slice(&source), err) &&
               replica_set_meta(replica, "source before", buffer_slice(&before), err) &&
               replica_set_meta(replica, "identity", buffer_slice(&identity), err) &&
-              meta_set_timeline(replica, bridge->origin.timeline, err);
+              meta_set_timeline(replica, bridge->origin.timeline, err) &&
+              bridge_note_sent(bridge, 0, err);
     buffer_release(&source);
     buffer_release(&before);
     buffer_release(&identity);

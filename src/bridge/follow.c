@@ -20,22 +20,26 @@ enum {
 
 static const uint64_t checkpoint_wal_bytes = 512u << 20;
 
-/* Whether the replica is where the streams are. After a crash it is behind, and what leads from the
- * one to the other has been delivered already: no difference may be taken before that is applied.
- */
-static bool has_caught_up(const struct bridge *bridge)
+/* Whether the streams' server has had the transaction at hand from a bridge before this one. */
+static bool is_published(const struct bridge *bridge)
 {
-    return bridge->applied_lsn >= bridge->published.lsn ||
-           bridge->server_lsn >= bridge->published.lsn;
+    return progress_cmp((struct progress){bridge->end_lsn, 0}, bridge->published) <= 0;
 }
 
-/* Where the streams' server keeps no progress, that is known only once everything has been sent
- * again that an earlier bridge may have sent. A change that does not fit needs not wait for that:
- * no bridge got beyond it. */
-static bool has_replayed(const struct bridge *bridge)
+/* The same where the server may not know. Such a transaction was looked at when it was sent, and is
+ * to be the same again, whatever has become of the catalog. */
+static bool may_be_published(const struct bridge *bridge)
 {
-    return has_caught_up(bridge) && (bridge->applied_lsn >= bridge->replayed_to ||
-                                     bridge->server_lsn >= bridge->replayed_to);
+    return is_published(bridge) || bridge->end_lsn <= bridge->replayed_to;
+}
+
+/* Whether the replica is where the streams are, as it must be where a difference is taken. After a
+ * crash it is behind, and what leads from the one to the other has been delivered already. */
+static bool has_caught_up(const struct bridge *bridge)
+{
+    uint64_t sent =
+        bridge->published.lsn > bridge->replayed_to ? bridge->published.lsn : bridge->replayed_to;
+    return bridge->applied_lsn >= sent || bridge->server_lsn >= sent;
 }
 
 static void begin_transaction(struct bridge *bridge, const struct change *change)
@@ -46,6 +50,7 @@ static void begin_transaction(struct bridge *bridge, const struct change *change
         timestamp = json_text(change->timestamp, &scratch);
     bridge->in_transaction = true;
     bridge->xid = change->xid;
+    bridge->end_lsn = change->next_lsn;
     bridge->skips_transaction = change->next_lsn <= bridge->applied_lsn;
     event_headers_set(&bridge->headers, change->xid, timestamp);
     buffer_release(&scratch);
@@ -62,17 +67,15 @@ static bool rules_after(struct bridge *bridge, struct ruleset **rules, struct er
 }
 
 /* The rules are the bridge's from when the changes are applied. */
-static enum bridge_end carry_out(struct bridge *bridge, uint64_t end_lsn, struct ruleset *rules,
-                                 struct err *err)
+static enum bridge_end carry_out(struct bridge *bridge, struct ruleset *rules, struct err *err)
 {
     struct change_set *changes = &bridge->transaction.changes;
-    struct progress progress = {end_lsn, 0};
     fault_step(FAULT_TRANSACTION_END);
     bridge->figures.transactions++;
     bridge->figures.row_changes += changes->entry_count;
-    if (progress_cmp(progress, bridge->published) > 0) {
+    if (!is_published(bridge)) {
         uint64_t started_us = clock_monotonic_us();
-        bridge->parking.lsn = end_lsn;
+        bridge->parking.lsn = bridge->end_lsn;
         if (rule_table_has_news(&bridge->rule_table))
             outbox_spool(&bridge->outbox); /* what was answered is durable before it is sent */
         difference_run(bridge->difference, bridge->replica, changes, bridge->rules, rules,
@@ -84,7 +87,7 @@ static enum bridge_end carry_out(struct bridge *bridge, uint64_t end_lsn, struct
         if (end != BRIDGE_DONE)
             return end;
         if (!outbox_is_spooling(&bridge->outbox))
-            outbox_end(&bridge->outbox, progress);
+            outbox_end(&bridge->outbox, (struct progress){bridge->end_lsn, 0});
     }
     if (outbox_is_spooling(&bridge->outbox)) {
         /* It is committed below, and what was before it with it. */
@@ -105,27 +108,30 @@ static enum bridge_end carry_out(struct bridge *bridge, uint64_t end_lsn, struct
         bridge->dirty_since_ms = clock_monotonic_ms();
     if (!outbox_is_spooling(&bridge->outbox))
         return BRIDGE_DONE;
-    if (!bridge_commit_outgoing(bridge, end_lsn, err))
+    if (!bridge_commit_outgoing(bridge, bridge->end_lsn, err))
         return BRIDGE_FAILED;
     return bridge_send_outgoing(bridge, err);
 }
 
-static enum bridge_end finish_changes(struct bridge *bridge, uint64_t end_lsn, struct err *err)
+static enum bridge_end finish_changes(struct bridge *bridge, struct err *err)
 {
     struct ruleset *rules;
-    enum bridge_end end = has_replayed(bridge) ? bridge_check_catalog(bridge, err) : BRIDGE_DONE;
-    if (end != BRIDGE_DONE)
-        return end;
+    if (!may_be_published(bridge)) {
+        enum bridge_end end = bridge_check_catalog(bridge, err);
+        if (end == BRIDGE_DONE && !bridge_note_sent(bridge, bridge->end_lsn, err))
+            end = BRIDGE_RETRY;
+        if (end != BRIDGE_DONE)
+            return end;
+    }
     if (!rules_after(bridge, &rules, err))
         return bridge->rule_table.lost_connection ? BRIDGE_RETRY : BRIDGE_FAILED;
-    end = carry_out(bridge, end_lsn, rules, err);
+    enum bridge_end end = carry_out(bridge, rules, err);
     if (rules != bridge->rules)
         ruleset_free(rules);
     return end;
 }
 
-static enum bridge_end finish_transaction(struct bridge *bridge, const struct change *change,
-                                          struct err *err)
+static enum bridge_end finish_transaction(struct bridge *bridge, struct err *err)
 {
     bridge->in_transaction = false;
     if (bridge->skips_transaction)
@@ -135,11 +141,11 @@ static enum bridge_end finish_transaction(struct bridge *bridge, const struct ch
         return BRIDGE_FAILED;
     enum bridge_end end = BRIDGE_DONE;
     if (bridge->transaction.changes.entry_count)
-        end = finish_changes(bridge, change->next_lsn, err);
+        end = finish_changes(bridge, err);
     bridge_drop_changes(bridge);
     if (end != BRIDGE_DONE)
         return end;
-    bridge->applied_lsn = change->next_lsn;
+    bridge->applied_lsn = bridge->end_lsn;
     bridge->resyncs = 0;
     return outbox_is_full(&bridge->outbox) ? bridge_submit(bridge, err) : BRIDGE_DONE;
 }
@@ -165,7 +171,7 @@ static enum bridge_end add_change(struct bridge *bridge, const struct change *ch
     if (!transaction_add(transaction, change, err)) {
         if (bridge->rule_table.lost_connection)
             return BRIDGE_RETRY;
-        if (!transaction->misfit || !has_caught_up(bridge))
+        if (!transaction->misfit || is_published(bridge))
             return BRIDGE_FAILED;
         bridge->misfit = transaction->misfit;
         bridge->resyncs++;
@@ -190,7 +196,7 @@ static enum bridge_end handle_message(struct bridge *bridge, struct slice messag
         begin_transaction(bridge, &change);
         return BRIDGE_DONE;
     case CHANGE_COMMIT:
-        return finish_transaction(bridge, &change, err);
+        return finish_transaction(bridge, err);
     default:
         if (bridge->skips_transaction || !bridge->in_transaction)
             return BRIDGE_DONE;
@@ -367,7 +373,7 @@ static enum bridge_end follow(struct bridge *bridge, struct err *err)
         end = step(bridge, err);
         if (end == BRIDGE_DONE)
             end = checkpoint_if_due(bridge, err);
-        if (end == BRIDGE_DONE && !bridge->in_transaction && has_replayed(bridge))
+        if (end == BRIDGE_DONE && !bridge->in_transaction && has_caught_up(bridge))
             end = bridge_look_if_due(bridge, err);
         bridge_show_if_due(bridge);
     }
