@@ -333,10 +333,12 @@ export class World {
   }
 
   /** Sees to it that the bridge has taken up every change of the schema so far: it has, once it
-   * shows a column that was added behind them. */
+   * shows a column that was added behind them. A bridge that looks once in an hour does so for the
+   * mark. */
   async #fence() {
     const column = `fence_${++this.#fences}`
     await this.db.query(`ALTER TABLE public.test_marker ${this.#fences > 1 ? `DROP COLUMN fence_${this.#fences - 1}, ` : ''}ADD COLUMN ${column} int DEFAULT 1`)
+    await this.stack.mark()
     await this.killing
     let last
     await until('the bridge to take up the changed schema', async () => {
