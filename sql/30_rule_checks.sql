@@ -148,8 +148,39 @@ BEGIN
 END
 $$;
 
--- Two tables under one type in one stream would overwrite each other's rows. Two sessions at once
--- can each miss the other's rule here; the bridge then refuses one of them.
+-- Whether one segment of a path can be made by both of two segments, of which each may have
+-- {subject} in it.
+CREATE OR REPLACE FUNCTION weir.segments_meet(a text, b text) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    parts_a CONSTANT text[] := string_to_array(a, '{subject}');
+    parts_b CONSTANT text[] := string_to_array(b, '{subject}');
+    ends_a CONSTANT text := reverse(parts_a[2]);
+    ends_b CONSTANT text := reverse(parts_b[2]);
+BEGIN
+    IF cardinality(parts_a) = 1 AND cardinality(parts_b) = 1 THEN
+        RETURN a = b;
+    ELSIF cardinality(parts_a) = 1 THEN
+        RETURN weir.segments_meet(b, a);
+    ELSIF cardinality(parts_b) = 1 THEN
+        RETURN length(b) >= length(parts_a[1]) + length(ends_a)
+               AND starts_with(b, parts_a[1]) AND starts_with(reverse(b), ends_a);
+    END IF;
+    RETURN (starts_with(parts_a[1], parts_b[1]) OR starts_with(parts_b[1], parts_a[1]))
+           AND (starts_with(ends_a, ends_b) OR starts_with(ends_b, ends_a));
+END
+$$;
+
+-- Whether there are subjects with which two patterns are one stream.
+CREATE OR REPLACE FUNCTION weir.streams_meet(a text, b text) RETURNS boolean
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT bool_and(one IS NOT NULL AND other IS NOT NULL AND weir.segments_meet(one, other))
+      FROM unnest(string_to_array(a, '/'), string_to_array(b, '/')) AS segments(one, other)
+$$;
+
+-- Two tables under one type in one stream would overwrite each other's rows, and so would two rules
+-- of a table whose streams are one now and then, as p/{subject} and p/a{subject}. Two sessions at
+-- once can each miss the other's rule here; the bridge then refuses one of them.
 CREATE OR REPLACE FUNCTION weir.check_channel(rule weir.rules, old_name text) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -158,16 +189,23 @@ DECLARE
 BEGIN
     SELECT coalesce(rule.type, c.relname) INTO event_type
       FROM pg_class c WHERE c.oid = rule.relation;
-    SELECT r.name, r.relation INTO other
+    SELECT r.name, r.relation, r.stream INTO other
       FROM weir.rules r JOIN pg_class c ON c.oid = r.relation
-     WHERE r.relation <> rule.relation AND r.stream = rule.stream
-       AND coalesce(r.type, c.relname) = event_type AND r.name <> coalesce(old_name, '')
+     WHERE coalesce(r.type, c.relname) = event_type AND r.name <> coalesce(old_name, '')
+       AND CASE WHEN r.stream = rule.stream THEN r.relation <> rule.relation
+                ELSE weir.streams_meet(r.stream, rule.stream) END
+     ORDER BY r.name
      LIMIT 1;
-    IF FOUND THEN
+    IF FOUND AND other.stream = rule.stream THEN
         RAISE EXCEPTION
                 'rows of % and of % (rule "%") would both be of type "%" in the same streams',
                 rule.relation, other.relation, other.name, event_type
             USING ERRCODE = 'unique_violation', HINT = 'give one of the two rules another type';
+    ELSIF FOUND THEN
+        RAISE EXCEPTION 'the streams "%" and "%" (rule "%") can be one stream, and would both have rows of type "%"',
+                rule.stream, other.stream, other.name, event_type
+            USING ERRCODE = 'unique_violation',
+                  HINT = 'give one of the two rules another type, or a stream that no subject makes the other''s';
     END IF;
 END
 $$;

@@ -313,7 +313,7 @@ void difference_run(struct difference *difference, struct replica *replica,
                           .rules_b = rules_b,
                           .changes = changes};
     difference->delivery.headers = headers;
-    bool is_ordered = rules_a != rules_b && ruleset_hands_over_type(rules_a, rules_b);
+    bool is_ordered = rules_a != rules_b && ruleset_hands_over(rules_a, rules_b);
     sides.pass = is_ordered ? PASS_DELETES : PASS_ALL;
     deliver_changed_rows(difference, &sides);
     collect_affected(difference, &sides);

@@ -68,6 +68,106 @@ static bool read_pattern(struct arena *arena, struct slice pattern, struct slice
     return true;
 }
 
+/* One segment of the paths that a channel leads to: head, any subject, tail; or head alone. */
+struct segment {
+    struct slice head, tail;
+    bool has_subject;
+};
+
+/* Cuts off the text up to the next slash, and the slash; false where there is none. */
+static bool cut_at_slash(struct slice *text, struct slice *cut)
+{
+    const char *slash = text->len ? memchr(text->data, '/', text->len) : NULL;
+    *cut = slash ? slice_of(text->data, (size_t)(slash - text->data)) : *text;
+    size_t taken = cut->len + (slash ? 1 : 0);
+    *text = slice_of(text->data + taken, text->len - taken);
+    return slash;
+}
+
+/* Takes the next segment off the rest of a pattern; false behind the last. */
+static bool next_segment(struct channel *rest, bool *is_behind, struct segment *segment)
+{
+    *segment = (struct segment){0};
+    if (*is_behind) {
+        bool is_there = rest->stream_suffix.data;
+        if (is_there && !cut_at_slash(&rest->stream_suffix, &segment->head))
+            rest->stream_suffix = SLICE_NONE;
+        return is_there;
+    }
+    if (cut_at_slash(&rest->stream_prefix, &segment->head))
+        return true;
+    *is_behind = segment->has_subject = true;
+    if (!cut_at_slash(&rest->stream_suffix, &segment->tail))
+        rest->stream_suffix = SLICE_NONE;
+    return true;
+}
+
+static bool slice_ends_with(struct slice text, struct slice end)
+{
+    return text.len >= end.len &&
+           (!end.len || memcmp(text.data + text.len - end.len, end.data, end.len) == 0);
+}
+
+static bool is_of_segment(struct slice text, const struct segment *segment)
+{
+    return text.len >= segment->head.len + segment->tail.len &&
+           slice_starts_with(text, segment->head) && slice_ends_with(text, segment->tail);
+}
+
+static bool segments_meet(const struct segment *a, const struct segment *b)
+{
+    if (!a->has_subject)
+        return b->has_subject ? is_of_segment(a->head, b) : slice_eq(a->head, b->head);
+    if (!b->has_subject)
+        return is_of_segment(b->head, a);
+    return (slice_starts_with(a->head, b->head) || slice_starts_with(b->head, a->head)) &&
+           (slice_ends_with(a->tail, b->tail) || slice_ends_with(b->tail, a->tail));
+}
+
+/* Whether there are subjects with which both lead to one stream, under one type: where it would be
+ * two channels that say of one row, each for itself, that it comes and goes. */
+static bool channels_meet(const struct channel *a, const struct channel *b)
+{
+    struct channel rest_a = *a, rest_b = *b;
+    struct segment segment_a, segment_b;
+    bool is_behind_a = false, is_behind_b = false, has_a, has_b;
+    if (!slice_eq(a->type_json, b->type_json))
+        return false;
+    for (;;) {
+        has_a = next_segment(&rest_a, &is_behind_a, &segment_a);
+        has_b = next_segment(&rest_b, &is_behind_b, &segment_b);
+        if (!has_a || !has_b)
+            return has_a == has_b;
+        if (!segments_meet(&segment_a, &segment_b))
+            return false;
+    }
+}
+
+static bool has_same_pattern(const struct channel *a, const struct channel *b)
+{
+    return slice_eq(a->stream_prefix, b->stream_prefix) &&
+           slice_eq(a->stream_suffix, b->stream_suffix);
+}
+
+static bool refuse_meeting(const struct channel *channel, const struct channel *other,
+                           struct err *err)
+{
+    if (has_same_pattern(channel, other)) {
+        err_set(err, "rows of %.*s and of %.*s would both be of type %.*s in the same streams",
+                SLICE_ARG(channel->relation->name), SLICE_ARG(other->relation->name),
+                SLICE_ARG(channel->type_json));
+        return err_hint(err, "give one of the rules another type");
+    }
+    err_set(err,
+            "the streams %.*s{subject}%.*s and %.*s{subject}%.*s can be one stream, and would both "
+            "have rows of type %.*s",
+            SLICE_ARG(channel->stream_prefix), SLICE_ARG(channel->stream_suffix),
+            SLICE_ARG(other->stream_prefix), SLICE_ARG(other->stream_suffix),
+            SLICE_ARG(channel->type_json));
+    return err_hint(err, "give one of the rules another type, or a stream that no subject makes "
+                         "the other's");
+}
+
 bool ensure_channel(struct compile_context *context, struct rule *rule, struct err *err)
 {
     struct ruleset *rules = context->rules;
@@ -87,14 +187,8 @@ bool ensure_channel(struct compile_context *context, struct rule *rule, struct e
             rule->channel = other;
             return true;
         }
-        if (other->relation != channel.relation && slice_eq(other->type_json, channel.type_json) &&
-            slice_eq(other->stream_prefix, channel.stream_prefix) &&
-            slice_eq(other->stream_suffix, channel.stream_suffix)) {
-            err_set(err, "rows of %.*s and of %.*s would both be of type %.*s in the same streams",
-                    SLICE_ARG(channel.relation->name), SLICE_ARG(other->relation->name),
-                    SLICE_ARG(channel.type_json));
-            return err_hint(err, "give one of the rules another type");
-        }
+        if (channels_meet(other, &channel))
+            return refuse_meeting(&channel, other, err);
     }
     rule->channel = arena_alloc(arena, sizeof channel);
     *rule->channel = channel;
@@ -146,12 +240,12 @@ bool ruleset_may_have_written(const struct ruleset *rules, struct slice path,
            some_leads_to(rules->refused, rules->refused_count, path, type_json);
 }
 
-bool ruleset_hands_over_type(const struct ruleset *before, const struct ruleset *after)
+bool ruleset_hands_over(const struct ruleset *before, const struct ruleset *after)
 {
     for (size_t i = 0; i < before->channel_count; i++) {
         for (size_t j = 0; j < after->channel_count; j++) {
             const struct channel *a = before->channels[i], *b = after->channels[j];
-            if (a->relation->oid != b->relation->oid && slice_eq(a->type_json, b->type_json))
+            if (!slice_eq(a->identity, b->identity) && channels_meet(a, b))
                 return true;
         }
     }

@@ -186,6 +186,34 @@ test('two tables cannot share a type in the same streams', () =>
     await assert.rejects(db.query(`UPDATE weir.rules SET relation = 'public.todos', type = 'app todos', audience = $$SELECT 'all'$$ WHERE name = 'moved'`), /app todos/)
   }))
 
+const ONE_STREAM = [
+  ['p/{subject}', 'p/a{subject}'], ['p/a{subject}', 'p/{subject}'], ['p/{subject}-x', 'p/team-{subject}'], ['{subject}/all', 'public/{subject}'],
+  ['p/a{subject}z', 'p/{subject}yz'], ['p/{subject}/data', '{subject}/p/data'], ['a %/{subject}', '{subject}/b'],
+]
+const NEVER_ONE = [
+  ['p/{subject}', 'q/{subject}'], ['p/{subject}', 'p/{subject}/data'], ['p/a{subject}', 'p/b{subject}'], ['p/{subject}a', 'p/{subject}b'],
+  ['{subject}/all', 'public/{subject}/x'], ['a{subject}/all', 'public/{subject}'], ['{subject}/abcd', 'p/abc{subject}bcd'],
+]
+
+test('two patterns of a type cannot meet in one stream', () =>
+  undone(async () => {
+    for (const [one, other] of ONE_STREAM) {
+      await db.query('SAVEPOINT s')
+      await insert({ name: 'one', stream: one })
+      await insert({ name: 'other type', stream: other, type: 'other' })
+      const error = await insert({ name: 'other', stream: other }).then(() => null, (reason) => reason)
+      assert.match(error?.message ?? '', /can be one stream.*type "todos"/, `${one} ${other}`)
+      assert.match(error.hint, /another type/)
+      await db.query('ROLLBACK TO s')
+    }
+    for (const [one, other] of NEVER_ONE) {
+      await db.query('SAVEPOINT s')
+      await insert({ name: 'one', stream: one })
+      await insert({ name: 'other', stream: other })
+      await db.query('ROLLBACK TO s')
+    }
+  }))
+
 test('an update is checked like an insert', () =>
   undone(async () => {
     await insert({})
