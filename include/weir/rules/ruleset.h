@@ -18,7 +18,7 @@
  * the same row of weir.rules, on the same tables, is accepted, refused, or shows other rows or
  * columns, to others, or by another type or stream, than in a version that people may have; that
  * each bridge then reads all streams once is the price. */
-enum { RULE_LANGUAGE = 2 };
+enum { RULE_LANGUAGE = 3 };
 
 /* One row of weir.rules. Slices are copied by ruleset_compile(). */
 struct rule_definition {
