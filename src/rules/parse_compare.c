@@ -92,7 +92,7 @@ struct condition *compare(struct parse_context *context, enum compare_op op,
     return condition;
 }
 
-static bool parse_compare_op(const char *name, enum compare_op *op)
+bool parse_compare_op(const char *name, enum compare_op *op)
 {
     static const struct {
         const char *name;
@@ -262,6 +262,6 @@ struct condition *parse_expression(struct parse_context *context, const PgQuery_
     case PG_QUERY__A__EXPR__KIND__AEXPR_NOT_DISTINCT:
         return parse_distinct(context, expression, scope, false);
     default:
-        return parse_refuse(context, "this operator");
+        return parse_refuse(context, name_of_expression(expression));
     }
 }

@@ -118,10 +118,10 @@ static struct condition *parse_null_test(struct parse_context *context,
 
 /* `IS TRUE` and its like of any condition. */
 static struct condition *parse_bool_test(struct parse_context *context,
-                                         const PgQuery__BooleanTest *test,
+                                         PgQuery__BoolTestType kind, const Node *tested,
                                          const struct scope *scope)
 {
-    struct condition *condition = parse_condition(context, test->arg, scope);
+    struct condition *condition = parse_condition(context, tested, scope);
     if (!condition)
         return NULL;
     struct condition *is_true = condition_is_true(context, condition);
@@ -129,7 +129,7 @@ static struct condition *parse_bool_test(struct parse_context *context,
     struct condition *is_known = new_condition(context, CONDITION_OR);
     add_child(context, is_known, is_true);
     add_child(context, is_known, is_false);
-    switch (test->booltesttype) {
+    switch (kind) {
     case PG_QUERY__BOOL_TEST_TYPE__IS_TRUE:
         return is_true;
     case PG_QUERY__BOOL_TEST_TYPE__IS_FALSE:
@@ -143,6 +143,42 @@ static struct condition *parse_bool_test(struct parse_context *context,
     default:
         return is_known;
     }
+}
+
+bool is_condition(const Node *node)
+{
+    enum compare_op op;
+    switch (node->node_case) {
+    case PG_QUERY__NODE__NODE_BOOL_EXPR:
+    case PG_QUERY__NODE__NODE_NULL_TEST:
+    case PG_QUERY__NODE__NODE_BOOLEAN_TEST:
+        return true;
+    case PG_QUERY__NODE__NODE_A_CONST:
+        return !node->a_const->isnull &&
+               node->a_const->val_case == PG_QUERY__A__CONST__VAL_BOOLVAL;
+    case PG_QUERY__NODE__NODE_SUB_LINK:
+        return node->sub_link->sub_link_type != PG_QUERY__SUB_LINK_TYPE__EXPR_SUBLINK &&
+               node->sub_link->sub_link_type != PG_QUERY__SUB_LINK_TYPE__ARRAY_SUBLINK;
+    case PG_QUERY__NODE__NODE_A_EXPR:
+        if (node->a_expr->kind == PG_QUERY__A__EXPR__KIND__AEXPR_OP)
+            return node->a_expr->n_name == 1 &&
+                   parse_compare_op(node->a_expr->name[0]->string->sval, &op);
+        return node->a_expr->kind != PG_QUERY__A__EXPR__KIND__AEXPR_NULLIF;
+    default:
+        return false;
+    }
+}
+
+/* `IS NULL` of a condition is its IS UNKNOWN. */
+static struct condition *parse_unknown_test(struct parse_context *context,
+                                            const PgQuery__NullTest *test,
+                                            const struct scope *scope)
+{
+    bool is_null = test->nulltesttype == PG_QUERY__NULL_TEST_TYPE__IS_NULL;
+    return parse_bool_test(context,
+                           is_null ? PG_QUERY__BOOL_TEST_TYPE__IS_UNKNOWN
+                                   : PG_QUERY__BOOL_TEST_TYPE__IS_NOT_UNKNOWN,
+                           test->arg, scope);
 }
 
 /* COALESCE(condition, false) is its IS TRUE, COALESCE(condition, true) its IS NOT FALSE. */
@@ -181,9 +217,12 @@ struct condition *parse_condition(struct parse_context *context, const Node *nod
     case PG_QUERY__NODE__NODE_SUB_LINK:
         return parse_sublink(context, node->sub_link, scope);
     case PG_QUERY__NODE__NODE_NULL_TEST:
+        if (is_condition(node->null_test->arg))
+            return parse_unknown_test(context, node->null_test, scope);
         return parse_null_test(context, node->null_test, scope);
     case PG_QUERY__NODE__NODE_BOOLEAN_TEST:
-        return parse_bool_test(context, node->boolean_test, scope);
+        return parse_bool_test(context, node->boolean_test->booltesttype, node->boolean_test->arg,
+                               scope);
     case PG_QUERY__NODE__NODE_COALESCE_EXPR:
         if (is_condition_or_default(node->coalesce_expr))
             return parse_condition_or_default(context, node->coalesce_expr, scope);

@@ -44,6 +44,9 @@ const struct operand *column_by_name(struct parse_context *context, const struct
                                      size_t from, size_t to, const char *name, bool *is_ambiguous);
 bool is_operator(const PgQuery__AExpr *expression, const char *name);
 
+/* What an expression is called that is not supported where it stands, unless by its operator. */
+const char *name_of_expression(const PgQuery__AExpr *expression);
+
 /* For a message: `=`, or `schema.=`. */
 const char *written_operator(struct parse_context *context, const PgQuery__AExpr *expression);
 
@@ -140,6 +143,10 @@ const struct operand *constant_coerce(struct parse_context *context, const struc
                                       const struct value_type *type);
 
 /* parse_condition.c */
+
+/* Whether SQL takes it for a condition by its form; a boolean column, or a function, may be one too. */
+bool is_condition(const Node *node);
+
 struct condition *parse_condition(struct parse_context *context, const Node *node,
                                   const struct scope *scope);
 struct condition *new_condition(struct parse_context *context, enum condition_kind kind);
@@ -169,6 +176,10 @@ struct condition *parse_any(struct parse_context *context, const PgQuery__AExpr 
                             const struct scope *scope, bool is_negated);
 
 /* parse_compare.c */
+
+/* False where it is no operator that compares. */
+bool parse_compare_op(const char *name, enum compare_op *op);
+
 struct condition *parse_expression(struct parse_context *context, const PgQuery__AExpr *expression,
                                    const struct scope *scope);
 

@@ -235,6 +235,53 @@ static const struct operand *parse_concat(struct parse_context *context,
     return concat;
 }
 
+static const char a_condition[] = "a condition as a value";
+
+const char *name_of_expression(const PgQuery__AExpr *expression)
+{
+    switch (expression->kind) {
+    case PG_QUERY__A__EXPR__KIND__AEXPR_NULLIF:
+        return "NULLIF";
+    case PG_QUERY__A__EXPR__KIND__AEXPR_SIMILAR:
+        return "SIMILAR TO";
+    case PG_QUERY__A__EXPR__KIND__AEXPR_BETWEEN_SYM:
+    case PG_QUERY__A__EXPR__KIND__AEXPR_NOT_BETWEEN_SYM:
+        return "BETWEEN SYMMETRIC";
+    default:
+        return a_condition;
+    }
+}
+
+/* What is no operand: a construct by its name. */
+static const char *name_of_value(const Node *node)
+{
+    switch (node->node_case) {
+    case PG_QUERY__NODE__NODE_SUB_LINK:
+        return is_condition(node) ? a_condition : "a subquery as a value";
+    case PG_QUERY__NODE__NODE_CASE_EXPR:
+        return "CASE";
+    case PG_QUERY__NODE__NODE_COALESCE_EXPR:
+        return "COALESCE";
+    case PG_QUERY__NODE__NODE_SQLVALUE_FUNCTION:
+        return "a value that changes without a row changing (current_user, now)";
+    case PG_QUERY__NODE__NODE_ROW_EXPR:
+        return "a row value";
+    case PG_QUERY__NODE__NODE_MIN_MAX_EXPR:
+        return "GREATEST or LEAST";
+    case PG_QUERY__NODE__NODE_A_INDIRECTION:
+        return "a subscript or a field of a value";
+    case PG_QUERY__NODE__NODE_A_ARRAY_EXPR:
+        return "ARRAY[...] as a value";
+    case PG_QUERY__NODE__NODE_XML_EXPR:
+    case PG_QUERY__NODE__NODE_XML_SERIALIZE:
+        return "XML";
+    case PG_QUERY__NODE__NODE_PARAM_REF:
+        return "a parameter ($1)";
+    default:
+        return is_condition(node) ? a_condition : "an expression of this kind";
+    }
+}
+
 const char *written_operator(struct parse_context *context, const PgQuery__AExpr *expression)
 {
     const char *written = "";
@@ -271,24 +318,15 @@ const struct operand *parse_operand(struct parse_context *context, const Node *n
             return parse_json(context, node, scope, false);
         if (is_operator(node->a_expr, "->"))
             return parse_refuse(context, "-> without ->> as its last step");
+        if (node->a_expr->kind != PG_QUERY__A__EXPR__KIND__AEXPR_OP || is_condition(node))
+            return parse_refuse(context, name_of_expression(node->a_expr));
         return parse_refuse_operator(context, written_operator(context, node->a_expr), " here");
     case PG_QUERY__NODE__NODE_FUNC_CALL: {
         const PgQuery__FuncCall *call = node->func_call;
         return parse_refuse_function(
             context, call->n_funcname ? call->funcname[call->n_funcname - 1]->string->sval : "");
     }
-    case PG_QUERY__NODE__NODE_SUB_LINK:
-        return parse_refuse(context, "a subquery as a value");
-    case PG_QUERY__NODE__NODE_CASE_EXPR:
-        return parse_refuse(context, "CASE");
-    case PG_QUERY__NODE__NODE_COALESCE_EXPR:
-        return parse_refuse(context, "COALESCE");
-    case PG_QUERY__NODE__NODE_SQLVALUE_FUNCTION:
-        return parse_refuse(context,
-                            "a value that changes without a row changing (current_user, now)");
-    case PG_QUERY__NODE__NODE_ROW_EXPR:
-        return parse_refuse(context, "a row value");
     default:
-        return parse_refuse(context, "this expression");
+        return parse_refuse(context, name_of_value(node));
     }
 }

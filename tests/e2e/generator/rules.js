@@ -127,7 +127,7 @@ class Audience {
 
   #condition(depth) {
     const what = depth > 0 ? this.random.below(100) : 99
-    if (what < 4) return `(${this.#condition(depth - 1)}) IS ${this.random.pick(['TRUE', 'NOT TRUE', 'FALSE', 'NOT FALSE', 'UNKNOWN', 'NOT UNKNOWN'])}`
+    if (what < 4) return `(${this.#condition(depth - 1)}) IS ${this.random.pick(['TRUE', 'NOT TRUE', 'FALSE', 'NOT FALSE', 'UNKNOWN', 'NOT UNKNOWN', 'NULL', 'NOT NULL'])}`
     if (what < 10) return `NOT (${this.#condition(depth - 1)})`
     if (what < 50) return `(${this.#condition(depth - 1)} ${what < 36 ? 'AND' : 'OR'} ${this.#condition(depth - 1)})`
     return this.#leaf(depth)
