@@ -340,7 +340,8 @@ static bool put(struct transaction *transaction, struct change_entry *entry, str
                 struct err *err)
 {
     bool ok = change_set_put(&transaction->changes, entry, row, err);
-    buffer_clear(&transaction->record); /* it has been copied, and may be large */
+    if (row_exists(row))
+        buffer_clear(&transaction->record); /* it has been copied, and may be large */
     if (!ok)
         transaction->misfit = NULL;
     return ok;

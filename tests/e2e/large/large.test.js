@@ -36,6 +36,14 @@ test('rows of 16 MB', async () => {
   await isAsTheRulesSay()
 })
 
+test('a row of 20 MB changes its key', async () => {
+  await stack.db.query(`INSERT INTO rows SELECT 1000100, 'largest', repeat(md5('x'), 625000)`)
+  await stack.db.query(`UPDATE rows SET id = 1000101 WHERE id = 1000100`)
+  await stack.db.query(`UPDATE rows SET id = 1000102, body = body || 'y' WHERE id = 1000101`)
+  await stack.settle()
+  await isAsTheRulesSay()
+})
+
 test('one row for 20,000 users, and 20,000 users who come and go in one transaction each', async () => {
   await stack.db.query(`INSERT INTO news VALUES (1, 'first')`)
   await stack.db.query(`INSERT INTO users SELECT 'reader-' || i FROM generate_series(1, 20000) i`)
