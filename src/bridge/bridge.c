@@ -209,7 +209,7 @@ static enum bridge_end advance(struct bridge *bridge, struct err *err)
  * a catalog may well change again and again while nothing else happens. */
 static enum bridge_end want_resync(struct bridge *bridge, struct err *err)
 {
-    if (bridge->misfit && bridge->resyncs > RESYNCS_MAX)
+    if (bridge->resyncs > RESYNCS_MAX)
         return BRIDGE_FAILED;
     log_err(LOG_INFO, "resyncing by difference", err);
     bridge->wants_resync = true;

@@ -76,7 +76,6 @@ struct bridge {
     char resync_reason[120];         /* said already */
     bool wants_resync;               /* that, or the catalog has changed, or: */
     bool is_held_up;                 /* the transaction at hand cannot go on without that */
-    const struct relation *misfit;   /* a change did not fit this table */
     unsigned resyncs;                /* for misfits, since a transaction was last applied */
     uint64_t next_catalog_ms;
     uint64_t catalog_pause_ms; /* until then a changed catalog waits for transactions to end */

@@ -173,9 +173,9 @@ static enum bridge_end add_change(struct bridge *bridge, const struct change *ch
             return BRIDGE_RETRY;
         if (!transaction->misfit || is_published(bridge))
             return BRIDGE_FAILED;
-        bridge->misfit = transaction->misfit;
+        catalog_mark_misfit(bridge->catalog, transaction->misfit);
+        bridge->is_held_up = true;
         bridge->resyncs++;
-        catalog_mark_misfit(bridge->catalog, bridge->misfit);
         return BRIDGE_RESYNC;
     }
     if (!transaction_is_large(transaction))

@@ -120,9 +120,11 @@ static enum bridge_end gather_message(struct resync *resync, struct slice messag
             return BRIDGE_DONE;
         if (bridge->rule_table.lost_connection)
             return BRIDGE_RETRY;
-        bridge->misfit = bridge->transaction.misfit;
-        catalog_mark_misfit(bridge->catalog, bridge->misfit);
-        return bridge->misfit ? BRIDGE_RESYNC : BRIDGE_FAILED;
+        if (!bridge->transaction.misfit)
+            return BRIDGE_FAILED;
+        catalog_mark_misfit(bridge->catalog, bridge->transaction.misfit);
+        bridge->is_held_up = true;
+        return BRIDGE_RESYNC;
     }
 }
 
@@ -269,9 +271,7 @@ static void adopt(struct resync *resync)
     resync->older_answers = NULL;
     if (bridge->needs_slot)
         bridge->server_lsn = 0; /* of the history that was left */
-    bridge->wants_resync = bridge->needs_slot = false;
-    bridge->is_held_up = false;
-    bridge->misfit = NULL;
+    bridge->wants_resync = bridge->is_held_up = bridge->needs_slot = false;
     rule_table_report(&bridge->rule_table, bridge->rules);
 }
 
@@ -311,12 +311,12 @@ static enum bridge_end bring_up(struct resync *resync, struct err *err)
 }
 
 /* A table that was added or altered can wait until transactions that are in its way have ended; the
- * others go on meanwhile. One whose changes do not fit can not, one that is not to be shown as it
+ * others go on meanwhile. One whose changes are at hand can not, one that is not to be shown as it
  * was can not, and a slot that is gone can not. */
 static bool can_wait(const struct resync *resync)
 {
     const struct bridge *bridge = resync->bridge;
-    return resync->is_blocked && !bridge->misfit && !bridge->is_held_up && !bridge->needs_slot &&
+    return resync->is_blocked && !bridge->is_held_up && !bridge->needs_slot &&
            !bridge->watch.shows_other_rows;
 }
 
@@ -356,9 +356,9 @@ static enum bridge_end run(struct resync *resync, struct err *err)
         return put_off(bridge, err);
     if (end != BRIDGE_DONE)
         return end;
-    if (catalog_equals(resync->catalog, bridge->catalog) && !bridge->misfit &&
+    if (catalog_equals(resync->catalog, bridge->catalog) && !bridge->is_held_up &&
         !bridge->needs_slot) {
-        bridge->wants_resync = bridge->is_held_up = false;
+        bridge->wants_resync = false;
         return BRIDGE_DONE;
     }
     catalog_succeed(resync->catalog, bridge->catalog);

@@ -73,7 +73,6 @@ enum bridge_end bridge_check_catalog(struct bridge *bridge, struct err *err)
     if (other) {
         err_set(err, "table %.*s.%.*s is another one by now, or published otherwise",
                 SLICE_ARG(other->schema), SLICE_ARG(other->name));
-        bridge->misfit = other;
         catalog_mark_misfit(bridge->catalog, other);
         bridge->resyncs = 0; /* the next one is another change of the catalog */
     } else {
