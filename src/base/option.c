@@ -264,8 +264,8 @@ void option_markdown(const struct command *command, FILE *out)
     fputc('\n', out);
 }
 
-/* A backslash begins an escape, a leading dot or quote a request, and a bare - may become a dash.
- */
+/* A backslash begins an escape, a leading dot or quote a request, and a bare - may become
+ * a dash. */
 void option_manual_text(const char *text, FILE *out)
 {
     for (const char *c = text; *c; c++) {

@@ -4,8 +4,7 @@
  *   loading     nothing is complete          drop the slot, wipe, load again
  *   publishing  all rows as of lsn           deliver them, from the server's progress on
  *   comparing   all rows as of lsn           deliver what the streams do not hold already
- *   following   all rows as of lsn           follow the slot from lsn
- */
+ *   following   all rows as of lsn           follow the slot from lsn */
 #pragma once
 
 /* How a stage ended. */
@@ -130,8 +129,8 @@ bool bridge_look(struct bridge *bridge, struct err *err) WEIR_MUST_CHECK;
 /* Every catalog_interval. BRIDGE_RESYNC where it is another one. */
 enum bridge_end bridge_look_if_due(struct bridge *bridge, struct err *err) WEIR_MUST_CHECK;
 
-/* checks.c: whether Postgres, the replica and the streams go together, and so what is to be done.
- */
+/* checks.c: whether Postgres, the replica and the streams go together, and so what is to
+ * be done. */
 enum bridge_way {
     WAY_LOAD,    /* the replica is of no use: everything from a new snapshot */
     WAY_PUBLISH, /* the first publication */
@@ -194,8 +193,8 @@ enum bridge_end bridge_resync(struct bridge *bridge, struct err *err) WEIR_MUST_
 /* What is in the spool and everything up to lsn into the replica, in one commit. */
 bool bridge_commit_outgoing(struct bridge *bridge, uint64_t lsn, struct err *err) WEIR_MUST_CHECK;
 
-/* Sends what has been committed so and may not have been published, and waits until it is stored.
- */
+/* Sends what has been committed so and may not have been published, and waits until it
+ * is stored. */
 enum bridge_end bridge_send_outgoing(struct bridge *bridge, struct err *err) WEIR_MUST_CHECK;
 
 /* bridge.c: takes the producer's name over, once, when it is sure that this bridge is the one to

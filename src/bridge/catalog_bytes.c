@@ -11,8 +11,7 @@
  *   type      4 oid, 4 base oid, 1 kind, 1 domain, 1 delimiter, text name, 1 has an element,
  *             type of the element, 4 count, (text JSON name, type) of each field, 4 count, text
  *             of each label
- *   text      4 length, bytes
- */
+ *   text      4 length, bytes */
 #include "catalog_bytes.h"
 
 #include "catalog.h"

@@ -1,5 +1,5 @@
-/* confirmed LSN <= replica LSN <= published LSN: the one order in which progress is made durable.
- */
+/* confirmed LSN <= replica LSN <= published LSN: the one order in which progress is
+ * made durable. */
 #include "bridge_internal.h"
 
 #include "weir/base/clock.h"
@@ -75,8 +75,8 @@ enum bridge_end bridge_write_parked(struct bridge *bridge, struct err *err)
             return BRIDGE_DONE;
         if (*bridge->stop)
             return BRIDGE_STOPPED;
-        /* The slot sends it again; who stayed would keep a Postgres that is shut down from ending.
-         */
+        /* The slot sends it again; who stayed would keep a Postgres that is shut down
+         * from ending. */
         if (bridge->replication)
             return BRIDGE_RETRY;
         if (!has_failed)

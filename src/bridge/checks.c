@@ -14,8 +14,8 @@
  *
  * What that would destroy, when somebody has only named the wrong database or the wrong server, is
  * the streams of others. So each side has a name of the database that it was made from, and with
- * another one nothing is touched unless --resync says so. docs/recovery.md has the table of cases.
- */
+ * another one nothing is touched unless --resync says so. docs/recovery.md has the table
+ * of cases. */
 #include "bridge_internal.h"
 
 #include "weir/base/clock.h"

@@ -51,8 +51,8 @@ struct hash128 held_row(const struct held_event *event)
     return hash;
 }
 
-/* Whatever the order of its members, as columns may come to stand in another one: a sum of theirs.
- */
+/* Whatever the order of its members, as columns may come to stand in another one: a sum
+ * of theirs. */
 struct hash128 held_value(struct slice json)
 {
     struct json_scan scan = json_scan_of(json);

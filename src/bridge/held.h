@@ -32,8 +32,8 @@ struct hash128 held_row(const struct held_event *event);
 struct hash128 held_value(struct slice json);
 
 /* Reads everything that this producer has written; of streams that others have written to as well,
- * only what channels of the rules lead to. The producer must be claimed and have nothing to send.
- */
+ * only what channels of the rules lead to. The producer must be claimed and have nothing
+ * to send. */
 enum bridge_end held_read(struct bridge *bridge, struct err *err) WEIR_MUST_CHECK;
 
 /* Whether the row is there, and what its value hashes to. */

@@ -19,8 +19,8 @@ struct transaction {
     struct casts *casts;
     struct change_set changes;
     size_t memory;     /* how much the changes may take */
-    bool is_cut_short; /* the change has not wholly been added: spill the changes, and add it again
-                        */
+    bool is_cut_short; /* the change has not wholly been added: spill the changes, and add
+                        * it again */
     size_t last_relation; /* index; changes come in runs */
     struct buffer values, record, key, scratch;
     struct slice *columns;     /* JSON value of each column of the row at hand */

@@ -1,5 +1,5 @@
-/* weir status: what both daemons and Postgres say now; on a terminal again and again, until Ctrl-C.
- */
+/* weir status: what both daemons and Postgres say now; on a terminal again and again,
+ * until Ctrl-C. */
 #include "status.h"
 
 #include "commands.h"

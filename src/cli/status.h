@@ -31,8 +31,8 @@ json_t *status_look(struct status_source *source);
 bool status_is_whole(const json_t *status);
 
 /* The text, with colours or without, in lines of at most so many characters; 0: of any length.
- * Lists end where `lines` would be exceeded; 0: never. Nothing in it moves the terminal's cursor.
- */
+ * Lists end where `lines` would be exceeded; 0: never. Nothing in it moves the
+ * terminal's cursor. */
 struct status_size {
     size_t columns, lines;
     bool has_colours;

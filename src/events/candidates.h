@@ -36,8 +36,8 @@ struct candidates {
     struct scratch *spilled; /* where they are when that was not enough; or NULL */
 };
 
-/* Adds the pair unless the target row is itself in changes, where its audience is compared whole.
- */
+/* Adds the pair unless the target row is itself in changes, where its audience is
+ * compared whole. */
 void candidates_add(struct candidates *candidates, struct replica *replica,
                     const struct change_set *changes, const struct channel *channel,
                     struct row target, struct slice subject, bool in_b, bool is_certain);

@@ -15,8 +15,8 @@ static bool add_text(struct buffer *out, struct slice token)
     return true;
 }
 
-/* Adds the texts of the named members, in the order of the names, without those that are not there.
- */
+/* Adds the texts of the named members, in the order of the names, without those that are
+ * not there. */
 static bool add_members(struct buffer *out, struct slice object, const char *const *names,
                         size_t count)
 {

@@ -12,8 +12,8 @@
 #include <string.h>
 #include <strings.h>
 
-/* What is read of a stream's end is this much, or 16 times as much, until its last event is in it.
- */
+/* What is read of a stream's end is this much, or 16 times as much, until its last event is
+ * in it. */
 enum { TAIL_FIRST = 256 * 1024, TAIL_GROWTH = 16 };
 
 static const struct slice nothing = {"[]", 2};
@@ -346,8 +346,8 @@ static enum answer_kind on_read(struct sending *sending, struct lane *lane, long
 }
 
 /* A stream that the server has, and did not know of when it was appended to: that happens to the
- * reference server when it has more files open than it keeps, and it may have written the append.
- */
+ * reference server when it has more files open than it keeps, and it may have written
+ * the append. */
 static enum answer_kind on_create(struct sending *sending, struct lane *lane, long status)
 {
     if (status != 200 && status != 201)

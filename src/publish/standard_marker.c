@@ -1,5 +1,5 @@
-/* The marker: a stream of no events that says whose the others are, and that they are still there.
- */
+/* The marker: a stream of no events that says whose the others are, and that they are
+ * still there. */
 #include "standard_internal.h"
 
 #include "weir/base/clock.h"

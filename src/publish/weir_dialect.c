@@ -77,8 +77,8 @@ static enum answer_kind send_batch(struct publisher *publisher, struct batch *ba
         if (kind != ANSWER_STORED)
             break;
         stored = reached;
-        /* The last part is stored when the thread is done with the batch: then it is idle as well.
-         */
+        /* The last part is stored when the thread is done with the batch: then it is idle
+         * as well. */
         if (progress_cmp(stored, after) < 0)
             publisher_set_stored(publisher, stored);
     }

@@ -95,8 +95,8 @@ static bool index_columns_differ(const struct replica_index *index, const struct
 }
 
 /* The entry is replica->full_key. Every stored row is in every index of its relation. Room is taken
- * for each entry: a new index writes one for each row there is, an array has one for each element.
- */
+ * for each entry: a new index writes one for each row there is, an array has one for
+ * each element. */
 static int delete_entry(struct replica *replica, const struct replica_index *index,
                         const struct relation *relation)
 {

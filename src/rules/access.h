@@ -27,8 +27,8 @@ void find_equalities(const struct conjunct *conjunct, const struct source *sourc
  * that depend on rows, then any column. 0: all rows would be walked over. */
 size_t access_rank(const struct source *source, const struct equalities *found);
 
-/* Sets the access of the step and its components. False where the replica fails to build an index.
- */
+/* Sets the access of the step and its components. False where the replica fails to build
+ * an index. */
 bool choose_access(struct plan_context *context, struct plan_step *step,
                    struct equalities *found) WEIR_MUST_CHECK;
 

@@ -188,8 +188,8 @@ static void add_part(struct parse_context *context, struct condition *whole, str
         array_append(context->arena, whole->children, whole->child_count++, sizeof part, &part);
 }
 
-/* What links a left side to a value of the subquery: `value = left`, and under NOT also the NULLs.
- */
+/* What links a left side to a value of the subquery: `value = left`, and under NOT also
+ * the NULLs. */
 static struct condition *in_query_link(struct parse_context *context, const struct operand *left,
                                        const struct operand *value, bool is_negated)
 {

@@ -277,8 +277,8 @@ static bool refuse_filter(struct parse_context *context, const struct relation *
                     SLICE_ARG(relation->schema), SLICE_ARG(relation->name));
 }
 
-/* A row outside of its table's row filter is not there. The filter knows no name but the columns'.
- */
+/* A row outside of its table's row filter is not there. The filter knows no name but
+ * the columns'. */
 static bool add_row_filter(struct parse_context *context, struct source *source,
                            struct condition *conditions)
 {

@@ -73,8 +73,8 @@ const struct operand *parse_compared(struct parse_context *context, const Node *
 const struct operand *parse_operand_or_coalesce(struct parse_context *context, const Node *node,
                                                 const struct scope *scope);
 
-/* The parts before it are NULL, and it is not, or it is the last. NULL where it never comes to it.
- */
+/* The parts before it are NULL, and it is not, or it is the last. NULL where it never comes
+ * to it. */
 struct condition *coalesce_part_is_taken(struct parse_context *context,
                                          const struct operand *coalesce, size_t at);
 
@@ -95,8 +95,8 @@ const struct operand *parse_collation(struct parse_context *context,
                                       const PgQuery__CollateClause *clause,
                                       const struct scope *scope);
 
-/* Whether texts that are equal by the collations of these have the same bytes; right may be NULL.
- */
+/* Whether texts that are equal by the collations of these have the same bytes; right may
+ * be NULL. */
 bool check_deterministic(struct parse_context *context, const struct operand *left,
                          const struct operand *right);
 

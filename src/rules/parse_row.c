@@ -1,5 +1,5 @@
-/* Several values compared at once, `(a, b) = (c, d)`; and IN (SELECT ...), of one value or several.
- */
+/* Several values compared at once, `(a, b) = (c, d)`; and IN (SELECT ...), of one value
+ * or several. */
 #include "parse_internal.h"
 
 #include "weir/replica/value.h"

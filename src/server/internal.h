@@ -161,8 +161,8 @@ enum { ASKED_AGAIN_MAX = 256, ASKED_AGAIN_FOR_MS = 20, ASKED_AGAIN_BODY_MAX = 64
 void request_wait(struct request *request, enum waiting waiting, struct request_list *list);
 void request_wake(struct request *request);
 
-/* From now on the request holds memory at the pace of the other side: server's receivers, senders.
- */
+/* From now on the request holds memory at the pace of the other side: server's
+ * receivers, senders. */
 void request_hold(struct request *request, struct timer_list *holders);
 /* Cuts the one who has held some for longest, unless that is short. */
 void request_cut_slowest(struct timer_list *holders);
@@ -184,8 +184,8 @@ void reply_header_slice(struct request *request, const char *name, struct slice 
 void reply_header_uint(struct request *request, const char *name, uint64_t value);
 void reply_offset(struct request *request, uint64_t position);
 
-/* 204 with an offset and the common headers: what nearly every append gets. Nothing may be added.
- */
+/* 204 with an offset and the common headers: what nearly every append gets. Nothing may
+ * be added. */
 void reply_plain(struct request *request, uint64_t position);
 void reply_plain_done(struct request *request);
 void reply_plain_release(struct server *server);
@@ -228,8 +228,8 @@ void reply_page(struct request *request, struct stream *stream, uint64_t positio
 
 void route_subscription(struct request *request, struct slice path);
 
-/* Whether anybody may send it: what shows the token of a claim (protocol 7.3), and the public keys.
- */
+/* Whether anybody may send it: what shows the token of a claim (protocol 7.3), and the
+ * public keys. */
 bool subscription_is_open(const struct request *request, struct slice path);
 void subscriptions_on_append(void *server, struct stream *stream, uint64_t previous_tail);
 

@@ -1,5 +1,5 @@
-/* GET and HEAD of a stream: metadata and pages; live.c goes on from here. Protocol 5.5 to 5.7, 10.
- */
+/* GET and HEAD of a stream: metadata and pages; live.c goes on from here. Protocol 5.5 to
+ * 5.7, 10. */
 #include "internal.h"
 
 #include "weir/base/clock.h"

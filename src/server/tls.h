@@ -13,8 +13,8 @@ struct tls *tls_open(const char *cert_file, const char *key_file, struct err *er
 void tls_close(struct tls *tls); /* NULL is allowed; behind the daemon's end */
 
 /* Reads the files again that have changed, once a second; in each turn of the loop. NULL is
- * allowed. Connections keep what they began with, and files that do not fit leave what there was.
- */
+ * allowed. Connections keep what they began with, and files that do not fit leave what
+ * there was. */
 void tls_run(struct tls *tls);
 
 /* For MHD_OPTION_HTTPS_CERT_CALLBACK, and MHD_OPTION_HTTPS_PRIORITIES: TLS 1.2 and 1.3. */

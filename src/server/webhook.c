@@ -184,8 +184,8 @@ static json_t *pack_snapshot(const struct subscription *subscription)
 static char *make_body(const struct subscriptions *all, const struct subscription *subscription)
 {
     char token[CLAIM_TOKEN_SIZE], *callback;
-    /* From the wake on, of which the lease tells, so that one that is repeated has the same token.
-     */
+    /* From the wake on, of which the lease tells, so that one that is repeated has the
+     * same token. */
     int64_t woken_ms = subscription->lease_until_ms - (int64_t)subscription->config.lease_ttl_ms;
     subscription_token(all, subscription, woken_ms + CLAIM_TOKEN_LIFETIME_MS, token);
     check(asprintf(&callback, "%s/__ds/subscriptions/%s/callback", all->webhooks->root,

@@ -156,8 +156,8 @@ static void delete_stream(struct store *store, struct stream *stream)
     }
 }
 
-/* Steps over one append of a batch. Returns the id of its stream; behind the last one, any number.
- */
+/* Steps over one append of a batch. Returns the id of its stream; behind the last one,
+ * any number. */
 static uint64_t pass_append(struct reader *reader)
 {
     uint64_t id = read_u64(reader);

@@ -127,8 +127,8 @@ static void free_job(struct checkpoint_job *job)
     free(job);
 }
 
-/* Lets go of streams of the job that is over, if there is one. Returns what is left of the limit.
- */
+/* Lets go of streams of the job that is over, if there is one. Returns what is left of
+ * the limit. */
 static size_t let_go(struct store *store, size_t limit)
 {
     struct checkpoint_job *job = store->job_over;

@@ -5,8 +5,8 @@
 
 #include <stdlib.h>
 
-/* Header: magic 4, body length 4, sequence 8, reserved 8, CRC of the body 4, CRC of the header 4.
- */
+/* Header: magic 4, body length 4, sequence 8, reserved 8, CRC of the body 4, CRC of the
+ * header 4. */
 enum { AT_LENGTH = 4, AT_SEQUENCE = 8, AT_BODY_CRC = 24, AT_HEADER_CRC = 28 };
 static const uint32_t magic = 0x4d524657; /* "WFRM" */
 

@@ -2,8 +2,8 @@
  *
  * The loop thread adds operations to the open frame and applies each at once; the commit thread
  * writes the sealed frame. Later, readers take messages out of the frame's bytes until it is
- * dropped from memory. Bytes move while the frame is open, so everything refers to them by offset.
- */
+ * dropped from memory. Bytes move while the frame is open, so everything refers to them
+ * by offset. */
 #pragma once
 
 #include "weir/base/buffer.h"

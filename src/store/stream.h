@@ -2,8 +2,8 @@
  *
  * Every stream that has changed since the last checkpoint, has messages in a frame in memory, or is
  * held by the server is here; the others are only in the catalog. The fields describe the staged
- * state, as all operations decided on have left it, except those named durable. Loop thread only.
- */
+ * state, as all operations decided on have left it, except those named durable. Loop
+ * thread only. */
 #pragma once
 
 #include "frame.h"

@@ -131,8 +131,8 @@ static bool parse_lsn_token(const struct json_value *value, uint64_t *lsn)
            lsn_parse(slice_of(value->raw.data + 1, value->raw.len - 2), lsn);
 }
 
-/* {"name":"id","value":1}, in any order and with further members (types, when they are asked for).
- */
+/* {"name":"id","value":1}, in any order and with further members (types, when they are
+ * asked for). */
 static bool scan_column(struct decoding *decoding, struct change_column *column)
 {
     struct json_scan *scan = &decoding->scan;

@@ -1,8 +1,8 @@
 /* struct arena: memory of one lifetime (a transaction, a request), freed all at once.
  *
  * Allocation cannot fail: out of memory aborts, as everything that an outsider can size is bounded
- * before it is allocated. Pointers stay valid until arena_clear() or arena_release(). One thread.
- */
+ * before it is allocated. Pointers stay valid until arena_clear() or arena_release().
+ * One thread. */
 #pragma once
 
 #include "weir/base/slice.h"

@@ -4,8 +4,8 @@
 #include "weir/base/buffer.h"
 #include "weir/base/err.h"
 
-/* Appends the file's bytes; false with err, naming the file, when it cannot be read or is larger.
- */
+/* Appends the file's bytes; false with err, naming the file, when it cannot be read or
+ * is larger. */
 bool file_read(const char *path, size_t max_bytes, struct buffer *out,
                struct err *err) WEIR_MUST_CHECK;
 

@@ -53,8 +53,8 @@ bool replication_create_temporary_slot(struct replication *replication, const ch
     "  FROM pg_settings WHERE name = 'max_replication_slots'" \
     "   AND setting::int <= (SELECT count(*) FROM pg_replication_slots)"
 
-/* Of the session's application_name, which a replication connection to the same place has as well.
- */
+/* Of the session's application_name, which a replication connection to the same place has
+ * as well. */
 #define REPLICATION_AWAITED_SQL \
     "SELECT 'synchronous_standby_names is ' || setting || ', so commits wait for the bridge as for " \
     "a standby, and the bridge for the commits'," \

@@ -74,8 +74,8 @@ bool change_set_look(const struct change_set *set, const struct relation *relati
                      struct slice key, struct change_entry *entry);
 
 /* The entry of a row, made if needed: old_row is then read from the replica, and new_row is the
- * same. The key is copied. Of a spilled set only the last two stay, their rows until the next put.
- */
+ * same. The key is copied. Of a spilled set only the last two stay, their rows until the
+ * next put. */
 struct change_entry *change_set_touch(struct change_set *set, struct replica *replica,
                                       const struct relation *relation, struct slice key);
 

@@ -7,8 +7,7 @@
  *
  *   meta    name -> bytes (identity, position, the hash key, index definitions)
  *   rows    storage id of the relation (8, big-endian), row key -> record (weir/replica/row.h)
- *   index   index id (4, big-endian), components, row key -> nothing
- */
+ *   index   index id (4, big-endian), components, row key -> nothing */
 #pragma once
 
 #include "weir/base/err.h"
@@ -48,13 +47,13 @@ bool replica_is_full(const struct replica *replica);
  * close it. */
 bool replica_has_failed(const struct replica *replica);
 
-/* Whether something failed because the disk is full: opening it anew when there is room mends it.
- */
+/* Whether something failed because the disk is full: opening it anew when there is room
+ * mends it. */
 bool replica_has_no_space(const struct replica *replica);
 uint64_t replica_size(const struct replica *replica);
 
-/* Starts writing changed pages to the disk without waiting, so that the commit finds little left.
- */
+/* Starts writing changed pages to the disk without waiting, so that the commit finds
+ * little left. */
 void replica_flush_ahead(struct replica *replica);
 
 /* Whether anything was put since the last commit. */
