@@ -5,10 +5,12 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import { readFileSync } from 'node:fs'
 import { Random, seedFromEnvironment } from '../e2e/lib/random.js'
+import { shareCluster } from '../e2e/lib/shared_cluster.js'
 import { until } from '../e2e/lib/wait.js'
 import { failingCalls } from './lib/disk.js'
 import { withWorld } from './lib/world.js'
 
+const cluster = shareCluster('calls')
 const LONG = process.env.WEIR_LONG === '1'
 const seed = seedFromEnvironment()
 const SANITIZED = process.env.WEIR_FAULT_PRELOAD_FIRST !== undefined
@@ -55,6 +57,6 @@ for (const name of ['server', 'bridge']) {
         console.log(`${name} ${kind}: ${JSON.stringify(outcomes)}`)
         await world.verify()
       }
-    }, { traffic: { truncate: false }, bridgeArgs: ['--transaction-memory', '1'] })
+    }, { cluster: cluster(), traffic: { truncate: false }, bridgeArgs: ['--transaction-memory', '1'] })
   })
 }

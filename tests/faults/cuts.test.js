@@ -5,9 +5,11 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { seedFromEnvironment } from '../e2e/lib/random.js'
+import { shareCluster } from '../e2e/lib/shared_cluster.js'
 import { until } from '../e2e/lib/wait.js'
 import { withWorld } from './lib/world.js'
 
+const cluster = shareCluster('cuts')
 const LONG = process.env.WEIR_LONG === '1'
 const seed = seedFromEnvironment()
 console.log(`WEIR_SEED=${seed}`)
@@ -47,7 +49,7 @@ for (const name of ['postgres', 'server']) {
         await world.verifyEnds()
         assert.ok(starts > 0 && loads > 0)
         console.log(`${way}: ${starts} cuts while it starts, ${loads} while it loads`)
-      }, { traffic: { truncate: false } })
+      }, { cluster: cluster(), traffic: { truncate: false } })
     })
   }
 }
@@ -67,7 +69,7 @@ test('a connection is cut at each statement of a load', async () => {
       assert.ok(world.bridge.isRunning(), `${statement}: the bridge has ended`)
     }
     await world.verifyEnds()
-  }, { traffic: { truncate: false } })
+  }, { cluster: cluster(), traffic: { truncate: false } })
 })
 
 async function forget(world) {

@@ -9,9 +9,11 @@ import { join } from 'node:path'
 import test from 'node:test'
 import { seedFromEnvironment } from '../e2e/lib/random.js'
 import { request } from '../e2e/lib/raw_http.js'
+import { shareCluster } from '../e2e/lib/shared_cluster.js'
 import { until } from '../e2e/lib/wait.js'
 import { withWorld } from './lib/world.js'
 
+const cluster = shareCluster('full-disk')
 const seed = seedFromEnvironment()
 console.log(`WEIR_SEED=${seed}`)
 
@@ -85,7 +87,7 @@ test('the server\'s disk is full: 507, reads go on, and all resumes by itself', 
     await world.verify()
     assert.equal((await probe(world, 'POST', '/v1/stream/probe', ' again')).status, 204)
     assert.match(world.server.log(40), /no room on the disk[\s\S]*there is room on the disk again/)
-  })
+  }, { cluster: cluster() })
 })
 
 for (const [what, memory] of [['', '16M'], [', while a large transaction is worked on', '1']]) {
@@ -110,7 +112,7 @@ for (const [what, memory] of [['', '16M'], [', while a large transaction is work
       assert.ok(world.bridge.isRunning())
       giveBack()
       await world.verify()
-    }, { bridgeArgs: ['--transaction-memory', memory], traffic: { truncate: false } })
+    }, { cluster: cluster(), bridgeArgs: ['--transaction-memory', memory], traffic: { truncate: false } })
   })
 }
 
@@ -131,5 +133,5 @@ test('the bridge\'s disk has no room for an index that a new rule needs: it wait
     await world.recorded("INSERT INTO comments (id, author_id, body) VALUES ('of bo', 'bo', 'here')")
     await world.recorded("INSERT INTO countries VALUES ('here', 'a name', 1)")
     await world.verify()
-  }, { traffic: { truncate: false } })
+  }, { cluster: cluster(), traffic: { truncate: false } })
 })

@@ -4,9 +4,11 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { seedFromEnvironment } from '../e2e/lib/random.js'
+import { shareCluster } from '../e2e/lib/shared_cluster.js'
 import { until } from '../e2e/lib/wait.js'
 import { withWorld } from './lib/world.js'
 
+const cluster = shareCluster('quiet')
 const seed = seedFromEnvironment()
 console.log(`WEIR_SEED=${seed}`)
 
@@ -46,7 +48,7 @@ for (const [what, bridgeArgs] of [['batches', ['--batch-size', '1K']], ['the par
       world.signal('bridge', 'SIGCONT')
       await world.transactions(3)
       await world.verify()
-    }, { bridgeArgs, traffic: { truncate: false } })
+    }, { cluster: cluster(), bridgeArgs, traffic: { truncate: false } })
   })
 }
 
@@ -64,5 +66,5 @@ test('connections are dropped whenever they are idle', async () => {
     }
     for (const proxy of [postgres, server]) proxy.heal()
     await world.verify()
-  })
+  }, { cluster: cluster() })
 })

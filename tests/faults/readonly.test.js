@@ -9,11 +9,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'node:test'
 import { seedFromEnvironment } from '../e2e/lib/random.js'
+import { shareCluster } from '../e2e/lib/shared_cluster.js'
 import { until } from '../e2e/lib/wait.js'
 import { runWeir } from '../e2e/lib/weir.js'
 import { failingCalls } from './lib/disk.js'
 import { withWorld } from './lib/world.js'
 
+const cluster = shareCluster('readonly')
 const LONG = process.env.WEIR_LONG === '1'
 const seed = seedFromEnvironment()
 console.log(`WEIR_SEED=${seed}`)
@@ -110,7 +112,7 @@ for (const name of ['server', 'bridge']) {
       assert.match(refused.output, /Read-only file system/)
       disk.remount('rw')
       await world.verify()
-    })
+    }, { cluster: cluster() })
   })
 
   test(`the ${name}'s disk fails for good, from some call on`, async () => {
@@ -133,6 +135,6 @@ for (const name of ['server', 'bridge']) {
           await world.verify()
         }
       }
-    }, { traffic: { truncate: false } })
+    }, { cluster: cluster(), traffic: { truncate: false } })
   })
 }

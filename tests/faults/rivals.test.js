@@ -7,11 +7,13 @@ import { cpSync, readFileSync } from 'node:fs'
 import test from 'node:test'
 import { seedFromEnvironment } from '../e2e/lib/random.js'
 import { request } from '../e2e/lib/raw_http.js'
+import { shareCluster } from '../e2e/lib/shared_cluster.js'
 import { freePort } from '../e2e/lib/workspace.js'
 import { until } from '../e2e/lib/wait.js'
 import { Bridge, Server, runWeir } from '../e2e/lib/weir.js'
 import { withWorld } from './lib/world.js'
 
+const cluster = shareCluster('rivals')
 const LONG = process.env.WEIR_LONG === '1'
 const seed = seedFromEnvironment()
 console.log(`WEIR_SEED=${seed}`)
@@ -100,7 +102,7 @@ for (const [folder, copies] of [['of its own', false], ['that is a copy', true]]
         else await world.verifyEnds()
       }
       console.log(`folder ${folder}: ${JSON.stringify(ways)}`)
-    }, { traffic: { truncate: false } })
+    }, { cluster: cluster(), traffic: { truncate: false } })
   })
 }
 
@@ -131,7 +133,7 @@ test('a second bridge waits for the slot, takes nothing from the first, and goes
     await world.transactions(3)
     await world.verify() // it has compared everything, and nothing differed
     assert.ok((await epochOf(world)) > epoch)
-  }, { traffic: { truncate: false } })
+  }, { cluster: cluster(), traffic: { truncate: false } })
 })
 
 test('a second bridge on a state folder, and a second server on a data folder, are refused', async () => {
@@ -148,5 +150,5 @@ test('a second bridge on a state folder, and a second server on a data folder, a
     assert.match(refused.output, /the data folder .*-data is in use by another process.*hint="stop the other weir serve, or give this one a folder of its own"/)
     await world.transactions(4)
     await world.verify()
-  })
+  }, { cluster: cluster() })
 })

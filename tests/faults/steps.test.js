@@ -4,10 +4,12 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { Random, seedFromEnvironment } from '../e2e/lib/random.js'
+import { shareCluster } from '../e2e/lib/shared_cluster.js'
 import { until } from '../e2e/lib/wait.js'
 import { POINTS, pointsOf } from './lib/points.js'
 import { withWorld } from './lib/world.js'
 
+const cluster = shareCluster('steps')
 const LONG = process.env.WEIR_LONG === '1'
 const seed = seedFromEnvironment()
 console.log(`WEIR_SEED=${seed}`)
@@ -52,7 +54,7 @@ for (const daemon of ['serve', 'bridge']) {
         }
       }
       await world.verify()
-    })
+    }, { cluster: cluster() })
   })
 }
 
@@ -68,7 +70,7 @@ test('the bridge dies at each step of a transaction that is too large for its me
       }
     }
     await world.verify()
-  }, { bridgeArgs: ['--transaction-memory', '1'] })
+  }, { cluster: cluster(), bridgeArgs: ['--transaction-memory', '1'] })
 })
 
 test('the bridge dies at each step of a table that changes and of a slot that is lost', async () => {
@@ -87,7 +89,7 @@ test('the bridge dies at each step of a table that changes and of a slot that is
       }
     }
     await world.verifyEnds()
-  }, NO_TRUNCATE)
+  }, { cluster: cluster(), ...NO_TRUNCATE })
 })
 
 test('the bridge dies at each step of a comparison with the streams, its folder being lost', async () => {
@@ -104,7 +106,7 @@ test('the bridge dies at each step of a comparison with the streams, its folder 
       }
     }
     await world.verifyEnds()
-  }, NO_TRUNCATE)
+  }, { cluster: cluster(), ...NO_TRUNCATE })
 })
 
 /** The walsender of a bridge that was killed holds its slot for a moment. */
@@ -131,7 +133,7 @@ test('the bridge dies at each step of the first load', async () => {
       world.stack.marker = new world.stack.marker.constructor(world.server.url)
       await world.verifyEnds()
     }
-  }, NO_TRUNCATE)
+  }, { cluster: cluster(), ...NO_TRUNCATE })
 })
 
 test('no step was forgotten', () => {

@@ -3,6 +3,9 @@
 
 import test from 'node:test'
 import { ruleScene } from '../lib/rule_scene.js'
+import { shareCluster } from '../lib/shared_cluster.js'
+
+const cluster = shareCluster('columns')
 
 const SCHEMA = `
   CREATE TABLE notes (id int PRIMARY KEY, project int, title text);
@@ -11,7 +14,7 @@ const SCHEMA = `
   INSERT INTO members VALUES (1, 10, 20, 'ana', 'bo'), (2, 20, 20, 'bo', 'cem'), (3, 30, 10, 'cem', 'ana');`
 
 const scene = (name, audience, act, tables = ['notes', 'members']) =>
-  ruleScene(`columns-${name}`, { schema: SCHEMA, tables, rule: { relation: 'notes', audience } }, async (stack, becomes) => {
+  ruleScene(`columns-${name}`, { cluster: cluster(), schema: SCHEMA, tables, rule: { relation: 'notes', audience } }, async (stack, becomes) => {
     await becomes()
     await act(stack, becomes)
   })

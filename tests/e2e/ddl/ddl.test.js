@@ -5,12 +5,14 @@ import test from 'node:test'
 import { RULES, SCHEMA, SUBJECTS, TABLES } from '../lib/application.js'
 import { Oracle } from '../lib/oracle.js'
 import { Random, seedFromEnvironment } from '../lib/random.js'
+import { shareCluster } from '../lib/shared_cluster.js'
 import { Stack, insertRule } from '../lib/stack.js'
 import { userStream } from '../lib/stream.js'
 import { Traffic } from '../lib/traffic.js'
 import { verifyFolds } from '../lib/verify.js'
 import { until } from '../lib/wait.js'
 
+const cluster = shareCluster('ddl')
 const LONG = process.env.WEIR_LONG === '1'
 const ALL_STREAMS = SUBJECTS.map(userStream)
 
@@ -122,7 +124,7 @@ for (const isKilling of [false, true]) {
   test(`schemas change while rows do${isKilling ? ' and the bridge is killed' : ''}`, async () => {
     const seed = seedFromEnvironment()
     console.log(`seed: WEIR_SEED=${seed}`)
-    const stack = await Stack.create('ddl', { schema: SCHEMA, tables: TABLES, rules: RULES, bridgeArgs: ['--catalog-interval', '100ms'] })
+    const stack = await Stack.create('ddl', { cluster: cluster(), schema: SCHEMA, tables: TABLES, rules: RULES, bridgeArgs: ['--catalog-interval', '100ms'] })
     try {
       const random = new Random(seed)
       const traffic = new Traffic(await stack.connect(), new Random(seed + 1))

@@ -6,16 +6,18 @@ import { rmSync } from 'node:fs'
 import test from 'node:test'
 import { Oracle } from '../lib/oracle.js'
 import { Random, seedFromEnvironment } from '../lib/random.js'
+import { shareCluster } from '../lib/shared_cluster.js'
 import { Stack } from '../lib/stack.js'
 import { readStream } from '../lib/stream.js'
 import { History, verifyFolds } from '../lib/verify.js'
 import { until } from '../lib/wait.js'
 
+const cluster = shareCluster('exact')
 const USERS = ['ana', 'bo', 'cy']
 const STREAMS = USERS.map((user) => `user/${user}/data`)
 
 async function withStack(name, options, run) {
-  const stack = await Stack.create(name, options)
+  const stack = await Stack.create(name, { cluster: cluster(), ...options })
   try {
     await run(stack)
   } catch (error) {

@@ -4,10 +4,12 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import test from 'node:test'
+import { shareCluster } from '../lib/shared_cluster.js'
 import { Stack } from '../lib/stack.js'
 import { Fold, readStream, userStream } from '../lib/stream.js'
 import { until } from '../lib/wait.js'
 
+const cluster = shareCluster('locks')
 const SCHEMA = `
   CREATE TABLE todos (id int PRIMARY KEY, owner text, weight float8 NOT NULL DEFAULT 1);
   CREATE TABLE others (id int PRIMARY KEY);`
@@ -17,7 +19,7 @@ const standsStill = ({ child }) => / T /.test(readFileSync(`/proc/${child.pid}/s
 /** A bridge that stands still at the step of its resync; `meanwhile` is done before it is started. */
 async function stopped(table, step, work, meanwhile) {
   const stack = await Stack.create('locks', {
-    schema: SCHEMA, tables: [table, 'others'],
+    cluster: cluster(), schema: SCHEMA, tables: [table, 'others'],
     rules: [{ name: 'own', relation: 'todos', audience: 'SELECT todos.owner' }],
     bridgeArgs: ['--catalog-interval', '100ms'],
   })
@@ -81,7 +83,7 @@ test('a resync lets go of the tables before it sends', () =>
   }))
 
 test('a rule is reported on once whoever has locked weir.rule_status lets go', async () => {
-  const stack = await Stack.create('locks', { schema: SCHEMA, tables: ['todos', 'others'], rules: [], bridgeArgs: ['--catalog-interval', '100ms'] })
+  const stack = await Stack.create('locks', { cluster: cluster(), schema: SCHEMA, tables: ['todos', 'others'], rules: [], bridgeArgs: ['--catalog-interval', '100ms'] })
   try {
     stack.bridge.start()
     await stack.settle()
@@ -98,7 +100,7 @@ test('a rule is reported on once whoever has locked weir.rule_status lets go', a
 
 test('other tables go on while somebody has a partition locked, whatever is altered beside', async () => {
   const stack = await Stack.create('locks', {
-    schema: `${SCHEMA}
+    cluster: cluster(), schema: `${SCHEMA}
       CREATE TABLE parts (id int PRIMARY KEY) PARTITION BY RANGE (id);
       CREATE TABLE parts_low PARTITION OF parts FOR VALUES FROM (0) TO (10);`,
     tables: ['todos', 'others', 'parts'],

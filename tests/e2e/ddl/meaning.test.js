@@ -3,9 +3,11 @@
 
 import assert from 'node:assert/strict'
 import test from 'node:test'
+import { shareCluster } from '../lib/shared_cluster.js'
 import { Stack } from '../lib/stack.js'
 import { Fold, readStream, userStream } from '../lib/stream.js'
 
+const cluster = shareCluster('meaning')
 const SCHEMA = `
   CREATE SCHEMA app;
   CREATE TYPE app.mood AS ENUM ('glad', 'sad');
@@ -28,7 +30,7 @@ const CASES = [
 for (const { name, audience, change } of CASES) {
   test(name, async () => {
     const stack = await Stack.create('meaning', {
-      schema: SCHEMA, tables: ['app.todos', 'public.members'],
+      cluster: cluster(), schema: SCHEMA, tables: ['app.todos', 'public.members'],
       rules: [{ name: 'members', relation: 'app.todos', audience }],
       bridgeArgs: ['--catalog-interval', '1h', '--checkpoint-interval', '1h'],
     })

@@ -5,6 +5,9 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { ruleScene } from '../lib/rule_scene.js'
+import { shareCluster } from '../lib/shared_cluster.js'
+
+const cluster = shareCluster('names')
 
 const SCHEMA = `
   CREATE SCHEMA app;
@@ -14,7 +17,7 @@ const SCHEMA = `
   INSERT INTO users VALUES ('ana'), ('bo'); INSERT INTO blocks VALUES (1, 'ana'); INSERT INTO app.notes VALUES (1, 'a');`
 
 const scene = (name, audience, act, more = '', interval = undefined) =>
-  ruleScene(name, { schema: SCHEMA + more, tables: ['users', 'blocks', 'app.notes'], rule: { relation: 'app.notes', audience }, searchPath: 'app, public', interval }, act)
+  ruleScene(name, { cluster: cluster(), schema: SCHEMA + more, tables: ['users', 'blocks', 'app.notes'], rule: { relation: 'app.notes', audience }, searchPath: 'app, public', interval }, act)
 
 const NOT_BLOCKED = 'SELECT u.id FROM users u WHERE NOT EXISTS (SELECT FROM blocks b WHERE b.user_id = u.id)'
 
@@ -115,7 +118,7 @@ test('a hiding table with quotes and spaces in its name is recognised, and leads
   const tables = ['users', `public.${name}`, 'app.notes']
   const schema = `${SCHEMA} ALTER TABLE public.blocks RENAME TO ${name}`
   const rule = { relation: 'app.notes', audience: NOT_BLOCKED.replace('blocks', name) }
-  return ruleScene('hiding-quoted', { schema, tables, rule, searchPath: 'app, public', interval: '1h' }, async (stack, becomes) => {
+  return ruleScene('hiding-quoted', { cluster: cluster(), schema, tables, rule, searchPath: 'app, public', interval: '1h' }, async (stack, becomes) => {
     await stack.settle()
     await becomes()
     await stack.db.query(`CREATE TABLE app.${name} (user_id text)`)

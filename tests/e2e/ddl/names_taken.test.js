@@ -5,10 +5,12 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { Oracle } from '../lib/oracle.js'
+import { shareCluster } from '../lib/shared_cluster.js'
 import { insertRule, Stack } from '../lib/stack.js'
 import { readStream } from '../lib/stream.js'
 import { verifyFolds } from '../lib/verify.js'
 
+const cluster = shareCluster('names-taken')
 const table = (name) => `CREATE TABLE ${name} (id int PRIMARY KEY, who text NOT NULL, body text)`
 const SCHEMA = `
   CREATE SCHEMA app; CREATE SCHEMA other;
@@ -46,7 +48,7 @@ const RULES = [
 
 async function play(how, [ddl, name, settled], together) {
   const stack = await Stack.create('names-taken', {
-    schema: SCHEMA, tables: ['notes', 'letters', 'app.plans', 'parts'], rules: [], bridgeArgs: ['--catalog-interval', '1h'] })
+    cluster: cluster(), schema: SCHEMA, tables: ['notes', 'letters', 'app.plans', 'parts'], rules: [], bridgeArgs: ['--catalog-interval', '1h'] })
   try {
     await stack.db.query('ALTER PUBLICATION weir SET (publish_via_partition_root = true)')
     for (const rule of RULES) await insertRule(stack.db, rule)

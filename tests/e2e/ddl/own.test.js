@@ -5,11 +5,13 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { Oracle } from '../lib/oracle.js'
+import { shareCluster } from '../lib/shared_cluster.js'
 import { insertRule, Stack } from '../lib/stack.js'
 import { verifyFolds } from '../lib/verify.js'
 import { until } from '../lib/wait.js'
 import { runWeir } from '../lib/weir.js'
 
+const cluster = shareCluster('own')
 const SCHEMA = `
   CREATE TYPE role AS ENUM ('admin', 'user');
   CREATE DOMAIN code AS text;
@@ -89,7 +91,7 @@ async function becomes(stack, concerned) {
 }
 
 test('operators and casts that come and go while the bridge runs', async () => {
-  const stack = await Stack.create('own', { schema: SCHEMA, tables: ['users', 'notes'], rules: [], bridgeArgs: ['--catalog-interval', '100ms'] })
+  const stack = await Stack.create('own', { cluster: cluster(), schema: SCHEMA, tables: ['users', 'notes'], rules: [], bridgeArgs: ['--catalog-interval', '100ms'] })
   try {
     const written = new Map()
     for (const [at, [, , , audiences]] of CASES.entries())
@@ -132,6 +134,7 @@ test('operators and casts that come and go while the bridge runs', async () => {
 
 test('casts that let an old application join numbers to texts stop neither the bridge nor rules that join none', async () => {
   const stack = await Stack.create('own-old', {
+    cluster: cluster(),
     schema: `${SCHEMA}; ${['smallint', 'integer', 'bigint', 'oid', 'date', 'timestamptz'].map((type) => `CREATE CAST (${type} AS text) WITH INOUT AS IMPLICIT`).join('; ')}`,
     tables: ['users', 'notes'],
     rules: [
@@ -158,7 +161,7 @@ test('casts that let an old application join numbers to texts stop neither the b
 })
 
 test('a rule that is written after the cast, and before the bridge looks at the tables again', async () => {
-  const stack = await Stack.create('own-late', { schema: SCHEMA, tables: ['users', 'notes'], rules: [], bridgeArgs: ['--catalog-interval', '1h'] })
+  const stack = await Stack.create('own-late', { cluster: cluster(), schema: SCHEMA, tables: ['users', 'notes'], rules: [], bridgeArgs: ['--catalog-interval', '1h'] })
   try {
     stack.bridge.start()
     await stack.settle()

@@ -4,10 +4,12 @@
 import test from 'node:test'
 import { Oracle } from '../lib/oracle.js'
 import { Random, seedFromEnvironment } from '../lib/random.js'
+import { shareCluster } from '../lib/shared_cluster.js'
 import { Stack } from '../lib/stack.js'
 import { verifyFolds } from '../lib/verify.js'
 import { until } from '../lib/wait.js'
 
+const cluster = shareCluster('partitions')
 const USERS = ['ana', 'bo', 'cy']
 const SCHEMA = `
 CREATE TABLE public.events (day int NOT NULL, id int NOT NULL, owner_id text, note text, PRIMARY KEY (day, id)) PARTITION BY RANGE (day);
@@ -20,6 +22,7 @@ test('a table published by its partitions’ root', async () => {
   const seed = seedFromEnvironment()
   console.log(`seed: WEIR_SEED=${seed}`)
   const stack = await Stack.create('partitions', {
+    cluster: cluster(),
     schema: SCHEMA,
     tables: ['public.events'],
     rules: [{ name: 'events', relation: 'events', audience: 'SELECT events.owner_id' }],
@@ -86,7 +89,7 @@ test('a table published by its partitions’ root', async () => {
 
 test('a partition whose changes are not logged takes its table out, until it is mended as the bridge says', async () => {
   const stack = await Stack.create('unlogged', {
-    schema: SCHEMA, tables: ['public.events'],
+    cluster: cluster(), schema: SCHEMA, tables: ['public.events'],
     rules: [{ name: 'events', relation: 'events', audience: 'SELECT events.owner_id' }],
     bridgeArgs: ['--catalog-interval', '100ms'],
   })

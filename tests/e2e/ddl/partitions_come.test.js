@@ -2,13 +2,12 @@
 // detached for a while has its table read, as it may have become another's in between.
 
 import assert from 'node:assert/strict'
-import test, { after, before } from 'node:test'
-import { Cluster } from '../lib/cluster.js'
+import test from 'node:test'
 import { Oracle } from '../lib/oracle.js'
+import { shareCluster } from '../lib/shared_cluster.js'
 import { Stack } from '../lib/stack.js'
 import { readStream } from '../lib/stream.js'
 import { verifyFolds } from '../lib/verify.js'
-import { Workspace } from '../lib/workspace.js'
 
 const STREAMS = ['ana', 'bo'].map((user) => `user/${user}/data`)
 const SCHEMA = `
@@ -17,23 +16,16 @@ const SCHEMA = `
   CREATE TABLE other (id int PRIMARY KEY, who text);
   INSERT INTO events SELECT 1, i, 'ana', 'old' FROM generate_series(1, 100) i`
 const RIGHTS = `
+  CREATE ROLE weir_bridge LOGIN REPLICATION;
   GRANT USAGE ON SCHEMA weir TO weir_bridge; GRANT SELECT ON ALL TABLES IN SCHEMA weir, public TO weir_bridge;
   GRANT INSERT, UPDATE, DELETE ON weir.rule_status, weir.parked TO weir_bridge;
   ALTER PUBLICATION weir SET (publish_via_partition_root = true)`
 
-let workspace, cluster
-before(async () => {
-  workspace = new Workspace('partitions-come')
-  cluster = await Cluster.start(workspace)
-  const db = await cluster.connect()
-  await db.query('CREATE ROLE weir_bridge LOGIN REPLICATION')
-  await db.end()
-})
-after(() => workspace.close())
+const cluster = shareCluster('partitions-come')
 
 async function scene(act) {
   const stack = await Stack.create('partitions-come', {
-    cluster, schema: SCHEMA, tables: ['events', 'other'],
+    cluster: cluster(), schema: SCHEMA, tables: ['events', 'other'],
     rules: [{ name: 'events', relation: 'events', audience: 'SELECT events.who' }, { name: 'other', relation: 'other', audience: 'SELECT other.who' }],
     bridgeArgs: ['--catalog-interval', '1h'],
   })

@@ -5,14 +5,17 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { Oracle } from '../lib/oracle.js'
+import { shareCluster } from '../lib/shared_cluster.js'
 import { insertRule, Stack } from '../lib/stack.js'
 import { verifyFolds } from '../lib/verify.js'
 import { until } from '../lib/wait.js'
 
+const cluster = shareCluster('rights')
 const STREAMS = ['ana', 'bo'].map((user) => `user/${user}/data`)
 
 test('a schema with a type that a rule names is closed to the bridge, and opened again', async () => {
   const stack = await Stack.create('rights', {
+    cluster: cluster(),
     schema: `
       CREATE SCHEMA app;
       CREATE TYPE app.mood AS ENUM ('glad', 'sad');
@@ -75,6 +78,7 @@ for (const [what, [close, complaint, remedy]] of Object.entries(CLOSE))
   for (const [how, publish] of Object.entries({ listed: LISTED, 'with its schema': IMPLICIT }))
     test(`a table that the bridge may not read all of: ${what}, published ${how}`, async () => {
       const stack = await Stack.create('unreadable', {
+        cluster: cluster(),
         schema: `
           CREATE SCHEMA app;
           CREATE TABLE app.notes (id int PRIMARY KEY, owner_id text);

@@ -3,10 +3,12 @@
 
 import assert from 'node:assert/strict'
 import test from 'node:test'
+import { shareCluster } from '../lib/shared_cluster.js'
 import { insertRule, Stack } from '../lib/stack.js'
 import { Fold, readStream, userStream } from '../lib/stream.js'
 import { until } from '../lib/wait.js'
 
+const cluster = shareCluster('types')
 const COUNT = 20
 const RULES = [
   { name: 'first', relation: 'first', audience: `SELECT 'ana'`, type: 'things' },
@@ -42,6 +44,7 @@ const CHANGES = {
 for (const [name, change] of Object.entries(CHANGES)) {
   test(name, async () => {
     const stack = await Stack.create('types', {
+      cluster: cluster(),
       schema: 'CREATE TABLE first (id int PRIMARY KEY, t text); CREATE TABLE second (id int PRIMARY KEY, t text)',
       tables: ['first', 'second'], rules: RULES, bridgeArgs: ['--catalog-interval', '100ms'],
     })

@@ -3,13 +3,12 @@
 // been sent what was not theirs to see in any committed state.
 
 import assert from 'node:assert/strict'
-import test, { after, before } from 'node:test'
-import { Cluster } from '../lib/cluster.js'
+import test from 'node:test'
 import { Oracle } from '../lib/oracle.js'
+import { shareCluster } from '../lib/shared_cluster.js'
 import { insertRule, Stack } from '../lib/stack.js'
 import { readStream } from '../lib/stream.js'
 import { verifyFolds } from '../lib/verify.js'
-import { Workspace } from '../lib/workspace.js'
 
 const TABLES = ['notes', 'members', 'parts', 'app.plans']
 const SCHEMA = `
@@ -78,16 +77,11 @@ const HARMLESS = `
   CREATE TABLE others (id int); CREATE TYPE its AS ENUM ('x'); CREATE FUNCTION f(its) RETURNS text IMMUTABLE LANGUAGE sql RETURN 'x';
   CREATE CAST (its AS text) WITH FUNCTION f(its); ALTER PUBLICATION weir OWNER TO CURRENT_USER; TRUNCATE parts`
 
-let workspace, cluster
-before(async () => {
-  workspace = new Workspace('windows')
-  cluster = await Cluster.start(workspace)
-})
-after(() => workspace.close())
+const cluster = shareCluster('windows')
 
 /** act: what is run in the database; sees to it that nothing of it has reached ana's stream, and then that all is as it should be. */
 async function play(how, [one, first, ...acts], settled) {
-  const stack = await Stack.create('windows', { cluster, schema: SCHEMA, tables: TABLES, rules: [], bridgeArgs: ['--catalog-interval', '1h'] })
+  const stack = await Stack.create('windows', { cluster: cluster(), schema: SCHEMA, tables: TABLES, rules: [], bridgeArgs: ['--catalog-interval', '1h'] })
   try {
     await stack.db.query(`ALTER PUBLICATION weir SET (publish_via_partition_root = true); ${first}`)
     await insertRule(stack.db, one)
@@ -118,7 +112,7 @@ for (const [what, [one, around, write]] of Object.entries(RETURNS))
   test(`${what} that were others for a while`, () => play(what, [one, '', around(write)]))
 
 test('what changes neither is looked at, and no table is read for it', async () => {
-  const stack = await Stack.create('windows', { cluster, schema: SCHEMA, tables: TABLES, rules: [OWN], bridgeArgs: ['--catalog-interval', '1h'] })
+  const stack = await Stack.create('windows', { cluster: cluster(), schema: SCHEMA, tables: TABLES, rules: [OWN], bridgeArgs: ['--catalog-interval', '1h'] })
   try {
     stack.bridge.start()
     await stack.settle()
@@ -138,7 +132,7 @@ test('what changes neither is looked at, and no table is read for it', async () 
 })
 
 test('several tables had other columns for a while, and rows with them', async () => {
-  const stack = await Stack.create('windows', { cluster, schema: SCHEMA, tables: TABLES, rules: [OWN], bridgeArgs: ['--catalog-interval', '1h'] })
+  const stack = await Stack.create('windows', { cluster: cluster(), schema: SCHEMA, tables: TABLES, rules: [OWN], bridgeArgs: ['--catalog-interval', '1h'] })
   const { db, bridge, server } = stack
   const tables = ['notes', 'members', 'parts', 'app.plans']
   const each = async (sql) => {

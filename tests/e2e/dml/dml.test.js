@@ -5,10 +5,12 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import { Oracle } from '../lib/oracle.js'
 import { Random, seedFromEnvironment } from '../lib/random.js'
+import { shareCluster } from '../lib/shared_cluster.js'
 import { Stack } from '../lib/stack.js'
 import { History, verifyFolds } from '../lib/verify.js'
 import { until } from '../lib/wait.js'
 
+const cluster = shareCluster('dml', { settings: { max_prepared_transactions: '5' } })
 const LONG = process.env.WEIR_LONG === '1'
 const USERS = ['ana', 'bo', 'c/d']
 const STREAMS = USERS.map((user) => `user/${encodeURIComponent(user)}/data`)
@@ -151,7 +153,7 @@ async function everyEvent(name, rounds, bridgeArgs) {
   const seed = seedFromEnvironment()
   console.log(`seed: WEIR_SEED=${seed}`)
   const stack = await Stack.create(name, {
-    schema: SCHEMA, tables: [], rules: [], bridgeArgs, cluster: { settings: { max_prepared_transactions: '5' } },
+    cluster: cluster(), schema: SCHEMA, tables: [], rules: [], bridgeArgs,
   })
   try {
     await stack.db.query('ALTER PUBLICATION weir ADD TABLE accounts, items, notes, parts; ALTER PUBLICATION weir SET (publish_via_partition_root = true)')
@@ -193,6 +195,7 @@ test('the same where each transaction is worked on in the state folder', () => e
 
 test('the replica identity changes while rows do; NOTHING is refused, and then mended as it says', async () => {
   const stack = await Stack.create('identity', {
+    cluster: cluster(),
     schema: `CREATE TABLE notes (id int PRIMARY KEY, code int NOT NULL UNIQUE, other text NOT NULL UNIQUE, owner text);
       INSERT INTO notes SELECT i, i, i, 'ana' FROM generate_series(1, 20) i`,
     tables: ['notes'], rules: [{ name: 'own', relation: 'notes', audience: 'SELECT notes.owner' }], bridgeArgs: ['--catalog-interval', '100ms'],
@@ -242,6 +245,7 @@ test('the replica identity changes while rows do; NOTHING is refused, and then m
 for (const identity of ['NOTHING', 'USING INDEX parts_2_code']) {
   test(`a partition with REPLICA IDENTITY ${identity} of its own is refused by its name`, async () => {
     const stack = await Stack.create('leaf-identity', {
+      cluster: cluster(),
       schema: `${SCHEMA}; CREATE UNIQUE INDEX parts_2_code ON parts_2 (code); ALTER TABLE parts_2 REPLICA IDENTITY ${identity}`, tables: [], rules: [],
     })
     try {

@@ -7,12 +7,14 @@ import { RULES, SCHEMA, SUBJECTS, TABLES } from '../lib/application.js'
 import { Oracle } from '../lib/oracle.js'
 import { Random, seedFromEnvironment } from '../lib/random.js'
 import { request } from '../lib/raw_http.js'
+import { shareCluster } from '../lib/shared_cluster.js'
 import { Stack } from '../lib/stack.js'
 import { Fold, readStream, userStream } from '../lib/stream.js'
 import { Traffic } from '../lib/traffic.js'
 import { History, verifyFolds } from '../lib/verify.js'
 import { until } from '../lib/wait.js'
 
+const cluster = shareCluster('kill')
 const LONG = process.env.WEIR_LONG === '1'
 const ALL_STREAMS = SUBJECTS.map(userStream)
 
@@ -44,7 +46,7 @@ async function killDuring(stack, random, { history, oracle, traffic, transaction
 async function scene(name, run, { round = 0 } = {}) {
   const seed = seedFromEnvironment() + round
   console.log(`${name}: WEIR_SEED=${seed}`)
-  const stack = await Stack.create(name, { schema: SCHEMA, tables: TABLES, rules: RULES })
+  const stack = await Stack.create(name, { cluster: cluster(), schema: SCHEMA, tables: TABLES, rules: RULES })
   stack.isKilling = true
   try {
     const oracle = new Oracle(stack.db)

@@ -6,10 +6,12 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import { Oracle } from '../lib/oracle.js'
 import { Random, seedFromEnvironment } from '../lib/random.js'
+import { shareCluster } from '../lib/shared_cluster.js'
 import { Stack } from '../lib/stack.js'
 import { History, verifyFolds } from '../lib/verify.js'
 import { until } from '../lib/wait.js'
 
+const cluster = shareCluster('language')
 const USERS = ['ana', 'bo', 'cy', 'Dy']
 const STREAMS = USERS.map((user) => `user/${user}/data`)
 
@@ -31,7 +33,7 @@ const RULES = [
 test('arrays, enums and texts: every event', async () => {
   const seed = seedFromEnvironment()
   console.log(`seed: WEIR_SEED=${seed}`)
-  const stack = await Stack.create('language', { schema: SCHEMA, tables: ['users', 'notes'], rules: RULES })
+  const stack = await Stack.create('language', { cluster: cluster(), schema: SCHEMA, tables: ['users', 'notes'], rules: RULES })
   const random = new Random(seed)
   const text = (value) => (value === null ? 'NULL' : `'${value}'`)
   const user = () => text(random.chance(0.2) ? null : random.pick(USERS))
@@ -75,7 +77,7 @@ test('arrays, enums and texts: every event', async () => {
 })
 
 test('labels are added to an enum before others, and renamed, while rows come', async () => {
-  const stack = await Stack.create('enums', { schema: SCHEMA, tables: ['users', 'notes'], rules: RULES, bridgeArgs: ['--catalog-interval', '1h'] })
+  const stack = await Stack.create('enums', { cluster: cluster(), schema: SCHEMA, tables: ['users', 'notes'], rules: RULES, bridgeArgs: ['--catalog-interval', '1h'] })
   const { db } = stack
   const verify = async () => {
     await stack.settle()
@@ -108,7 +110,7 @@ test('labels are added to an enum before others, and renamed, while rows come', 
 })
 
 test('a label that nobody uses yet is known in time, too', async () => {
-  const stack = await Stack.create('enum-catalog', { schema: SCHEMA, tables: ['users', 'notes'], rules: RULES, bridgeArgs: ['--catalog-interval', '100ms'] })
+  const stack = await Stack.create('enum-catalog', { cluster: cluster(), schema: SCHEMA, tables: ['users', 'notes'], rules: RULES, bridgeArgs: ['--catalog-interval', '100ms'] })
   const { db } = stack
   try {
     await db.query(`INSERT INTO notes VALUES (1, 'low', '{ana}', 'bo', 'cy', 'z', '{low}')`)

@@ -6,11 +6,13 @@ import { readFileSync } from 'node:fs'
 import test from 'node:test'
 import { DurableStream } from '@durable-streams/client'
 import { Oracle } from '../lib/oracle.js'
+import { shareCluster } from '../lib/shared_cluster.js'
 import { Stack } from '../lib/stack.js'
 import { Fold, readStream, userStream } from '../lib/stream.js'
 import { verifyFolds } from '../lib/verify.js'
 import { until } from '../lib/wait.js'
 
+const cluster = shareCluster('parking')
 const SCHEMA = `
   CREATE TABLE members (project_id int, user_id text, PRIMARY KEY (project_id, user_id));
   CREATE TABLE notes (id int, part text, project_id int, body text, PRIMARY KEY (id, part));
@@ -22,7 +24,7 @@ const RULES = [
 const SETTLE = { deadlineMs: 120_000 }
 
 async function withStack(name, options, run) {
-  const stack = await Stack.create(name, { schema: SCHEMA, tables: ['members', 'notes', 'blobs'], rules: RULES, ...options })
+  const stack = await Stack.create(name, { cluster: cluster(), schema: SCHEMA, tables: ['members', 'notes', 'blobs'], rules: RULES, ...options })
   try {
     await run(stack)
   } catch (error) {

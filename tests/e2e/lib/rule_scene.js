@@ -10,11 +10,11 @@ import { until } from './wait.js'
 
 const READERS = ['ana', 'bo', 'cem'].map(userStream)
 
-/** rule: {relation, audience}; interval: between two looks at the catalog; searchPath: that of Postgres's answers, as the rule's names are looked up.
+/** cluster, schema, tables: see Stack.create; rule: {relation, audience}; interval: between two looks at the catalog; searchPath: that of Postgres's answers, as the rule's names are looked up.
  * act gets the stack and becomes(reason): waits until the rule is active, or refused for the reason, and
  * every stream what Postgres says. */
-export async function ruleScene(name, { schema, tables, rule, searchPath = 'public', interval = '100ms' }, act) {
-  const stack = await Stack.create(name, { schema, tables, rules: [{ name: 'the rule', ...rule }], bridgeArgs: ['--catalog-interval', interval] })
+export async function ruleScene(name, { cluster, schema, tables, rule, searchPath = 'public', interval = '100ms' }, act) {
+  const stack = await Stack.create(name, { cluster, schema, tables, rules: [{ name: 'the rule', ...rule }], bridgeArgs: ['--catalog-interval', interval] })
   const becomes = async (reason) => {
     const expected = reason ? new Map() : await new Oracle(stack.db).state()
     await until(`the rule to be ${reason ?? 'active'}`, async () => {

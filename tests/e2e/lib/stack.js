@@ -35,14 +35,14 @@ export class Stack {
   #marks = 0
 
   /** schema: SQL of the application; tables: those to publish; rules: [{name, relation, audience,
-   * …}]; cluster: settings of an own one, or a Cluster that is shared, in which `database` is made and
-   * dropped in the end. The bridge is not started. startServer: of another stream server than `weir serve`. */
+   * …}]; cluster: settings of an own one, or a Cluster that is shared (shareCluster): what is made in it, `database` and
+   * all, is dropped in the end. The bridge is not started. startServer: of another stream server than `weir serve`. */
   static async create(name, { schema, tables, rules, cluster = {}, database = 'app', slot, serverArgs, bridgeArgs, startServer = (workspace) => Server.start(workspace, { args: serverArgs }) }) {
     const stack = new Stack()
     stack.workspace = new Workspace(name)
     try {
       stack.database = database
-      if (cluster instanceof Cluster) stack.#share(cluster)
+      if (cluster instanceof Cluster) await stack.#share(cluster)
       else stack.cluster = await Cluster.start(stack.workspace, cluster)
       await stack.#administer(`CREATE DATABASE ${database}`)
       stack.db = await stack.connect()
@@ -58,17 +58,22 @@ export class Stack {
     }
   }
 
+  /** Runs the statements on the side of the application, and returns the last one's rows. */
   async #administer(...statements) {
     const admin = await this.cluster.connect('postgres')
     try {
-      for (const text of statements) await admin.query(text)
+      let rows
+      for (const text of statements) ({ rows } = await admin.query(text))
+      return rows
     } finally {
       await admin.end()
     }
   }
 
-  #share(cluster) {
+  async #share(cluster) {
     this.cluster = cluster
+    const roles = async () => (await this.#administer('SELECT quote_ident(rolname) AS name FROM pg_roles')).map(({ name }) => name)
+    const before = await roles()
     this.workspace.onClose(async () => {
       const slots = `FROM pg_replication_slots WHERE database = '${this.database}'`
       await this.#administer(`SELECT pg_terminate_backend(active_pid) ${slots}`)
@@ -77,6 +82,8 @@ export class Stack {
         return true
       })
       await this.#administer(`DROP DATABASE ${this.database} WITH (FORCE)`)
+      const made = (await roles()).filter((role) => !before.includes(role))
+      if (made.length > 0) await this.#administer(`DROP ROLE ${made.join(', ')}`)
     })
   }
 

@@ -5,18 +5,20 @@ import test from 'node:test'
 import { RULES, SCHEMA, SUBJECTS, TABLES } from '../lib/application.js'
 import { Oracle } from '../lib/oracle.js'
 import { Random, seedFromEnvironment } from '../lib/random.js'
+import { shareCluster } from '../lib/shared_cluster.js'
 import { Stack } from '../lib/stack.js'
 import { userStream } from '../lib/stream.js'
 import { Traffic } from '../lib/traffic.js'
 import { History, verifyFolds } from '../lib/verify.js'
 
+const cluster = shareCluster('oracle')
 const LONG = process.env.WEIR_LONG === '1'
 const ALL_STREAMS = SUBJECTS.map(userStream)
 
 async function withStack(name, run, options = {}) {
   const seed = seedFromEnvironment()
   console.log(`seed: WEIR_SEED=${seed}`)
-  const stack = await Stack.create(name, { schema: SCHEMA, tables: TABLES, rules: RULES, ...options })
+  const stack = await Stack.create(name, { cluster: cluster(), schema: SCHEMA, tables: TABLES, rules: RULES, ...options })
   try {
     await run(stack, seed)
   } catch (error) {

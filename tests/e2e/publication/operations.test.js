@@ -5,11 +5,13 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import { Oracle } from '../lib/oracle.js'
 import { Random, seedFromEnvironment } from '../lib/random.js'
+import { shareCluster } from '../lib/shared_cluster.js'
 import { Stack } from '../lib/stack.js'
 import { verifyFolds } from '../lib/verify.js'
 import { until } from '../lib/wait.js'
 import { runWeir } from '../lib/weir.js'
 
+const cluster = shareCluster('operations')
 const USERS = ['ana', 'bo', 'cy']
 const SCHEMA = 'CREATE TABLE notes (id int PRIMARY KEY, owner_id text, long text); ALTER TABLE notes ALTER long SET STORAGE EXTERNAL'
 const RULES = [{ name: 'own', relation: 'notes', audience: 'SELECT notes.owner_id' }]
@@ -18,8 +20,9 @@ const STREAMS = USERS.map((user) => `user/${user}/data`)
 /** A database beside the application's that subscribes to its publication. */
 async function subscribe(stack) {
   const admin = await stack.cluster.connect()
+  stack.workspace.onClose(() => admin.end())
   await admin.query('CREATE DATABASE copy')
-  await admin.end()
+  stack.workspace.onClose(() => admin.query('DROP DATABASE copy WITH (FORCE)'))
   await stack.db.query(`SELECT pg_create_logical_replication_slot('copy', 'pgoutput')`)
   const copy = await stack.cluster.connect('copy')
   stack.workspace.onClose(() => copy.end())
@@ -27,6 +30,7 @@ async function subscribe(stack) {
   assert.equal((await runWeir(['install', '--db', stack.cluster.conninfo('copy')])).code, 0)
   await copy.query(`${SCHEMA}; CREATE TABLE test_marker (id int PRIMARY KEY, n bigint); INSERT INTO test_marker VALUES (1, 0)`)
   await copy.query(`CREATE SUBSCRIPTION copy CONNECTION '${stack.cluster.conninfo('app')}' PUBLICATION weir WITH (create_slot = false, copy_data = false)`)
+  stack.workspace.onClose(() => copy.query('DROP SUBSCRIPTION copy'))
   return copy
 }
 
@@ -49,7 +53,7 @@ for (const publish of process.env.WEIR_LONG === '1' ? ALL : ALL.slice(0, 3)) {
   test(`publish = '${publish}'`, async () => {
     const seed = seedFromEnvironment()
     console.log(`seed: WEIR_SEED=${seed}`)
-    const stack = await Stack.create('operations', { schema: SCHEMA, tables: ['notes'], rules: RULES, bridgeArgs: ['--catalog-interval', '100ms'] })
+    const stack = await Stack.create('operations', { cluster: cluster(), schema: SCHEMA, tables: ['notes'], rules: RULES, bridgeArgs: ['--catalog-interval', '100ms'] })
     const { db } = stack
     const random = new Random(seed)
     let next = 1
@@ -102,7 +106,7 @@ for (const publish of process.env.WEIR_LONG === '1' ? ALL : ALL.slice(0, 3)) {
 
 for (const [what, scope] of [['ALL TABLES', 'FOR ALL TABLES'], ['TABLES IN SCHEMA', 'FOR TABLES IN SCHEMA public, weir']]) {
   test(`a publication of ${what}`, async () => {
-    const stack = await Stack.create('all-tables', { schema: `${SCHEMA}; CREATE TABLE keyless (a int)`, tables: ['notes'], rules: RULES, bridgeArgs: ['--catalog-interval', '100ms'] })
+    const stack = await Stack.create('all-tables', { cluster: cluster(), schema: `${SCHEMA}; CREATE TABLE keyless (a int)`, tables: ['notes'], rules: RULES, bridgeArgs: ['--catalog-interval', '100ms'] })
     const { db } = stack
     try {
       await db.query(`DROP PUBLICATION weir; CREATE PUBLICATION weir ${scope}`)

@@ -6,10 +6,12 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import { Oracle } from '../lib/oracle.js'
 import { Random, seedFromEnvironment } from '../lib/random.js'
+import { shareCluster } from '../lib/shared_cluster.js'
 import { Stack } from '../lib/stack.js'
 import { verifyFolds } from '../lib/verify.js'
 import { until } from '../lib/wait.js'
 
+const cluster = shareCluster('row-filters')
 const USERS = ['ana', 'bo', 'cy']
 const SCHEMA = `
 CREATE TYPE mood AS ENUM ('glad', 'so so', 'sad');
@@ -70,7 +72,7 @@ async function setFilter(db, table, filter) {
 test('row filters hold, and change, while rows do', async () => {
   const seed = seedFromEnvironment()
   console.log(`seed: WEIR_SEED=${seed}`)
-  const stack = await Stack.create('row-filters', { schema: SCHEMA, tables: Object.keys(FILTERS), rules: RULES, bridgeArgs: ['--catalog-interval', '100ms'] })
+  const stack = await Stack.create('row-filters', { cluster: cluster(), schema: SCHEMA, tables: Object.keys(FILTERS), rules: RULES, bridgeArgs: ['--catalog-interval', '100ms'] })
   const { db } = stack
   const random = new Random(seed)
   try {
@@ -115,7 +117,7 @@ test('row filters hold, and change, while rows do', async () => {
 })
 
 test('a row filter that cannot be followed: its table shows nothing, and the rules say why', async () => {
-  const stack = await Stack.create('row-filter-refused', { schema: SCHEMA, tables: ['notes', 'members', 'events'], rules: RULES, bridgeArgs: ['--catalog-interval', '100ms'] })
+  const stack = await Stack.create('row-filter-refused', { cluster: cluster(), schema: SCHEMA, tables: ['notes', 'members', 'events'], rules: RULES, bridgeArgs: ['--catalog-interval', '100ms'] })
   const { db } = stack
   try {
     await db.query('ALTER PUBLICATION weir SET (publish_via_partition_root = true)')

@@ -4,8 +4,11 @@
 import assert from 'node:assert/strict'
 import { cpSync, rmSync } from 'node:fs'
 import test from 'node:test'
+import { shareCluster } from '../lib/shared_cluster.js'
 import { until } from '../lib/wait.js'
 import { Scene } from './scene.js'
+
+const cluster = shareCluster('recovery')
 
 test('the slot is dropped or moved on', async () => {
   await Scene.run('recovery-slot', async (scene, stack) => {
@@ -15,7 +18,7 @@ test('the slot is dropped or moved on', async () => {
     await scene.survive(moveOn, { says: 'was moved on' })
     await scene.survive(moveOn, { stop: 'ahead', says: 'against="the streams"' })
     await scene.survive(() => stack.dropSlot(), { stop: 'ahead', cuts: 3 })
-  })
+  }, { cluster: cluster() })
 })
 
 test('the state folder is lost, or an older copy', async () => {
@@ -37,7 +40,7 @@ test('the state folder is lost, or an older copy', async () => {
       lose()
       cpSync(`${stateDir}-old`, stateDir, { recursive: true })
     }, { says: 'older copy' })
-  })
+  }, { cluster: cluster() })
 })
 
 test('the streams are lost, or an older copy', async () => {
@@ -79,7 +82,7 @@ test('the streams are lost, or an older copy', async () => {
     stack.bridge.start()
     await stack.settle()
     await scene.verify()
-  })
+  }, { cluster: cluster() })
 })
 
 test('the slot is lost while the bridge runs', async () => {

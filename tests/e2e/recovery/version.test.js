@@ -10,12 +10,14 @@ import { join } from 'node:path'
 import test from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { ReferenceServer } from '../lib/reference_server.js'
+import { shareCluster } from '../lib/shared_cluster.js'
 import { Stack } from '../lib/stack.js'
 import { readStream, userStream } from '../lib/stream.js'
 import { until } from '../lib/wait.js'
 import { runWeir } from '../lib/weir.js'
 import { Scene } from './scene.js'
 
+const cluster = shareCluster('version')
 const PROGRAM = process.env.WEIR_OTHER_VERSION ?? fileURLToPath(new URL('../../../build/release/other_version', import.meta.url))
 const SAYS = 'this version of weir understands rules otherwise than the one before'
 
@@ -49,6 +51,7 @@ const SCHEMA = `
 /** A rule that Postgres's word decides on: it is refused once app has another table of the name. */
 async function run(name, work, options = {}) {
   const stack = await Stack.create(name, {
+    cluster: cluster(),
     schema: SCHEMA,
     tables: ['app.todos', 'public.members'],
     rules: [
@@ -158,7 +161,7 @@ test('every stream is what it was, where the rules still say so, and is never ta
       make()
       await stack.dropSlot()
     }, { says: 'against="the streams"' })
-  }))
+  }, { cluster: cluster() }))
 
 test('a bridge to a stream server of the standard dialect, which cannot be compared with, ends', () =>
   run('version-standard', async (stack) => {

@@ -5,10 +5,12 @@ import assert from 'node:assert/strict'
 import net from 'node:net'
 import test from 'node:test'
 import { request } from '../lib/raw_http.js'
+import { shareCluster } from '../lib/shared_cluster.js'
 import { Stack, insertRule } from '../lib/stack.js'
 import { readStream } from '../lib/stream.js'
 import { until } from '../lib/wait.js'
 
+const cluster = shareCluster('recovery-waiting')
 const SETTINGS = {
   schema: `CREATE TABLE public.notes (id int PRIMARY KEY, owner text, body text);
            CREATE TABLE public.later (id int PRIMARY KEY, owner text);
@@ -18,7 +20,7 @@ const SETTINGS = {
 }
 
 async function withStack(name, options, work) {
-  const stack = await Stack.create(name, { ...SETTINGS, ...options })
+  const stack = await Stack.create(name, { cluster: cluster(), ...SETTINGS, ...options })
   try {
     await work(stack)
   } catch (error) {
@@ -97,7 +99,7 @@ test('a new table waits for a long transaction, and the others go on', async () 
 })
 
 test('where commits would wait for the bridge, it says so and stays away until they do not', async () => {
-  await withStack('recovery-awaited', {}, async (stack) => {
+  await withStack('recovery-awaited', { cluster: {} }, async (stack) => {
     const admin = await stack.connect()
     let written = 0
     const names = async (value) => {

@@ -8,6 +8,7 @@ import { RULES, SCHEMA, SUBJECTS, TABLES } from '../lib/application.js'
 import { Oracle } from '../lib/oracle.js'
 import { Random, seedFromEnvironment } from '../lib/random.js'
 import { ReferenceServer, asServed } from '../lib/reference_server.js'
+import { shareCluster } from '../lib/shared_cluster.js'
 import { Stack } from '../lib/stack.js'
 import { userStream } from '../lib/stream.js'
 import { Traffic } from '../lib/traffic.js'
@@ -15,6 +16,7 @@ import { History } from '../lib/verify.js'
 import { until } from '../lib/wait.js'
 import { Bridge } from '../lib/weir.js'
 
+const cluster = shareCluster('standard-rivals')
 const ALL_STREAMS = SUBJECTS.map(userStream)
 const IN_USE = /slot (?:\\")?weir(?:\\")? is in use by the process with pid \d+/
 const seed = seedFromEnvironment()
@@ -22,7 +24,7 @@ console.log(`WEIR_SEED=${seed}`)
 
 async function scene(name, run) {
   const startServer = (workspace) => ReferenceServer.start(workspace)
-  const stack = await Stack.create(name, { schema: SCHEMA, tables: TABLES, rules: RULES, startServer, bridgeArgs: ['--checkpoint-interval', '300ms'] })
+  const stack = await Stack.create(name, { cluster: cluster(), schema: SCHEMA, tables: TABLES, rules: RULES, startServer, bridgeArgs: ['--checkpoint-interval', '300ms'] })
   stack.isKilling = true
   const bridges = [stack.bridge]
   try {

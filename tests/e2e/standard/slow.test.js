@@ -7,6 +7,7 @@ import test from 'node:test'
 import { RULES, SCHEMA, TABLES } from '../lib/application.js'
 import { Oracle } from '../lib/oracle.js'
 import { ReferenceServer, asServed } from '../lib/reference_server.js'
+import { shareCluster } from '../lib/shared_cluster.js'
 import { Stack } from '../lib/stack.js'
 import { verifyFolds } from '../lib/verify.js'
 import { until } from '../lib/wait.js'
@@ -38,12 +39,14 @@ async function startGate(workspace, port) {
   return gate
 }
 
+const cluster = shareCluster('slow', { settings: { wal_sender_timeout: '2s' } })
+
 for (const [name, startServer, status, served] of [
   ['weir serve', (workspace) => Server.start(workspace), 507, (value) => value],
   ['another server', (workspace) => ReferenceServer.start(workspace), 503, asServed],
 ]) {
   test(`a full server slows the reading and not the feedback: ${name}`, async () => {
-    const stack = await Stack.create('slow', { schema: SCHEMA, tables: TABLES, rules: RULES, startServer, cluster: { settings: { wal_sender_timeout: '2s' } } })
+    const stack = await Stack.create('slow', { schema: SCHEMA, tables: TABLES, rules: RULES, startServer, cluster: cluster() })
     try {
       const gate = await startGate(stack.workspace, stack.server.port)
       stack.bridge = new Bridge(stack.workspace, { conninfo: stack.cluster.conninfo('app'), streamsUrl: gate.url, args: ['--batch-size', '10000'] })

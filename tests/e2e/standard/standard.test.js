@@ -10,6 +10,7 @@ import { Oracle } from '../lib/oracle.js'
 import { Random, seedFromEnvironment } from '../lib/random.js'
 import { request } from '../lib/raw_http.js'
 import { ReferenceServer, asServed } from '../lib/reference_server.js'
+import { shareCluster } from '../lib/shared_cluster.js'
 import { Stack } from '../lib/stack.js'
 import { Fold, readStream, userStream } from '../lib/stream.js'
 import { Traffic } from '../lib/traffic.js'
@@ -17,6 +18,7 @@ import { History, verifyFolds } from '../lib/verify.js'
 import { until } from '../lib/wait.js'
 import { Bridge } from '../lib/weir.js'
 
+const cluster = shareCluster('standard')
 const LONG = process.env.WEIR_LONG === '1'
 const ALL_STREAMS = SUBJECTS.map(userStream)
 
@@ -31,7 +33,7 @@ async function scene(name, run, { files = false, bridgeArgs, through } = {}) {
   const seed = seedFromEnvironment()
   console.log(`${name}: WEIR_SEED=${seed}`)
   const startServer = (workspace) => ReferenceServer.start(workspace, { files })
-  const stack = await Stack.create(name, { schema: SCHEMA, tables: TABLES, rules: RULES, startServer, bridgeArgs })
+  const stack = await Stack.create(name, { cluster: cluster(), schema: SCHEMA, tables: TABLES, rules: RULES, startServer, bridgeArgs })
   if (through) await through(stack)
   const oracle = new Oracle(stack.db)
   const traffic = new Traffic(await stack.connect(), new Random(seed))

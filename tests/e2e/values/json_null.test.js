@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { Oracle } from '../lib/oracle.js'
+import { shareCluster } from '../lib/shared_cluster.js'
 import { Stack } from '../lib/stack.js'
 import { userStream } from '../lib/stream.js'
 import { until } from '../lib/wait.js'
@@ -43,9 +44,11 @@ const TRANSACTIONS = [
   `DELETE FROM named WHERE doc = 'null'`,
 ]
 
+const cluster = shareCluster('json-null')
+
 test('a JSON null in a key or a replica identity is a value like any other', async () => {
   const stack = await Stack.create('json-null', {
-    schema: SCHEMA, tables: TABLES,
+    cluster: cluster(), schema: SCHEMA, tables: TABLES,
     rules: TABLES.map((name) => ({ name, relation: name, audience: `SELECT 'reader'` })),
     bridgeArgs: ['--catalog-interval', '1h'],
   })
@@ -75,6 +78,7 @@ for (const [name, type, keys] of [
 ]) {
   test(`keys that look alike as JSON stop nobody: ${name}`, async () => {
     const stack = await Stack.create(`alike-${name}`, {
+      cluster: cluster(),
       schema: `CREATE TYPE wrapped AS (doc jsonb); CREATE TABLE alike (k ${type} PRIMARY KEY, v int); CREATE TABLE notes (id int PRIMARY KEY)`,
       tables: ['notes'],
       rules: ['alike', 'notes'].map((table) => ({ name: table, relation: table, audience: `SELECT 'reader'` })),

@@ -3,6 +3,7 @@
 
 import test from 'node:test'
 import { Oracle } from '../lib/oracle.js'
+import { shareCluster } from '../lib/shared_cluster.js'
 import { Stack } from '../lib/stack.js'
 import { userStream } from '../lib/stream.js'
 import { History, verifyFolds } from '../lib/verify.js'
@@ -113,9 +114,12 @@ function insertAll(index, first) {
   return `INSERT INTO ${table(index)} (id, v) VALUES ${rows.join(', ')}`
 }
 
+const cluster = shareCluster('values')
+
 // 2.5 writes null for these; a column that cannot be NULL is asked for, a key has the table read again.
 test('NaN and infinities of numbers that cannot be NULL', async () => {
   const stack = await Stack.create('nan', {
+    cluster: cluster(),
     schema: `CREATE TABLE numbers (a int, "b ""c" text, n numeric NOT NULL, f float8 NOT NULL, r real NOT NULL, long text, PRIMARY KEY (a, "b ""c"));
       ALTER TABLE numbers ALTER long SET STORAGE EXTERNAL; CREATE TABLE keyed (id numeric PRIMARY KEY, v int)`,
     tables: ['numbers', 'keyed'],
@@ -155,6 +159,7 @@ test('NaN and infinities of numbers that cannot be NULL', async () => {
 test('values of every type are what to_jsonb says, from the snapshot and from the slot', async () => {
   const tables = VALUES.map(([type], index) => `CREATE TABLE ${table(index)} (id int PRIMARY KEY, v ${type}, w ${type})`)
   const stack = await Stack.create('values', {
+    cluster: cluster(),
     schema: [TYPES, ...tables].join(';\n'),
     tables: VALUES.map((_, index) => table(index)),
     rules: VALUES.map(([type], index) => ({ name: type, relation: table(index), audience: `SELECT 'reader'` })),
