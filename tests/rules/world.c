@@ -274,19 +274,37 @@ static bool has_table(void *context, struct slice name, bool *has, struct err *e
     return ok;
 }
 
+static bool ask_own(struct world *world, const char *sql, const char *const *schema,
+                    struct buffer *what, struct err *err)
+{
+    struct pg_rows *rows = pg_query(world->connection, err, sql, schema ? 1 : 0, schema);
+    if (rows)
+        buffer_add_slice(what, pg_rows_slice(rows, 0, 0));
+    pg_rows_free(rows);
+    return rows != NULL;
+}
+
+/* As the bridge does, whether there is any at all is asked first, and once: no test makes one after
+ * its rules. */
 static bool own_meaning(void *context, enum value_use use, struct slice schema,
                         const uint32_t *types, size_t count, struct buffer *what, struct err *err)
 {
     struct world *world = context;
+    if (world->own_meanings == OWN_NOT_ASKED) {
+        struct buffer list = BUFFER_INIT;
+        bool ok = ask_own(world, own_meaning_list_sql, NULL, &list, err);
+        world->own_meanings = list.len ? OWN_THERE : OWN_NOT_THERE;
+        buffer_release(&list);
+        if (!ok)
+            return false;
+    }
+    if (world->own_meanings == OWN_NOT_THERE)
+        return true;
     struct arena arena = ARENA_INIT;
     const char *parameter = arena_copy(&arena, schema).data;
-    struct pg_rows *rows =
-        pg_query(world->connection, err, own_meaning_sql(&arena, use, types, count), 1, &parameter);
-    if (rows)
-        buffer_add_slice(what, pg_rows_slice(rows, 0, 0));
-    pg_rows_free(rows);
+    bool ok = ask_own(world, own_meaning_sql(&arena, use, types, count), &parameter, what, err);
     arena_release(&arena);
-    return rows != NULL;
+    return ok;
 }
 
 struct ruleset *world_compile(struct world *world, const struct rule_definition *definition,

@@ -12,6 +12,7 @@ struct world {
     struct catalog *catalog;
     struct replica *replica;
     char directory[64];
+    enum { OWN_NOT_ASKED, OWN_THERE, OWN_NOT_THERE } own_meanings;
 };
 
 /* Makes a random schema and publishes it; the tables are filled, the replica is empty. */
