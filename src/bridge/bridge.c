@@ -171,7 +171,7 @@ static enum bridge_end load(struct bridge *bridge, struct err *err)
     bridge_show(bridge, "loading");
     enum bridge_end end = bridge_load(bridge, err);
     if (end == BRIDGE_DONE)
-        bridge->wants_compare = false;
+        bridge->wants_compare = bridge->cannot_replay = false;
     return end;
 }
 
@@ -320,10 +320,13 @@ bool bridge_run(const struct bridge_settings *settings, int stop_fd,
                 const volatile sig_atomic_t *stop, struct err *err)
 {
     uint64_t size_least = 0;
-    bool wants_compare = settings->resync;
+    bool wants_compare = settings->resync, cannot_replay = false;
     for (unsigned lost_tracks = 0;;) {
-        struct bridge bridge = {
-            .settings = settings, .stop = stop, .wake_fd = stop_fd, .wants_compare = wants_compare};
+        struct bridge bridge = {.settings = settings,
+                                .stop = stop,
+                                .wake_fd = stop_fd,
+                                .wants_compare = wants_compare,
+                                .cannot_replay = cannot_replay};
         bool is_open = open_bridge(&bridge, size_least, err);
         enum bridge_end end = is_open ? run(&bridge, err) : BRIDGE_FAILED;
         bool has_failed = is_open && end == BRIDGE_FAILED;
@@ -339,6 +342,7 @@ bool bridge_run(const struct bridge_settings *settings, int stop_fd,
         if (needs_disk)
             bridge_show_waiting(&bridge, err);
         wants_compare = bridge.wants_compare;
+        cannot_replay = bridge.cannot_replay;
         close_bridge(&bridge);
         if (needs_disk)
             wait_for_disk(&bridge, err);

@@ -71,6 +71,7 @@ struct bridge {
     struct pg_origin origin;         /* of the connection that was last asked */
     char walsender[PG_BACKEND_SIZE]; /* who holds the slot for us */
     bool wants_compare;              /* the operator wants everything compared with the streams */
+    bool cannot_replay;              /* what has been delivered cannot be worked out again */
     bool needs_slot;                 /* it is gone or lost: everything is read again */
     char resync_reason[120];         /* said already */
     bool wants_resync;               /* that, or the catalog has changed, or: */

@@ -22,22 +22,24 @@ static struct answer **bucket_of(struct casts *casts, uint32_t type_oid, struct 
 }
 
 /* NULL on failure. */
-static struct pg_rows *query(struct rule_table *table, const char *sql, size_t count,
+static struct pg_rows *query(struct casts *casts, const char *sql, size_t count,
                              const char *const *parameters, struct err *err)
 {
+    struct rule_table *table = casts->table;
     struct pg_connection *connection = rule_table_connection(table, err);
     struct pg_rows *rows = connection ? pg_query(connection, err, sql, count, parameters) : NULL;
     if (!rows)
         table->lost_connection = !connection || pg_may_retry(connection);
+    casts->has_failed = !rows && !table->lost_connection;
     return rows;
 }
 
-static bool ask_postgres(struct rule_table *table, const struct value_type *type, const char *text,
+static bool ask_postgres(struct casts *casts, const struct value_type *type, const char *text,
                          struct buffer *json, struct err *err)
 {
     struct buffer sql = BUFFER_INIT;
     buffer_printf(&sql, "SELECT to_json($1::%s)::text", type->name);
-    struct pg_rows *rows = query(table, buffer_str(&sql), 1, &text, err);
+    struct pg_rows *rows = query(casts, buffer_str(&sql), 1, &text, err);
     buffer_release(&sql);
     if (rows)
         buffer_add_slice(json, pg_rows_slice(rows, 0, 0));
@@ -58,7 +60,7 @@ static bool ask(void *context, const struct value_type *type, struct slice text,
     }
     answer = arena_alloc(&casts->arena, sizeof *answer);
     *answer = (struct answer){.type_oid = type->oid, .text = arena_copy(&casts->arena, text)};
-    if (!ask_postgres(casts->table, type, answer->text.data, json, err))
+    if (!ask_postgres(casts, type, answer->text.data, json, err))
         return false;
     answer->json = arena_copy(&casts->arena, buffer_slice(json));
     answer->next = *bucket;
@@ -103,18 +105,18 @@ bool casts_ask_number(struct casts *casts, const struct relation *relation, size
         const struct value_type *type = relation->columns[relation->key[i]].type;
         parameters[i] = arena_copy(&arena, value_text(type, key[i], &arena)).data;
     }
-    struct pg_rows *rows = query(casts->table, number_sql(&arena, relation, column),
+    struct pg_rows *rows = query(casts, number_sql(&arena, relation, column),
                                  relation->key_count, parameters, err);
-    *json = SLICE("\"NaN\"");
-    if (rows && pg_rows_count(rows) == 1) {
-        const char *text = pg_rows_str(rows, 0, 0);
-        if (pg_rows_is_null(rows, 0, 0))
-            *json = SLICE("null");
-        else if (strcmp(text, "Infinity") == 0)
-            *json = SLICE("\"Infinity\"");
-        else if (strcmp(text, "-Infinity") == 0)
-            *json = SLICE("\"-Infinity\"");
-    }
+    bool is_there = rows && pg_rows_count(rows) == 1;
+    const char *text = is_there ? pg_rows_str(rows, 0, 0) : "";
+    if (is_there && pg_rows_is_null(rows, 0, 0))
+        *json = SLICE("null");
+    else if (strcmp(text, "Infinity") == 0)
+        *json = casts->is_replay ? SLICE("\"\\u0049nfinity\"") : SLICE("\"Infinity\"");
+    else if (strcmp(text, "-Infinity") == 0)
+        *json = casts->is_replay ? SLICE("\"\\u002dInfinity\"") : SLICE("\"-Infinity\"");
+    else
+        *json = casts->is_replay ? SLICE("\"\\u004eaN\"") : SLICE("\"NaN\"");
     pg_rows_free(rows);
     arena_release(&arena);
     return rows != NULL;

@@ -12,6 +12,8 @@ struct casts {
     struct json_casts asking; /* for the converter */
     struct arena arena;       /* the answers; thrown away when they become too many */
     struct answer **buckets;
+    bool is_replay;  /* what is asked about has been delivered */
+    bool has_failed; /* Postgres refused a question */
 };
 
 void casts_init(struct casts *casts, struct rule_table *table);
@@ -19,6 +21,10 @@ void casts_release(struct casts *casts);
 
 /* A number that cannot be NULL and has come as null is NaN or infinite: which, as JSON, by the row
  * as it is now. NaN where the row is gone or has another value by now, as then another change comes
- * that says so; null where it is NULL after all. key: the key's columns in JSON. */
+ * that says so; null where it is NULL after all. key: the key's columns in JSON.
+ *
+ * What was delivered before a crash may have been another of them than the row has by now. The
+ * answer is then spelled otherwise than any value that comes, so that the change that comes is
+ * delivered. */
 bool casts_ask_number(struct casts *casts, const struct relation *relation, size_t column,
                       const struct slice *key, struct slice *json, struct err *err) WEIR_MUST_CHECK;

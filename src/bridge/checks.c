@@ -288,6 +288,8 @@ enum bridge_end bridge_weigh(struct bridge *bridge, struct pg_connection *connec
     *why = NULL;
     if (bridge->wants_compare)
         *why = "--resync was given";
+    else if (look.has_rows && bridge->cannot_replay)
+        *why = "what has been delivered since the last checkpoint cannot be worked out again";
     else if (look.has_rows)
         *way = way_of_rows(&look, why);
     else if (look.is_known)

@@ -163,14 +163,28 @@ static enum bridge_end spill_changes(struct bridge *bridge, struct err *err)
                                                                                 : BRIDGE_FAILED;
 }
 
+/* A change that has been delivered fits. But a value of it may be one that Postgres is asked about,
+ * and the type, or the table, can be another by now. What the streams have of it, only they know.
+ */
+static enum bridge_end give_up_replay(struct bridge *bridge, const struct err *err)
+{
+    log_err(LOG_WARN, "a value that has been delivered cannot be asked about again", err);
+    bridge->cannot_replay = true;
+    return BRIDGE_REOPEN;
+}
+
 static enum bridge_end add_change(struct bridge *bridge, const struct change *change,
                                   struct err *err)
 {
     struct transaction *transaction = &bridge->transaction;
     bridge->rule_table.lost_connection = false;
+    bridge->casts.has_failed = false;
+    bridge->casts.is_replay = may_be_published(bridge);
     if (!transaction_add(transaction, change, err)) {
         if (bridge->rule_table.lost_connection)
             return BRIDGE_RETRY;
+        if (transaction->misfit && is_published(bridge) && bridge->casts.has_failed)
+            return give_up_replay(bridge, err);
         if (!transaction->misfit || is_published(bridge))
             return BRIDGE_FAILED;
         catalog_mark_misfit(bridge->catalog, transaction->misfit);
