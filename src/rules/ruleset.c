@@ -96,11 +96,14 @@ static bool parse_columns(struct compile_context *context, struct rule *rule, st
     while (ok && (step = json_array_next(&scan, first, &item)) == JSON_STEP_ITEM) {
         struct slice name = json_text(item.raw, &scratch);
         int column = item.kind == JSON_STRING ? relation_find_column(rule->relation, name) : -1;
-        if (column >= 0)
+        if (column >= 0) {
             set_column_bit(bits, (size_t)column);
-        else
-            ok = err_set(err, "column \"%.*s\" of %.*s is not published", SLICE_ARG(name),
-                         SLICE_ARG(rule->relation->name));
+        } else {
+            err_set(err, "column \"%.*s\" of %.*s is not published", SLICE_ARG(name),
+                    SLICE_ARG(rule->relation->name));
+            ok = err_hint(err, "write the rule's columns anew; or where the table still has it, "
+                               "include it in the publication's column list");
+        }
         first = false;
     }
     buffer_release(&scratch);

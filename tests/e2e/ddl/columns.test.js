@@ -73,3 +73,12 @@ test('a column that USING makes one of two is its own table\'s in a row filter',
     await stack.settle()
     await becomes()
   }, ['notes', 'members WHERE (in_project > 0)']))
+
+test('a column that a rule shows gets another name, and its name goes to another column', () =>
+  ruleScene('columns-shown', { cluster: cluster(), schema: SCHEMA, tables: ['notes'], rule: { relation: 'notes', audience: `SELECT 'ana'`, columns: ['id', 'title'] } }, async (stack, becomes) => {
+    await becomes()
+    await stack.db.query('ALTER TABLE notes RENAME title TO heading')
+    await becomes(/column "title" of notes is not published \(hint: write the rule's columns anew; /)
+    await stack.db.query('ALTER TABLE notes RENAME project TO title')
+    await becomes()
+  }))
