@@ -131,6 +131,17 @@ static enum bridge_end finish_changes(struct bridge *bridge, struct err *err)
     return end;
 }
 
+/* A change does not fit the table that is known. */
+static enum bridge_end read_again(struct bridge *bridge, const struct relation *misfit)
+{
+    if (!misfit || is_published(bridge))
+        return BRIDGE_FAILED;
+    catalog_mark_misfit(bridge->catalog, misfit);
+    bridge->is_held_up = true;
+    bridge->resyncs++;
+    return BRIDGE_RESYNC;
+}
+
 static enum bridge_end finish_transaction(struct bridge *bridge, struct err *err)
 {
     bridge->in_transaction = false;
@@ -139,6 +150,8 @@ static enum bridge_end finish_transaction(struct bridge *bridge, struct err *err
     /* Where that has failed, a transaction may look as if it had changed nothing. */
     if (!scratch_is_sound(replica_scratch(bridge->replica), err))
         return BRIDGE_FAILED;
+    if (!transaction_is_whole(&bridge->transaction, err))
+        return read_again(bridge, bridge->transaction.misfit);
     enum bridge_end end = BRIDGE_DONE;
     if (bridge->transaction.changes.entry_count)
         end = finish_changes(bridge, err);
@@ -185,12 +198,7 @@ static enum bridge_end add_change(struct bridge *bridge, const struct change *ch
             return BRIDGE_RETRY;
         if (transaction->misfit && is_published(bridge) && bridge->casts.has_failed)
             return give_up_replay(bridge, err);
-        if (!transaction->misfit || is_published(bridge))
-            return BRIDGE_FAILED;
-        catalog_mark_misfit(bridge->catalog, transaction->misfit);
-        bridge->is_held_up = true;
-        bridge->resyncs++;
-        return BRIDGE_RESYNC;
+        return read_again(bridge, transaction->misfit);
     }
     if (!transaction_is_large(transaction))
         return BRIDGE_DONE;

@@ -113,19 +113,22 @@ static enum bridge_end gather_message(struct resync *resync, struct slice messag
         bridge->skips_transaction = change.next_lsn <= bridge->applied_lsn;
         return BRIDGE_DONE;
     case CHANGE_COMMIT:
-        return BRIDGE_DONE;
+        if (transaction_is_whole(&bridge->transaction, err))
+            return BRIDGE_DONE;
+        break;
     default:
         bridge->rule_table.lost_connection = false;
         if (bridge->skips_transaction || transaction_add(&bridge->transaction, &change, err))
             return BRIDGE_DONE;
         if (bridge->rule_table.lost_connection)
             return BRIDGE_RETRY;
-        if (!bridge->transaction.misfit)
-            return BRIDGE_FAILED;
-        catalog_mark_misfit(bridge->catalog, bridge->transaction.misfit);
-        bridge->is_held_up = true;
-        return BRIDGE_RESYNC;
+        break;
     }
+    if (!bridge->transaction.misfit)
+        return BRIDGE_FAILED;
+    catalog_mark_misfit(bridge->catalog, bridge->transaction.misfit);
+    bridge->is_held_up = true;
+    return BRIDGE_RESYNC;
 }
 
 static enum bridge_end gather(struct resync *resync, struct err *err)

@@ -1,4 +1,4 @@
-#include "transaction.h"
+#include "transaction_internal.h"
 
 #include "weir/base/check.h"
 #include "weir/events/convert.h"
@@ -22,6 +22,7 @@ void transaction_init(struct transaction *transaction, const struct catalog *cat
 void transaction_release(struct transaction *transaction)
 {
     change_set_release(&transaction->changes);
+    waiting_rows_release(&transaction->waiting);
     buffer_release(&transaction->values);
     buffer_release(&transaction->record);
     buffer_release(&transaction->key);
@@ -35,50 +36,13 @@ void transaction_release(struct transaction *transaction)
 void transaction_clear(struct transaction *transaction)
 {
     change_set_clear(&transaction->changes);
+    waiting_rows_clear(&transaction->waiting, NULL);
 }
 
 bool transaction_is_large(const struct transaction *transaction)
 {
     return !change_set_is_spilled(&transaction->changes) &&
            change_set_memory(&transaction->changes) > transaction->memory;
-}
-
-static bool token_is(struct slice token, struct slice name, struct buffer *scratch)
-{
-    if (token.len == name.len + 2 && memcmp(token.data + 1, name.data, name.len) == 0)
-        return true;
-    return memchr(token.data, '\\', token.len) && slice_eq(json_text(token, scratch), name);
-}
-
-/* Whether rows of the relation arrive under the name; partitions under their own. */
-static bool is_called(struct transaction *transaction, const struct relation *relation,
-                      struct slice schema, struct slice table)
-{
-    struct buffer *scratch = &transaction->scratch;
-    if (!relation->is_partitioned)
-        return token_is(table, relation->name, scratch) &&
-               token_is(schema, relation->schema, scratch);
-    for (size_t i = 0; i < relation->leaf_count; i++) {
-        if (token_is(table, relation->leaves[i].name, scratch) &&
-            token_is(schema, relation->leaves[i].schema, scratch))
-            return true;
-    }
-    return false;
-}
-
-static const struct relation *find_relation(struct transaction *transaction,
-                                            const struct change *change)
-{
-    const struct relation_set *set = &transaction->catalog->relations;
-    for (size_t i = 0; i < set->count; i++) {
-        size_t at = (transaction->last_relation + i) % set->count;
-        const struct relation *relation = set->relations[at];
-        if (is_called(transaction, relation, change->schema, change->table)) {
-            transaction->last_relation = at;
-            return relation;
-        }
-    }
-    return NULL;
 }
 
 static bool out_of_step(const struct relation *relation, const char *what, struct err *err)
@@ -127,17 +91,17 @@ static bool convert(struct transaction *transaction, const struct relation *rela
     return true;
 }
 
-/* Reads the new row's values into columns; those that are absent stay without data. */
+/* Reads a row's values into columns; those that are absent stay without data. */
 static bool read_columns(struct transaction *transaction, const struct relation *relation,
-                         const struct change *change, struct err *err)
+                         const struct change_column *values, size_t count, struct err *err)
 {
     memset(transaction->columns, 0, relation->column_count * sizeof *transaction->columns);
     memset(transaction->columns_in_values, 0,
            relation->column_count * sizeof *transaction->columns_in_values);
     buffer_clear(&transaction->values);
     size_t expected = 0;
-    for (size_t i = 0; i < change->column_count; i++) {
-        const struct change_column *from = &change->columns[i];
+    for (size_t i = 0; i < count; i++) {
+        const struct change_column *from = &values[i];
         int column = find_column(transaction, relation, from->name, expected);
         if (column < 0) {
             if (relation->has_column_list)
@@ -312,46 +276,101 @@ static struct row build_row(struct transaction *transaction, const struct relati
     return (struct row){buffer_slice(&transaction->record)};
 }
 
-/* Where the publication leaves out operations, a row may be there that is not there in Postgres,
- * and the other way round: as with a subscription, an insert then replaces it, and an update or
- * delete of a row that never came is none. */
-static bool sees_everything(const struct relation *relation)
-{
-    return relation->published == PUBLISH_ALL;
-}
-
-static bool is_published(const struct relation *relation, enum change_kind kind)
-{
-    switch (kind) {
-    case CHANGE_INSERT:
-        return relation->published & PUBLISH_INSERT;
-    case CHANGE_UPDATE:
-        return relation->published & PUBLISH_UPDATE;
-    case CHANGE_DELETE:
-        return relation->published & PUBLISH_DELETE;
-    case CHANGE_TRUNCATE:
-        return relation->published & PUBLISH_TRUNCATE;
-    default:
-        return true;
-    }
-}
-
 static bool put(struct transaction *transaction, struct change_entry *entry, struct row row,
                 struct err *err)
 {
     bool ok = change_set_put(&transaction->changes, entry, row, err);
-    if (row_exists(row))
+    if (row.record.data == transaction->record.data)
         buffer_clear(&transaction->record); /* it has been copied, and may be large */
     if (!ok)
         transaction->misfit = NULL;
     return ok;
 }
 
+/* A key that is deferrable may be another row's for now: then the row waits until that has gone. */
+static bool place(struct transaction *transaction, const struct relation *relation,
+                  struct slice key, struct row row, struct err *err)
+{
+    struct change_entry *entry = touch(transaction, relation, key);
+    if (!row_exists(entry->new_row) || !sees_everything(relation))
+        return put(transaction, entry, row, err);
+    if (transaction->waiting.memory + row.record.len > transaction->memory)
+        return out_of_step(relation, "too many rows took keys of others", err);
+    waiting_rows_add(&transaction->waiting, relation, key, row);
+    buffer_clear(&transaction->record);
+    return true;
+}
+
+/* What waits for the key of a row that goes takes its place. */
+static bool take_away(struct transaction *transaction, struct change_entry *entry,
+                      struct waiting_row *waiting, struct err *err)
+{
+    if (!waiting) {
+        waiting = waiting_rows_find(&transaction->waiting, entry->relation, entry->key);
+        if (!put(transaction, entry, waiting ? waiting->row : ROW_NONE, err))
+            return false;
+    }
+    if (waiting)
+        waiting_rows_remove(&transaction->waiting, waiting);
+    return true;
+}
+
+/* Whether it is the row whose identity is in `columns`, of a table whose rows are named by all of
+ * their columns. */
+static bool is_identified(const struct transaction *transaction, const struct relation *relation,
+                          struct row row)
+{
+    for (size_t i = 0; i < relation->column_count; i++) {
+        struct slice value = row_column(relation, row, i), named = transaction->columns[i];
+        if (named.data ? !slice_eq(named, value) : !value_is_null(value))
+            return false;
+    }
+    return true;
+}
+
+static bool names_key(const struct transaction *transaction, const struct relation *relation)
+{
+    for (size_t i = 0; i < relation->key_count; i++) {
+        if (!transaction->columns[relation->key[i]].data)
+            return false;
+    }
+    return true;
+}
+
+/* Of the rows with the entry's key, the one that the change is of: one that waits, or NULL. Where an
+ * index names rows, the entry has been found by what it says. */
+static bool find_waiting(struct transaction *transaction, const struct relation *relation,
+                         const struct change *change, const struct change_entry *entry,
+                         struct waiting_row **found, struct err *err)
+{
+    struct waiting_row *row =
+        entry ? waiting_rows_find(&transaction->waiting, relation, entry->key) : NULL;
+    *found = NULL;
+    if (!row)
+        return true;
+    if (!read_columns(transaction, relation, change->identity, change->identity_count, err))
+        return false;
+    if (!names_key(transaction, relation) ||
+        is_identified(transaction, relation, entry->new_row))
+        return true;
+    while (row && !is_identified(transaction, relation, row->row))
+        row = waiting_rows_next(row);
+    *found = row;
+    return row || out_of_step(relation, "a row changed that does not have its key", err);
+}
+
+bool transaction_is_whole(struct transaction *transaction, struct err *err)
+{
+    const struct relation *relation = waiting_rows_relation(&transaction->waiting);
+    transaction->misfit = relation;
+    return !relation || out_of_step(relation, "a row took the key of another", err);
+}
+
 static bool add_insert(struct transaction *transaction, const struct relation *relation,
                        const struct change *change, struct err *err)
 {
     struct slice key;
-    if (!read_columns(transaction, relation, change, err))
+    if (!read_columns(transaction, relation, change->columns, change->column_count, err))
         return false;
     for (size_t i = 0; i < relation->column_count; i++) {
         if (!transaction->columns[i].data)
@@ -359,10 +378,7 @@ static bool add_insert(struct transaction *transaction, const struct relation *r
     }
     if (!new_key(transaction, relation, &key, err) || !mend_numbers(transaction, relation, err))
         return false;
-    struct change_entry *entry = touch(transaction, relation, key);
-    if (row_exists(entry->new_row) && sees_everything(relation))
-        return out_of_step(relation, "a row was inserted that is there already", err);
-    return put(transaction, entry, build_row(transaction, relation), err);
+    return place(transaction, relation, key, build_row(transaction, relation), err);
 }
 
 static bool add_update(struct transaction *transaction, const struct relation *relation,
@@ -370,8 +386,10 @@ static bool add_update(struct transaction *transaction, const struct relation *r
 {
     struct slice key;
     struct change_entry *old_entry;
+    struct waiting_row *waiting;
     if (!touch_old(transaction, relation, change, &old_entry, err) ||
-        !read_columns(transaction, relation, change, err))
+        !find_waiting(transaction, relation, change, old_entry, &waiting, err) ||
+        !read_columns(transaction, relation, change->columns, change->column_count, err))
         return false;
     if (!old_entry && change->identity_count == 0) {
         if (!new_key(transaction, relation, &key, err))
@@ -382,35 +400,33 @@ static bool add_update(struct transaction *transaction, const struct relation *r
         return !sees_everything(relation) ||
                out_of_step(relation, "a row was updated that is not there", err);
 
+    struct row old_row = waiting ? waiting->row : old_entry->new_row;
     /* What is absent is TOAST that did not change. */
     for (size_t i = 0; i < relation->column_count; i++) {
         if (!transaction->columns[i].data)
-            transaction->columns[i] = row_column(relation, old_entry->new_row, i);
+            transaction->columns[i] = row_column(relation, old_row, i);
     }
     if (!new_key(transaction, relation, &key, err) || !mend_numbers(transaction, relation, err))
         return false;
     struct row row = build_row(transaction, relation);
-    struct change_entry *entry = old_entry;
-    if (!slice_eq(old_entry->key, key)) {
-        if (!put(transaction, old_entry, ROW_NONE, err))
-            return false;
-        entry = touch(transaction, relation, key);
-        if (row_exists(entry->new_row) && sees_everything(relation))
-            return out_of_step(relation, "a row took the key of another", err);
-    }
-    return put(transaction, entry, row, err);
+    if (!waiting && slice_eq(old_entry->key, key))
+        return put(transaction, old_entry, row, err);
+    return take_away(transaction, old_entry, waiting, err) &&
+           place(transaction, relation, key, row, err);
 }
 
 static bool add_delete(struct transaction *transaction, const struct relation *relation,
                        const struct change *change, struct err *err)
 {
     struct change_entry *entry;
-    if (!touch_old(transaction, relation, change, &entry, err))
+    struct waiting_row *waiting;
+    if (!touch_old(transaction, relation, change, &entry, err) ||
+        !find_waiting(transaction, relation, change, entry, &waiting, err))
         return false;
     if (!entry || !row_exists(entry->new_row))
         return !sees_everything(relation) ||
                out_of_step(relation, "a row was deleted that is not there", err);
-    return put(transaction, entry, ROW_NONE, err);
+    return take_away(transaction, entry, waiting, err);
 }
 
 /* What the transaction itself has put there. */
@@ -437,6 +453,7 @@ bool transaction_remove_all(struct transaction *transaction, const struct relati
     struct slice key;
     struct row row;
     bool ok = true;
+    waiting_rows_clear(&transaction->waiting, relation);
     if (change_set_is_spilled(&transaction->changes))
         replica_range_begin_before(&range, transaction->replica, relation, NULL, SLICE_NONE);
     else
@@ -454,8 +471,8 @@ bool transaction_add(struct transaction *transaction, const struct change *chang
 {
     if (change->kind == CHANGE_MESSAGE)
         return true;
-    const struct relation *relation = find_relation(transaction, change);
-    if (!relation || relation->is_read_again || !is_published(relation, change->kind))
+    const struct relation *relation = transaction_find_relation(transaction, change);
+    if (!relation || relation->is_read_again || !transaction_publishes(relation, change->kind))
         return true;
     transaction->misfit = relation;
     transaction->is_cut_short = false;

@@ -8,6 +8,7 @@
 
 #include "casts.h"
 #include "catalog.h"
+#include "waiting_rows.h"
 
 #include "weir/replica/change_set.h"
 #include "weir/wal2json/decode.h"
@@ -18,6 +19,7 @@ struct transaction {
     struct replica *replica;
     struct casts *casts;
     struct change_set changes;
+    struct waiting_rows waiting; /* whose keys others still have */
     size_t memory;     /* how much the changes may take */
     bool is_cut_short; /* the change has not wholly been added: spill the changes, and add
                         * it again */
@@ -42,6 +44,9 @@ bool transaction_add(struct transaction *transaction, const struct change *chang
 /* Takes all rows of the table away; may be cut short as well. */
 bool transaction_remove_all(struct transaction *transaction, const struct relation *relation,
                             struct err *err) WEIR_MUST_CHECK;
+
+/* Whether all its changes fit together; ask at its end. False as transaction_add(). */
+bool transaction_is_whole(struct transaction *transaction, struct err *err) WEIR_MUST_CHECK;
 
 /* Whether the changes have to be spilled. */
 bool transaction_is_large(const struct transaction *transaction);
