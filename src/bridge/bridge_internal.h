@@ -57,10 +57,10 @@ struct bridge {
     uint64_t applied_lsn; /* in the replica, perhaps not durable yet */
     bool is_claimed;
     struct progress published; /* the server had this when this process claimed the producer */
-    uint64_t replayed_to; /* an earlier process may have published up to this, if the server keeps
-                             no progress; else 0 */
+    uint64_t replayed_to;  /* an earlier process may have published up to this, if the server keeps
+                              no progress; else 0 */
     struct sent_note sent; /* for the next one */
-    uint64_t server_lsn;  /* Postgres has sent everything before it */
+    uint64_t server_lsn;   /* Postgres has sent everything before it */
 
     bool in_transaction;
     bool skips_transaction; /* applied already */

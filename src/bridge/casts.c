@@ -105,8 +105,8 @@ bool casts_ask_number(struct casts *casts, const struct relation *relation, size
         const struct value_type *type = relation->columns[relation->key[i]].type;
         parameters[i] = arena_copy(&arena, value_text(type, key[i], &arena)).data;
     }
-    struct pg_rows *rows = query(casts, number_sql(&arena, relation, column),
-                                 relation->key_count, parameters, err);
+    struct pg_rows *rows =
+        query(casts, number_sql(&arena, relation, column), relation->key_count, parameters, err);
     bool is_there = rows && pg_rows_count(rows) == 1;
     const char *text = is_there ? pg_rows_str(rows, 0, 0) : "";
     if (is_there && pg_rows_is_null(rows, 0, 0))

@@ -337,8 +337,8 @@ static bool names_key(const struct transaction *transaction, const struct relati
     return true;
 }
 
-/* Of the rows with the entry's key, the one that the change is of: one that waits, or NULL. Where an
- * index names rows, the entry has been found by what it says. */
+/* Of the rows with the entry's key, the one that the change is of: one that waits, or NULL. Where
+ * an index names rows, the entry has been found by what it says. */
 static bool find_waiting(struct transaction *transaction, const struct relation *relation,
                          const struct change *change, const struct change_entry *entry,
                          struct waiting_row **found, struct err *err)
@@ -350,8 +350,7 @@ static bool find_waiting(struct transaction *transaction, const struct relation 
         return true;
     if (!read_columns(transaction, relation, change->identity, change->identity_count, err))
         return false;
-    if (!names_key(transaction, relation) ||
-        is_identified(transaction, relation, entry->new_row))
+    if (!names_key(transaction, relation) || is_identified(transaction, relation, entry->new_row))
         return true;
     while (row && !is_identified(transaction, relation, row->row))
         row = waiting_rows_next(row);

@@ -20,10 +20,10 @@ struct transaction {
     struct casts *casts;
     struct change_set changes;
     struct waiting_rows waiting; /* whose keys others still have */
-    size_t memory;     /* how much the changes may take */
-    bool is_cut_short; /* the change has not wholly been added: spill the changes, and add
-                        * it again */
-    size_t last_relation; /* index; changes come in runs */
+    size_t memory;               /* how much the changes may take */
+    bool is_cut_short;           /* the change has not wholly been added: spill the changes, and add
+                                  * it again */
+    size_t last_relation;        /* index; changes come in runs */
     struct buffer values, record, key, scratch;
     struct slice *columns;     /* JSON value of each column of the row at hand */
     size_t *columns_in_values; /* offset + 1 in values, where the value was converted there */

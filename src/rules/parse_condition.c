@@ -117,9 +117,8 @@ static struct condition *parse_null_test(struct parse_context *context,
 }
 
 /* `IS TRUE` and its like of any condition. */
-static struct condition *parse_bool_test(struct parse_context *context,
-                                         PgQuery__BoolTestType kind, const Node *tested,
-                                         const struct scope *scope)
+static struct condition *parse_bool_test(struct parse_context *context, PgQuery__BoolTestType kind,
+                                         const Node *tested, const struct scope *scope)
 {
     struct condition *condition = parse_condition(context, tested, scope);
     if (!condition)
@@ -154,8 +153,7 @@ bool is_condition(const Node *node)
     case PG_QUERY__NODE__NODE_BOOLEAN_TEST:
         return true;
     case PG_QUERY__NODE__NODE_A_CONST:
-        return !node->a_const->isnull &&
-               node->a_const->val_case == PG_QUERY__A__CONST__VAL_BOOLVAL;
+        return !node->a_const->isnull && node->a_const->val_case == PG_QUERY__A__CONST__VAL_BOOLVAL;
     case PG_QUERY__NODE__NODE_SUB_LINK:
         return node->sub_link->sub_link_type != PG_QUERY__SUB_LINK_TYPE__EXPR_SUBLINK &&
                node->sub_link->sub_link_type != PG_QUERY__SUB_LINK_TYPE__ARRAY_SUBLINK;

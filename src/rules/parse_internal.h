@@ -144,7 +144,8 @@ const struct operand *constant_coerce(struct parse_context *context, const struc
 
 /* parse_condition.c */
 
-/* Whether SQL takes it for a condition by its form; a boolean column, or a function, may be one too. */
+/* Whether SQL takes it for a condition by its form; a boolean column, or a function, may be one
+ * too. */
 bool is_condition(const Node *node);
 
 struct condition *parse_condition(struct parse_context *context, const Node *node,

@@ -133,8 +133,8 @@ bool ruleset_has_channels(const struct ruleset *rules, const struct relation *re
 bool ruleset_may_have_written(const struct ruleset *rules, struct slice path,
                               struct slice type_json);
 
-/* Whether rows can come into a stream by `after` where rows of the same type, of another table or by
- * another pattern, leave it by `before`. */
+/* Whether rows can come into a stream by `after` where rows of the same type, of another table or
+ * by another pattern, leave it by `before`. */
 bool ruleset_hands_over(const struct ruleset *before, const struct ruleset *after);
 
 /* Whether a change of the row from a to b can change its own audience. */
