@@ -43,9 +43,10 @@ export async function prepare(name, size) {
   }
 }
 
-/** wal2json's options as the bridge gave them: [[name, value], …]. */
+/** wal2json's options as the bridge gave them: [[name, value], …]. Not those that it only tried: what is streaming has taken them. */
 async function optionsInUse(stack) {
-  const { rows } = await stack.db.query(`SELECT query FROM pg_stat_activity WHERE backend_type = 'walsender' AND query LIKE 'START_REPLICATION%'`)
+  const { rows } = await stack.db.query(`
+    SELECT a.query FROM pg_stat_activity a JOIN pg_stat_replication r USING (pid) WHERE r.state = 'streaming' AND a.query LIKE 'START_REPLICATION%'`)
   if (rows.length === 0) return null
   return [...rows[0].query.matchAll(/"([^"]+)" '((?:[^']|'')*)'/g)].map(([, name, value]) => [name, value.replaceAll("''", "'")])
 }
