@@ -13,16 +13,35 @@ static bool only_dots(struct slice text)
     return true;
 }
 
-/* Encodes the literal text between slashes. */
-static void encode_pattern(struct buffer *out, struct slice text)
+/* Dots are a name of their own only where they are a whole segment, and beside {subject} they never
+ * are. */
+static void encode_part(struct buffer *out, struct slice text)
+{
+    if (only_dots(text))
+        buffer_add_slice(out, text);
+    else
+        percent_encode_segment(out, text);
+}
+
+/* Encodes the literal text between slashes, in front of {subject} or behind it. */
+static void encode_pattern(struct buffer *out, struct slice text, bool is_behind)
 {
     const char *slash;
+    bool is_part = is_behind;
     while ((slash = text.len ? memchr(text.data, '/', text.len) : NULL)) {
-        percent_encode_segment(out, slice_of(text.data, (size_t)(slash - text.data)));
+        struct slice segment = slice_of(text.data, (size_t)(slash - text.data));
+        if (is_part)
+            encode_part(out, segment);
+        else
+            percent_encode_segment(out, segment);
+        is_part = false;
         buffer_add_char(out, '/');
-        text = slice_of(slash + 1, text.len - (size_t)(slash - text.data) - 1);
+        text = slice_of(slash + 1, text.len - segment.len - 1);
     }
-    percent_encode_segment(out, text);
+    if (is_part || !is_behind)
+        encode_part(out, text);
+    else
+        percent_encode_segment(out, text);
 }
 
 static bool split_pattern(struct slice pattern, struct slice *before, struct slice *after,
@@ -59,10 +78,10 @@ static bool read_pattern(struct arena *arena, struct slice pattern, struct slice
     json_add_string(&text, type);
     channel->type_json = arena_copy(arena, buffer_slice(&text));
     buffer_clear(&text);
-    encode_pattern(&text, before);
+    encode_pattern(&text, before, false);
     channel->stream_prefix = arena_copy(arena, buffer_slice(&text));
     buffer_clear(&text);
-    encode_pattern(&text, after);
+    encode_pattern(&text, after, true);
     channel->stream_suffix = arena_copy(arena, buffer_slice(&text));
     buffer_release(&text);
     return true;
@@ -102,16 +121,21 @@ static bool next_segment(struct channel *rest, bool *is_behind, struct segment *
     return true;
 }
 
-static bool slice_ends_with(struct slice text, struct slice end)
+/* Not within an encoded byte: %25 does not end with 5. */
+static bool ends_with(struct slice text, struct slice end)
 {
-    return text.len >= end.len &&
-           (!end.len || memcmp(text.data + text.len - end.len, end.data, end.len) == 0);
+    if (text.len < end.len)
+        return false;
+    size_t at = text.len - end.len;
+    return (!end.len || memcmp(text.data + at, end.data, end.len) == 0) &&
+           !(end.len && at && text.data[at - 1] == '%') &&
+           !(end.len && at > 1 && text.data[at - 2] == '%');
 }
 
 static bool is_of_segment(struct slice text, const struct segment *segment)
 {
     return text.len >= segment->head.len + segment->tail.len &&
-           slice_starts_with(text, segment->head) && slice_ends_with(text, segment->tail);
+           slice_starts_with(text, segment->head) && ends_with(text, segment->tail);
 }
 
 static bool segments_meet(const struct segment *a, const struct segment *b)
@@ -121,7 +145,7 @@ static bool segments_meet(const struct segment *a, const struct segment *b)
     if (!b->has_subject)
         return is_of_segment(b->head, a);
     return (slice_starts_with(a->head, b->head) || slice_starts_with(b->head, a->head)) &&
-           (slice_ends_with(a->tail, b->tail) || slice_ends_with(b->tail, a->tail));
+           (ends_with(a->tail, b->tail) || ends_with(b->tail, a->tail));
 }
 
 /* Whether there are subjects with which both lead to one stream, under one type: where it would be

@@ -8,7 +8,7 @@ import { Stack, insertRule } from '../lib/stack.js'
 import { verifyFolds } from '../lib/verify.js'
 
 const PAIRS = [
-  ['p/{subject}', 'p/a{subject}'], ['p/{subject}-x', 'p/a-{subject}'], ['{subject}/all', 'p/{subject}'], ['p/{subject}/x', '{subject}/a/x'],
+  ['p/{subject}', 'p/a{subject}'], ['p/{subject}-x', 'p/a-{subject}'], ['{subject}/all', 'p/{subject}'], ['p/{subject}/x', '{subject}/a/x'], ['p/.{subject}x', 'p/.a{subject}x'],
 ]
 const APART = [['p/{subject}', 'p/{subject}/a'], ['p/a{subject}', 'p/b{subject}'], ['{subject}/abcd', 'p/abc{subject}bcd']]
 const SCHEMA = `
@@ -64,6 +64,7 @@ test('side by side they are refused, and those that never meet are not', () =>
       await insertRule(db, { ...ONE, stream: one })
       await insertRule(db, { ...OTHER, stream: other })
       await isRight()
+      assert.equal((await status()).state, 'active', `${one} ${other}`)
       await db.query(`DELETE FROM weir.rules WHERE name IN ('one', 'other')`)
     }
   }))
@@ -80,4 +81,12 @@ test('a rule that goes from one to the other hands its rows over', () =>
       await db.query(`DELETE FROM weir.rules WHERE name = 'one'`)
       await isRight()
     }
+  }))
+
+test('an end is compared by its characters, not within an encoded one', () =>
+  inStack(async (db, isRight, status) => {
+    await insertRule(db, { ...ONE, stream: 'p/{subject}5', audience: 'SELECT notes.one WHERE notes.id = 0' })
+    await insertRule(db, { ...OTHER, stream: 'p/{subject}%', audience: 'SELECT notes.other WHERE notes.id = 0' }) // %25
+    await isRight()
+    assert.deepEqual(await status(), { state: 'active', reason: null })
   }))
