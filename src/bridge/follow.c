@@ -177,8 +177,8 @@ static enum bridge_end spill_changes(struct bridge *bridge, struct err *err)
 }
 
 /* A change that has been delivered fits. But a value of it may be one that Postgres is asked about,
- * and the type, or the table, can be another by now. What the streams have of it, only they know.
- */
+ * and the type, or the table, can be another by now. What the streams have of it, only they know;
+ * of a server that cannot be asked, nobody, and the bridge ends. */
 static enum bridge_end give_up_replay(struct bridge *bridge, const struct err *err)
 {
     log_err(LOG_WARN, "a value that has been delivered cannot be asked about again", err);
@@ -196,7 +196,7 @@ static enum bridge_end add_change(struct bridge *bridge, const struct change *ch
     if (!transaction_add(transaction, change, err)) {
         if (bridge->rule_table.lost_connection)
             return BRIDGE_RETRY;
-        if (transaction->misfit && is_published(bridge) && bridge->casts.has_failed)
+        if (transaction->misfit && may_be_published(bridge) && bridge->casts.has_failed)
             return give_up_replay(bridge, err);
         return read_again(bridge, transaction->misfit);
     }
