@@ -101,6 +101,12 @@ bool casts_ask_number(struct casts *casts, const struct relation *relation, size
 {
     struct arena arena = ARENA_INIT;
     const char *parameters[RELATION_KEY_MAX];
+    if (casts->delivered_by && ruleset_reads_column(casts->delivered_by, relation, column)) {
+        casts->has_failed = true;
+        return err_set(err, "table %.*s.%.*s: rules read %.*s, which was NaN or infinite",
+                       SLICE_ARG(relation->schema), SLICE_ARG(relation->name),
+                       SLICE_ARG(relation->columns[column].name));
+    }
     for (size_t i = 0; i < relation->key_count; i++) {
         const struct value_type *type = relation->columns[relation->key[i]].type;
         parameters[i] = arena_copy(&arena, value_text(type, key[i], &arena)).data;
@@ -112,11 +118,11 @@ bool casts_ask_number(struct casts *casts, const struct relation *relation, size
     if (is_there && pg_rows_is_null(rows, 0, 0))
         *json = SLICE("null");
     else if (strcmp(text, "Infinity") == 0)
-        *json = casts->is_replay ? SLICE("\"\\u0049nfinity\"") : SLICE("\"Infinity\"");
+        *json = casts->delivered_by ? SLICE("\"\\u0049nfinity\"") : SLICE("\"Infinity\"");
     else if (strcmp(text, "-Infinity") == 0)
-        *json = casts->is_replay ? SLICE("\"\\u002dInfinity\"") : SLICE("\"-Infinity\"");
+        *json = casts->delivered_by ? SLICE("\"\\u002dInfinity\"") : SLICE("\"-Infinity\"");
     else
-        *json = casts->is_replay ? SLICE("\"\\u004eaN\"") : SLICE("\"NaN\"");
+        *json = casts->delivered_by ? SLICE("\"\\u004eaN\"") : SLICE("\"NaN\"");
     pg_rows_free(rows);
     arena_release(&arena);
     return rows != NULL;

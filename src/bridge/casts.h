@@ -12,8 +12,9 @@ struct casts {
     struct json_casts asking; /* for the converter */
     struct arena arena;       /* the answers; thrown away when they become too many */
     struct answer **buckets;
-    bool is_replay;  /* what is asked about has been delivered */
-    bool has_failed; /* Postgres refused a question */
+    const struct ruleset *delivered_by; /* what is asked about has been delivered, by these rules; or
+                                           NULL */
+    bool has_failed; /* Postgres refused a question, or cannot know any more */
 };
 
 void casts_init(struct casts *casts, struct rule_table *table);
@@ -25,6 +26,6 @@ void casts_release(struct casts *casts);
  *
  * What was delivered before a crash may have been another of them than the row has by now. The
  * answer is then spelled otherwise than any value that comes, so that the change that comes is
- * delivered. */
+ * delivered. Where rules read the column, who has been shown the row cannot be told: it fails. */
 bool casts_ask_number(struct casts *casts, const struct relation *relation, size_t column,
                       const struct slice *key, struct slice *json, struct err *err) WEIR_MUST_CHECK;

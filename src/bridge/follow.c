@@ -192,7 +192,7 @@ static enum bridge_end add_change(struct bridge *bridge, const struct change *ch
     struct transaction *transaction = &bridge->transaction;
     bridge->rule_table.lost_connection = false;
     bridge->casts.has_failed = false;
-    bridge->casts.is_replay = may_be_published(bridge);
+    bridge->casts.delivered_by = may_be_published(bridge) ? bridge->rules : NULL;
     if (!transaction_add(transaction, change, err)) {
         if (bridge->rule_table.lost_connection)
             return BRIDGE_RETRY;

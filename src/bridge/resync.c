@@ -118,6 +118,7 @@ static enum bridge_end gather_message(struct resync *resync, struct slice messag
         break;
     default:
         bridge->rule_table.lost_connection = false;
+        bridge->casts.delivered_by = NULL;
         if (bridge->skips_transaction || transaction_add(&bridge->transaction, &change, err))
             return BRIDGE_DONE;
         if (bridge->rule_table.lost_connection)

@@ -93,6 +93,21 @@ bool ruleset_target_columns_differ(const struct ruleset *rules, const struct rel
     return own && columns_differ(relation, own->target_columns, a, b);
 }
 
+static bool has_column_bit(const uint64_t *bits, size_t column)
+{
+    return bits && bits[column / 64] >> column % 64 & 1;
+}
+
+bool ruleset_reads_column(const struct ruleset *rules, const struct relation *relation,
+                          size_t column)
+{
+    const struct relation_rules *read = rules_of(rules, relation);
+    bool reads = read && has_column_bit(read->target_columns, column);
+    for (size_t i = 0; read && !reads && i < read->dependency_count; i++)
+        reads = has_column_bit(read->dependencies[i].columns, column);
+    return reads;
+}
+
 bool ruleset_reads(const struct ruleset *rules, const struct relation *target,
                    const struct relation *other)
 {

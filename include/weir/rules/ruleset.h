@@ -141,6 +141,10 @@ bool ruleset_hands_over(const struct ruleset *before, const struct ruleset *afte
 bool ruleset_target_columns_differ(const struct ruleset *rules, const struct relation *relation,
                                    struct row a, struct row b);
 
+/* Whether who sees any row can depend on the column. */
+bool ruleset_reads_column(const struct ruleset *rules, const struct relation *relation,
+                          size_t column);
+
 /* Whether rules of target read rows of other. */
 bool ruleset_reads(const struct ruleset *rules, const struct relation *target,
                    const struct relation *other);

@@ -14,9 +14,12 @@ const SCHEMA = `CREATE EXTENSION hstore; CREATE SCHEMA other;
   CREATE TABLE notes (id int PRIMARY KEY, owner text, tags hstore, n float8 NOT NULL DEFAULT 0)`
 const RULE = { name: 'own', relation: 'notes', audience: 'SELECT owner', type: 'notes' }
 const TAGGED = `INSERT INTO notes VALUES (1, 'ana', 'a=>1')`
+const NEGATIVE = `INSERT INTO notes VALUES (1, 'ana', NULL, '-Infinity')`
+const READ_BY_RULE = 'SELECT owner WHERE n < 100'
+const READ_BY_JOIN = 'SELECT x.owner FROM notes x WHERE x.id = notes.id AND x.n < 100'
 const INFINITE = `INSERT INTO notes VALUES (1, 'ana', NULL, 'Infinity')`
 
-// [what is delivered, what is altered while no bridge runs]
+// [what is delivered, what is altered while no bridge runs, the rule]
 const CASES = {
   'a type that has another name': [TAGGED, 'ALTER TYPE hstore RENAME TO labels'],
   'a type that is in another schema': [TAGGED, 'ALTER EXTENSION hstore SET SCHEMA other'],
@@ -27,6 +30,9 @@ const CASES = {
   'a row that is NaN by now': [INFINITE, `UPDATE notes SET n = 'NaN'`],
   'a row that is finite by now': [INFINITE, 'UPDATE notes SET n = 1'],
   'a row that is as it was, and comes to another reader': [INFINITE, `INSERT INTO notes VALUES (2, 'bo'); UPDATE notes SET owner = 'bo'`],
+  'a row that a rule showed for it, and that is not shown any more': [NEGATIVE, 'UPDATE notes SET n = 1000', READ_BY_RULE],
+  'the same, by a join': [NEGATIVE, `UPDATE notes SET n = 'NaN'`, READ_BY_JOIN],
+  'the same, and it is gone': [NEGATIVE, 'DELETE FROM notes', READ_BY_RULE],
 }
 
 let workspace, cluster
@@ -36,9 +42,9 @@ before(async () => {
 })
 after(() => workspace.close())
 
-for (const [what, [delivered, altered]] of Object.entries(CASES)) {
+for (const [what, [delivered, altered, audience = RULE.audience]] of Object.entries(CASES)) {
   test(what, async () => {
-    const stack = await Stack.create('asked', { cluster, schema: SCHEMA, tables: ['notes'], rules: [RULE], bridgeArgs: ['--checkpoint-interval', '1h'] })
+    const stack = await Stack.create('asked', { cluster, schema: SCHEMA, tables: ['notes'], rules: [{ ...RULE, audience }], bridgeArgs: ['--checkpoint-interval', '1h'] })
     try {
       stack.bridge.start()
       await stack.settle()
