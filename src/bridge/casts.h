@@ -12,9 +12,9 @@ struct casts {
     struct json_casts asking; /* for the converter */
     struct arena arena;       /* the answers; thrown away when they become too many */
     struct answer **buckets;
-    const struct ruleset *delivered_by; /* what is asked about has been delivered, by these rules; or
-                                           NULL */
-    bool has_failed; /* Postgres refused a question, or cannot know any more */
+    const struct ruleset *delivered_by; /* what is asked about has been delivered, by these rules;
+                                           or NULL */
+    bool has_failed;                    /* Postgres refused a question, or cannot know any more */
 };
 
 void casts_init(struct casts *casts, struct rule_table *table);

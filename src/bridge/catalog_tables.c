@@ -32,7 +32,9 @@ static const char tables_sql[] =
     "       CASE WHEN NOT has_schema_privilege(n.oid, 'USAGE') THEN 'schema'"
     "            WHEN NOT has_table_privilege(c.oid, 'SELECT') THEN 'table'"
     "            WHEN row_security_active(c.oid) THEN 'policies' END,"
-    "       quote_ident(current_user)"
+    "       quote_ident(current_user),"
+    "       EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary"
+    "                 AND NOT i.indimmediate)"
     "  FROM pg_publication_tables pt"
     "  JOIN pg_publication p ON p.pubname = pt.pubname"
     "  JOIN pg_namespace n ON n.nspname = pt.schemaname"
@@ -89,6 +91,7 @@ enum table_column {
     TABLE_NAMED_BY,
     TABLE_CLOSED_BY, /* what keeps the bridge's role from reading all of it */
     TABLE_ROLE,
+    TABLE_IS_KEY_DEFERRABLE,
 };
 
 static bool is_own_table(const struct pg_rows *rows, size_t row)
@@ -124,6 +127,24 @@ static bool check_identity(struct loading *loading, const struct pg_rows *rows, 
                 name);
     }
     return err_hint(err, "ALTER TABLE %s REPLICA IDENTITY DEFAULT;", name);
+}
+
+/* Two rows may have a deferrable key for a while. Where operations are left out, a row that comes
+ * with the key of another replaces that, as its delete may not have been published. */
+static bool check_deferrable(struct loading *loading, const struct pg_rows *rows, size_t row,
+                             struct err *err)
+{
+    if (is_own_table(rows, row) || loading->published == PUBLISH_ALL ||
+        !bool_at(rows, row, TABLE_IS_KEY_DEFERRABLE))
+        return true;
+    err_set(err,
+            "the primary key of table %s is deferrable, and publication %s leaves out operations, "
+            "so a row with the key of another may be one more or in its place",
+            quoted_name(loading->arena, pg_rows_str(rows, row, TABLE_SCHEMA),
+                        pg_rows_str(rows, row, TABLE_NAME)),
+            pg_quote_identifier(loading->arena, loading->publication));
+    return err_hint(err, "ALTER PUBLICATION %s SET (publish = 'insert, update, delete, truncate');",
+                    pg_quote_identifier(loading->arena, loading->publication));
 }
 
 static bool check_partitions(struct loading *loading, const struct pg_rows *rows, size_t row,
@@ -196,8 +217,8 @@ static bool check_table(struct loading *loading, const struct pg_rows *rows, siz
             "AS IDENTITY PRIMARY KEY; -- or a key of columns of other types",
             name, pg_rows_str(rows, row, TABLE_AMBIGUOUS_KEY));
     }
-    if (!check_identity(loading, rows, row, err) || !check_partitions(loading, rows, row, err) ||
-        !check_rights(loading, rows, row, err))
+    if (!check_identity(loading, rows, row, err) || !check_deferrable(loading, rows, row, err) ||
+        !check_partitions(loading, rows, row, err) || !check_rights(loading, rows, row, err))
         return false;
     if (!pg_rows_is_null(rows, row, TABLE_WHOLE_KEY_LIST)) {
         err_set(err,

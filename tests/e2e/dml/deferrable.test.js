@@ -6,6 +6,7 @@ import test from 'node:test'
 import { Oracle } from '../lib/oracle.js'
 import { Random, seedFromEnvironment } from '../lib/random.js'
 import { Stack } from '../lib/stack.js'
+import { Fold, readStream } from '../lib/stream.js'
 import { History, verifyFolds } from '../lib/verify.js'
 
 const SCHEMA = `
@@ -90,6 +91,27 @@ test('more rows than are kept in mind: the table is read again', async () => {
     await stack.settle()
     await verifyFolds(stack.server.url, state)
     assert.match(stack.bridge.log(Infinity), /too many rows took keys of others/)
+  } finally {
+    await stack.close()
+  }
+})
+
+test('where the publication leaves out operations, such a table is', async () => {
+  const stack = await Stack.create('deferrable-part', { schema: SCHEMA, tables: TABLES, rules: RULES, bridgeArgs: ['--catalog-interval', '200ms'] })
+  try {
+    const { db } = stack
+    stack.bridge.start()
+    await stack.settle()
+    await db.query(`ALTER PUBLICATION weir SET (publish = 'insert, update, delete')`)
+    await db.query('UPDATE notes SET id = 3 - id WHERE id IN (1, 2)')
+    await stack.settle()
+    assert.match(stack.bridge.log(Infinity), /notes.*is deferrable, and publication .*leaves out operations/)
+    const types = new Fold().applyAll((await readStream(stack.server.url, 'user/u0/data')).events).state
+    assert.equal(types.get('notes')?.size ?? 0, 0)
+    await db.query(`ALTER PUBLICATION weir SET (publish = 'insert, update, delete, truncate')`)
+    await db.query('UPDATE notes SET id = 3 - id WHERE id IN (1, 2)')
+    await stack.settle()
+    await verifyFolds(stack.server.url, await new Oracle(db).state())
   } finally {
     await stack.close()
   }
