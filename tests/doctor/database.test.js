@@ -149,7 +149,10 @@ test('replica identities', async () => {
   await one.provoke(/^the index of table "public"\."todos"'s REPLICA IDENTITY is gone/)
   await one.db.query(`ALTER TABLE todos REPLICA IDENTITY DEFAULT; ALTER TABLE todos DROP CONSTRAINT todos_pkey;
     ALTER TABLE todos ADD PRIMARY KEY (id) DEFERRABLE`)
-  await one.provoke(/^the primary key of table "public"\."todos" is deferrable/)
+  await one.provoke(/^the primary key of table "public"\."todos" is deferrable, so updates/)
+  assert.equal((await one.doctor()).code, 0)
+  await one.db.query(`ALTER PUBLICATION weir SET (publish = 'insert, update, delete')`)
+  await one.provoke(/^the primary key of table "public"\."todos" is deferrable, and publication "weir" leaves out operations/)
   assert.equal((await one.doctor()).code, 0)
 })
 
