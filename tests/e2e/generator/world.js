@@ -91,7 +91,10 @@ export class World {
     await db.query(this.publication)
     this.model = await loadModel(db)
     this.pool = new RulePool(random, { isBare: this.kind.hasFilters || this.kind.isPartial, hasWhole: this.kind.hasWhole })
-    this.oracle = new LiveOracle(await connect(), (rule) => this.pool.readsOf(rule))
+    const asked = await connect()
+    // PostgreSQL 15 leaves the default partition out of `k NOT BETWEEN 4 AND 7 AND NOT (k != k)`, whose second half it makes `k IS NOT NULL`.
+    await asked.query('SET enable_partition_pruning = off')
+    this.oracle = new LiveOracle(asked, (rule) => this.pool.readsOf(rule))
     this.session = new Session(db, random)
     this.others = []
     for (let i = 1; i < SESSIONS; i++) this.others.push(new Session(await connect(), random.fork()))
