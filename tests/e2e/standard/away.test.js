@@ -2,14 +2,13 @@
 // comes again and must be the same again, by the catalog as it was; what it had not must not be shown by that.
 
 import assert from 'node:assert/strict'
-import test, { after, before } from 'node:test'
-import { Cluster } from '../lib/cluster.js'
+import test from 'node:test'
 import { Oracle } from '../lib/oracle.js'
 import { ReferenceServer, asServed } from '../lib/reference_server.js'
+import { shareCluster } from '../lib/shared_cluster.js'
 import { Stack } from '../lib/stack.js'
 import { readStream } from '../lib/stream.js'
 import { verifyFolds } from '../lib/verify.js'
-import { Workspace } from '../lib/workspace.js'
 
 const STREAMS = ['user/ana/data', 'user/bo/data']
 const table = (name) => `CREATE TABLE ${name} (id int PRIMARY KEY, who text NOT NULL, body text)`
@@ -30,18 +29,13 @@ const CASES = {
   'it gets a row filter': [[`ALTER PUBLICATION weir SET TABLE notes WHERE (id < 7), letters, weir.rules, test_marker`, SECRET], 'DELETE FROM notes WHERE id = 7'],
 }
 
-let workspace, cluster
-before(async () => {
-  workspace = new Workspace('standard-away')
-  cluster = await Cluster.start(workspace)
-})
-after(() => workspace.close())
+const cluster = shareCluster('standard-away')
 
 for (const [what, [statements, settled]] of Object.entries(CASES)) {
   for (const how of ['stop', 'kill']) {
     test(`${what}, after ${how}`, async () => {
       const stack = await Stack.create('standard-away', {
-        cluster, schema: SCHEMA, tables: ['notes', 'letters'], rules: RULES,
+        cluster: cluster(), schema: SCHEMA, tables: ['notes', 'letters'], rules: RULES,
         startServer: (workspace) => ReferenceServer.start(workspace), bridgeArgs: ['--catalog-interval', '1h', '--checkpoint-interval', '1h'] })
       try {
         stack.bridge.start()
@@ -73,7 +67,7 @@ for (const [what, [statements, settled]] of Object.entries(CASES)) {
 // the rows of before would leave in them what is gone.
 test('a delivered value that Postgres can no longer be asked about', async () => {
   const stack = await Stack.create('standard-asked', {
-    cluster, schema: `CREATE EXTENSION hstore; CREATE TABLE notes (id int PRIMARY KEY, who text, tags hstore)`, tables: ['notes'], rules: [{ ...RULES[0], audience: 'SELECT who' }],
+    cluster: cluster(), schema: `CREATE EXTENSION hstore; CREATE TABLE notes (id int PRIMARY KEY, who text, tags hstore)`, tables: ['notes'], rules: [{ ...RULES[0], audience: 'SELECT who' }],
     startServer: (workspace) => ReferenceServer.start(workspace), bridgeArgs: ['--catalog-interval', '1h', '--checkpoint-interval', '1h'] })
   try {
     stack.bridge.start()
